@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo run test check format clean
+
+help:                   ## show what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[postgres,dev]'
+	touch $@
+
+demo: $(VENV)/.installed      ## the whole bridge on this machine, with a sandbox Aha! and made-up Jira traffic
+	$(BIN)/aha-bridge demo
+
+run: $(VENV)/.installed       ## receive and deliver, with the settings of the environment
+	$(BIN)/aha-bridge serve
+
+test: $(VENV)/.installed      ## the tests
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.installed     ## the gates and the tests with coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/vulture
+	$(BIN)/deptry .
+	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered
+
+format: $(VENV)/.installed    ## format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:                  ## remove what make made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,15 @@
+"""The Jira-to-Aha! webhook bridge.
+
+Six floors; imports go downward only, and neighbours on one floor do not know each other:
+
+    words    model, errors             the nouns, and errors that say what to do
+    core     core.*                    pure decisions: no I/O, clock, random or log
+    edges    sources, destinations,    the world outside: senders, receivers,
+             store, config             the database, the files people edit
+    verbs    intake, worker, desk      accept an event; deliver; look and mend
+    wiring   app                       settings in, a running bridge out
+    doors    web, cli, demo, sandbox   where people and machines come in
+
+The path of one event: `web.hooks` -> `intake.accept` -> `sources.<kind>.read` -> `core.decide` ->
+`store.accept` -> 200, and then `worker` -> `store.lanes` -> `core.mapping` -> `destinations.<kind>`.
+"""
