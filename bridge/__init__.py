@@ -10,6 +10,7 @@ Six floors; imports go downward only, and neighbours on one floor do not know ea
     wiring   app                       settings in, a running bridge out
     doors    web, cli, demo, sandbox   where people and machines come in
 
-The path of one event: `web.hooks` -> `intake.accept` -> `sources.<kind>.read` -> `core.decide` ->
-`store.accept` -> 200, and then `worker` -> `store.lanes` -> `core.mapping` -> `destinations.<kind>`.
+The path of one event: `web.hooks` -> `intake.accept` -> `sources.<kind>.read` ->
+`core.decide` -> `store.accept` -> 200, and then `worker` -> `store.lanes` -> `core.mapping` ->
+`destinations.<kind>`.
 """

@@ -1,4 +1,4 @@
-"""Errors whose class tells the caller what to do; the docstring is the message when none is given."""
+"""Errors whose class tells the caller what to do; the docstring is the default message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class BridgeError(Exception):
         super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
 
 
-# --- at the door: answer 200 all the same, keep a `rejected` row -----------------------------------
+# --- at the door: answer 200 all the same, keep a `rejected` row
 
 
 class Rejected(BridgeError):
@@ -31,7 +31,7 @@ class NotKept(BridgeError):
     """Neither the database nor the spool could keep the event: ask the sender to come again."""
 
 
-# --- configuration: say all of it, start nothing ---------------------------------------------------
+# --- configuration: say all of it, start nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +78,7 @@ class BadField(BridgeError):
         self.name = name
 
 
-# --- delivering: each class is one thing to do -----------------------------------------------------
+# --- delivering: each class is one thing to do
 
 
 class DeliveryError(BridgeError):
@@ -122,7 +122,7 @@ class Gone(DeliveryError):
     """The token is invalid or the account disabled: pause the destination, keep everything."""
 
 
-# --- at the desk -----------------------------------------------------------------------------------
+# --- at the desk
 
 
 class NotFound(BridgeError):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
-
-type_of_body = Mapping[str, Any]
 
 
 class VerdictName(StrEnum):
@@ -39,20 +36,20 @@ class State(StrEnum):
 class Effect:
     """One atomic change inside an event: the unit of deduplication."""
 
-    #: Equal for every telling of the same change at one site, and for nothing else. Without the site.
+    #: Equal for every telling of the same change at one site, and for nothing else.
     identity: str
     #: The word of a mapping's `events` that selects it: issue_created, comment_updated, ...
     event: str
-    #: The top-level key of the body that tells it ("comment", "changelog", ...); dropped from what is
-    #: sent when another delivery carries this effect. "" when it is told by the body as a whole.
+    #: The top-level key of the body that tells it ("comment", "changelog", ...); left out of what
+    #: is sent when another delivery carries this effect. "" when the body as a whole tells it.
     part: str = ""
-    #: The receiver writes something new each time it is told (a comment, a worklog): never repeat blindly.
+    #: The receiver writes something new each time it is told (a comment, a worklog).
     writes: bool = False
     #: Restricted at the sender: a comment with a visibility, or internal to a service desk.
     private: bool = False
     #: Why this is our own writing coming back, or "".
     echo: str = ""
-    #: The identity of the effect that, once seen, makes this one stale (a comment's deletion), or "".
+    #: The identity of the effect that makes this one stale (a comment's deletion), or "".
     stale_after: str = ""
 
 
@@ -171,7 +168,7 @@ class Mapper(Protocol):
     """The compiled `fields` of a route."""
 
     def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Map a body into a new one; raises `errors.Unmappable` when a field says `otherwise: park`."""
+        """Map a body into a new one; raises `errors.Unmappable` where a field says to park."""
         ...
 
 
@@ -329,13 +326,10 @@ class Source(Protocol):
 class Destination(Protocol):
     """Somewhere events go; made from a `Target` by the module of `destinations/` its kind names."""
 
-    def send(self, body: Mapping[str, Any], *, human: str) -> Receipt:
-        """Send one body; raises one of `errors`' delivery errors, whose class says what to do next."""
+    def send(self, body: Mapping[str, Any]) -> Receipt:
+        """Send one body; raises an `errors.DeliveryError`, whose class says what to do next."""
         ...
 
     def close(self) -> None:
         """Let go of connections."""
         ...
-
-
-Module = types.ModuleType
