@@ -1,0 +1,240 @@
+"""Settings in, a running bridge out."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from bridge import config, destinations, worker
+from bridge.config import Settings
+from bridge.core.decide import Plan
+from bridge.errors import NotFound
+from bridge.intake import Intake
+from bridge.model import Configuration, Destination, Hook, Target
+from bridge.store import Store, keeping
+from bridge.worker import Crew
+
+log = structlog.get_logger()
+
+#: How often the mapping files are looked at for changes, in seconds.
+LOOK_EVERY = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Gang:
+    """The running workers of one destination."""
+
+    target: Target
+    destination: Destination
+    stopping: threading.Event
+    threads: tuple[threading.Thread, ...]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Files:
+    """What the mapping files looked like when they were last read."""
+
+    seen: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+    #: Why the files of now are not in use; "" when they are.
+    trouble: str = ""
+
+
+class Bridge:
+    """A bridge, or one half of it: what the doors talk to."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        self.settings = settings
+        self._environ = environ
+        self._files = _Files(seen=_look(settings.mappings))
+        self.plan = Plan.of(config.require(settings.mappings, environ))
+        self._hooks = _by_token(self.plan.configuration)
+        self.process = f"{socket.gethostname()}-{os.getpid()}"
+        self.store = Store(
+            settings.database,
+            spool=settings.spool,
+            spool_limit=settings.spool_max,
+            process=self.process,
+            clock=clock,
+        )
+        self.intake = Intake(store=self.store, plan=lambda: self.plan)
+        self._gangs: dict[str, _Gang] = {}
+        self._delivering = False
+        self._scheduler: BackgroundScheduler | None = None
+
+    # Starting and stopping
+
+    def start(self, *, deliver: bool = True, periodic: bool = True) -> None:
+        """Open the store and begin; `deliver` starts the workers too.
+
+        An embedded database is migrated; any other must already have this version's schema.
+        """
+        if self.store.embedded:
+            self.store.migrate()
+        self.store.require_schema()
+        self.store.start(
+            resolve=self.intake.resolve,
+            judge=self.intake.judge,
+            grace=self.settings.grace_seconds * 1000,
+        )
+        self._delivering = deliver
+        self._install(self.plan.configuration)
+        if periodic:
+            self._start_jobs()
+
+    def stop(self) -> None:
+        """Finish what is in flight, settle it, and let go of everything."""
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=True)
+            self._scheduler = None
+        for name in list(self._gangs):
+            self._dismiss(name)
+        self.store.close()
+
+    # Asked by the doors
+
+    def hook(self, token: str) -> Hook:
+        """Find the live hook of a token; raises `NotFound`."""
+        given = sha256(token.encode()).digest()
+        hook = self._hooks.get(given)
+        if hook is None or not compare_digest(sha256(hook.token.encode()).digest(), given):
+            raise NotFound("there is no such hook")
+        if not hook.enabled:
+            raise NotFound("the hook is disabled")
+        return hook
+
+    def degraded(self) -> tuple[str, ...]:
+        """Say what does not work as it should, although events are still kept."""
+        found = []
+        if self.store.writer.trouble:
+            found.append(f"the database cannot be reached: {self.store.writer.trouble}")
+        if self.store.writer.backlog:
+            found.append("events wait in the spool")
+        if self._files.trouble:
+            found.append(f"the mappings on disk are not in use: {self._files.trouble}")
+        return tuple(found)
+
+    # Configuration
+
+    def reload(self) -> bool:
+        """Use the mapping files of now, if they changed and are in order; else keep the last."""
+        seen = _look(self.settings.mappings)
+        if seen == self._files.seen:
+            return False
+        self._files.seen = seen
+        loaded = config.load(self.settings.mappings, self._environ)
+        if loaded.configuration is None:
+            errors = [p for p in loaded.problems if p.severity == "error"]
+            self._files.trouble = f"{errors[0]} ({len(errors)} in all; see `aha-bridge check`)"
+            log.error("mappings.kept_the_last", problems=[str(p) for p in errors])
+            return False
+        self._files.trouble = ""
+        self.plan = Plan.of(loaded.configuration)
+        self._hooks = _by_token(loaded.configuration)
+        self._install(loaded.configuration)
+        log.info("mappings.reloaded", routes=len(loaded.configuration.routes))
+        return True
+
+    def _install(self, configuration: Configuration) -> None:
+        """Tell the store of the destinations, free what an edit freed, and staff them."""
+        tokens = {t.name: sha256(t.token.encode()).hexdigest() for t in _targets(configuration)}
+        revisions = {route.name: route.revision for route in configuration.routes.values()}
+        self.store.run(lambda conn, now: keeping.introduce(conn, now, tokens))
+        self.store.run(lambda conn, now: keeping.free_mended(conn, now, revisions))
+        for name, gang in list(self._gangs.items()):
+            if configuration.targets.get(name) != gang.target:
+                self._dismiss(name)
+        if self._delivering:
+            for target in _targets(configuration):
+                if target.name not in self._gangs:
+                    self._hire(target)
+
+    def _hire(self, target: Target) -> None:
+        destination = destinations.connect(
+            target,
+            connect_timeout=self.settings.connect_timeout,
+            read_timeout=self.settings.read_timeout,
+        )
+        crew = Crew(
+            target=target,
+            destination=destination,
+            store=self.store,
+            plan=lambda: self.plan,
+            owner=self.process,
+            lease=self.settings.lease_seconds * 1000,
+        )
+        stopping = threading.Event()
+        threads = tuple(
+            threading.Thread(
+                target=worker.run, args=(crew, stopping), name=f"{target.name}-{n}", daemon=True
+            )
+            for n in range(self.settings.workers)
+        )
+        self._gangs[target.name] = _Gang(
+            target=target, destination=destination, stopping=stopping, threads=threads
+        )
+        for thread in threads:
+            thread.start()
+
+    def _dismiss(self, name: str) -> None:
+        gang = self._gangs.pop(name)
+        gang.stopping.set()
+        self.store.bell.ring({name: len(gang.threads)})
+        for thread in gang.threads:
+            thread.join()
+        gang.destination.close()
+
+    # What is periodic
+
+    def _start_jobs(self) -> None:
+        scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True})
+        scheduler.add_job(self.reload, "interval", seconds=LOOK_EVERY)
+        scheduler.add_job(self.tidy, "interval", hours=1)
+        scheduler.start()
+        self._scheduler = scheduler
+
+    def tidy(self) -> None:
+        """Delete what retention no longer keeps, unless another process is at it."""
+        keep = keeping.Retention(
+            bodies=self.settings.bodies_days,
+            decisions=self.settings.decisions_days,
+            effects=self.settings.effects_days,
+        )
+        if not self.store.run(lambda conn, now: keeping.alone(conn, now, "tidy", self.process)):
+            return
+        while self.store.run(lambda conn, now: keeping.forget(conn, now, keep)):
+            pass
+
+
+def _targets(configuration: Configuration) -> tuple[Target, ...]:
+    return tuple(configuration.targets.values())
+
+
+def _by_token(configuration: Configuration) -> dict[bytes, Hook]:
+    return {sha256(h.token.encode()).digest(): h for h in configuration.hooks.values()}
+
+
+def _look(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Tell the files' sizes and instants of change."""
+    found = {}
+    for path in sorted(folder.glob("*.y*ml")):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # gone between the look and the touch
+            continue
+        found[path] = (stat.st_mtime_ns, stat.st_size)
+    return found

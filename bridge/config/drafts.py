@@ -1,0 +1,143 @@
+"""Checked values made into the nouns of the model, as far as they are sound."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.config.documents import Document, Findings
+from bridge.model import Comments, Filter, Hook, Limits, Mapper, Route, RunAs, Site, Target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """A route's file on its way to a `Route`."""
+
+    document: Document
+    #: What the schema let through.
+    data: Mapping[str, Any]
+    #: The compiled `when` by site, as they are made.
+    filters: dict[str, Filter] = field(default_factory=dict)
+    #: The compiled `fields`, when they are sound: none or one.
+    mapper: list[Mapper] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Return the route's name."""
+        return self.document.name
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """Return the names under `from`."""
+        return tuple(self.data.get("hooks", ()))
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """Return the names under `to`."""
+        return tuple(self.data.get("destinations", ()))
+
+    def route(self) -> Route:
+        """Finish the route; only once nothing is wrong with it."""
+        data = self.data
+        return Route(
+            name=self.name,
+            description=data["description"],
+            hooks=self.hooks,
+            destinations=self.destinations,
+            workspace=data["workspace"],
+            filters=self.filters,
+            events=frozenset(data["events"]),
+            unknown=_with_a_last_word(data["unknown_"]),
+            moves=data["moves"],
+            comments=Comments(**data["comments"]),
+            mapper=self.mapper[0],
+            revision=revision(self.document.content),
+        )
+
+
+def _with_a_last_word(unknown: tuple[str, ...]) -> tuple[str, ...]:
+    return unknown if unknown[-1] in ("deliver", "drop") else (*unknown, "deliver")
+
+
+def revision(content: Mapping[str, Any]) -> str:
+    """Name what a file means, shortly: another order, comment or spacing does not change it."""
+    meaning = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(meaning.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drafts:
+    """All files together, as far as they are sound: what the rules between them judge."""
+
+    #: bridge.yaml; None when it could not be read.
+    bridge: Document | None
+    #: Hooks and destinations that are sound themselves.
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    #: Those that bridge.yaml describes, and a plain one for each other site a hook names.
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    #: All names in bridge.yaml, also of what is not sound.
+    hook_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    ignored_actors: frozenset[str] = frozenset()
+    routes: tuple[Draft, ...] = ()
+
+
+def draft(
+    bridge: Document | None, data: Mapping[str, Any], routes: Iterable[Draft], findings: Findings
+) -> Drafts:
+    """Make drafts of everything that is sound by itself."""
+    if bridge is None:
+        return Drafts(bridge=None, routes=tuple(routes))
+
+    def sound(section: str) -> dict[str, Any]:
+        parts = data.get(section, {})
+        return {name: parts[name] for name in parts if not findings.broken(bridge, (section, name))}
+
+    hooks = {name: _hook(name, part) for name, part in sound("hooks").items()}
+    sites = {hook.site: Site(name=hook.site) for hook in hooks.values()}
+    sites |= {name: _site(name, part) for name, part in sound("sites").items()}
+    actors = data.get("ignore", {}).get("actors", ())
+    return Drafts(
+        bridge=bridge,
+        hooks=hooks,
+        targets={name: _target(name, part) for name, part in sound("destinations").items()},
+        sites=sites,
+        hook_names=_names(bridge, "hooks"),
+        target_names=_names(bridge, "destinations"),
+        ignored_actors=frozenset(actor.lower() for actor in actors),
+        routes=tuple(routes),
+    )
+
+
+def _names(bridge: Document, section: str) -> tuple[str, ...]:
+    written = bridge.content.get(section)
+    return tuple(written) if isinstance(written, dict) else ()
+
+
+def _hook(name: str, part: Mapping[str, Any]) -> Hook:
+    return Hook(
+        name=name,
+        source=part["source"],
+        site=part["site"] or name,
+        token=part["token"],
+        secrets=part["secret"] or (),
+        enabled=part["enabled"],
+    )
+
+
+def _target(name: str, part: Mapping[str, Any]) -> Target:
+    made = {"run_as": RunAs(**part["run_as"]), "limits": Limits(**part["limits"])}
+    return Target(name=name, **{**part, **made, "url": part["url"].rstrip("/")})
+
+
+def _site(name: str, part: Mapping[str, Any]) -> Site:
+    fields = part["fields_"]
+    return Site(
+        name=name,
+        fields=fields,
+        **{key: part[key] for key in ("timezone", "week_starts", "priorities")},
+    )

@@ -1,0 +1,235 @@
+"""The kinds of values in mapping files, as marshmallow fields that speak plainly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
+from marshmallow.types import ErrorMessages
+
+from bridge.config.variables import Filled, shown
+from bridge.config.words import advice, quoted
+
+#: Raises ValidationError when the text is not what it has to be.
+Check = Callable[[str], object]
+
+#: Names end up in addresses, metrics and commands.
+_NAMES = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+_NAMES_ARE = "a name is made of letters, digits, `-`, `_` and `.`, at most 64 of them"
+_PLAINLY: ErrorMessages = {"required": "is missing", "null": "needs a value"}
+
+
+class AtKey(str):
+    """A complaint about a key itself, and not about its value."""
+
+    __slots__ = ()
+
+
+class Part(Schema):
+    """A mapping with known keys; any other is an error that names the nearest known one."""
+
+    def __init__(self) -> None:
+        super().__init__(unknown=EXCLUDE)  # know_every_key refuses them, and says more
+        self.error_messages["type"] = "must be a mapping: lines of `key: value`"
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def know_every_key(self, _data: object, original: object, **_options: object) -> None:
+        """Refuse keys that mean nothing."""
+        known = {field.data_key or name for name, field in self.fields.items()}
+        strange = (
+            [key for key in original if key not in known] if isinstance(original, dict) else []
+        )
+        if strange:
+            raise ValidationError(
+                {key: [AtKey(f"unknown key{advice(key, known)}")] for key in strange}
+            )
+
+
+class _Plain(fields.Field[Any]):
+    default_error_messages = _PLAINLY
+
+
+class Text(_Plain):
+    """A text; what YAML reads as a number or as true has to be quoted."""
+
+    def __init__(self, *checks: Check, empty: bool = False, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(validate=checks, post_load=str, **options)
+        self._empty = empty
+
+    def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> str:
+        if not isinstance(value, str):
+            raise ValidationError(_not_text(value))
+        if not value and not self._empty:
+            raise ValidationError("must not be empty")
+        return value
+
+
+def _not_text(value: object) -> str:
+    if isinstance(value, (dict, list)):
+        return f"must be a text, not a {'mapping' if isinstance(value, dict) else 'list'}"
+    return "must be a text: put it in quotes"
+
+
+class Flag(_Plain):
+    """True or false."""
+
+    def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> bool:
+        if isinstance(value, Filled):
+            value = {"true": True, "false": False}.get(value.lower(), value)
+        if not isinstance(value, bool):
+            raise ValidationError("must be true or false")
+        return value
+
+
+class Whole(_Plain):
+    """A whole number out of a range, or, where that may be said, `none`."""
+
+    def __init__(self, allowed: range, *, none: bool = False, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(**options)
+        self._allowed = allowed
+        self._none = none
+
+    def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> int | None:
+        if self._none and value == "none":
+            return None
+        if isinstance(value, Filled) and re.fullmatch(r"[0-9]{1,18}", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or value not in self._allowed:
+            raise ValidationError(f"must be {self._wanted()}")
+        return value
+
+    def _wanted(self) -> str:
+        if len(self._allowed) < 3:
+            return " or ".join(map(str, self._allowed))
+        wanted = f"a whole number from {self._allowed[0]} to {self._allowed[-1]}"
+        return f"{wanted}, or `none`" if self._none else wanted
+
+
+class Words(_Plain):
+    """A text or a list of texts, none of them twice."""
+
+    def __init__(
+        self,
+        *checks: Check,
+        empty: str = "must name at least one",
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(**options)
+        self._checks = checks
+        self._empty = empty
+
+    def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> tuple[str, ...]:
+        if isinstance(value, str):
+            self._check(value, ())
+            return (str(value),)
+        if not isinstance(value, list):
+            raise ValidationError("must be a text or a list of texts")
+        if not value and self._empty:
+            raise ValidationError(self._empty)
+        wrong: dict[int, list[str]] = {}
+        for index, item in enumerate(value):
+            try:
+                self._check(item, value[:index])
+            except ValidationError as error:
+                wrong[index] = [str(message) for message in error.messages]
+        if wrong:
+            raise ValidationError(dict(wrong))
+        return tuple(str(item) for item in value)
+
+    def _check(self, item: object, before: Collection[object]) -> None:
+        if not isinstance(item, str):
+            raise ValidationError(_not_text(item))
+        if not item:
+            raise ValidationError("must not be empty")
+        if item in before:
+            raise ValidationError("is in the list twice")
+        for check in self._checks:
+            check(item)
+
+
+class Secrets(Words):
+    """None, one or, while one is being replaced, two secrets; empty ones do not count."""
+
+    def _deserialize(self, value: object, *args: object, **kwargs: object) -> tuple[str, ...]:
+        if value == "":
+            return ()
+        if isinstance(value, list):
+            value = [item for item in value if item not in ("", None)]
+            if not value:
+                return ()
+            if len(value) > 2:
+                raise ValidationError("at most two at once: the old one and the new")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class Nest(fields.Nested):
+    """A mapping with known keys inside another."""
+
+    default_error_messages = _PLAINLY
+
+
+class Named(_Plain):
+    """A mapping from names that people choose to things of one kind."""
+
+    def __init__(
+        self,
+        load: Callable[[Any], object],
+        *,
+        names: str = _NAMES,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(**options)
+        self._load = load
+        self._names = re.compile(names)
+
+    def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValidationError("must be a mapping: lines of `name: …`")
+        found: dict[str, Any] = {}
+        wrong: dict[str, list[Any]] = {}
+        for name, item in value.items():
+            if not self._names.fullmatch(name):
+                wrong[name] = [AtKey(_NAMES_ARE)]
+            try:
+                found[name] = self._load(item)
+            except ValidationError as error:
+                wrong.setdefault(name, []).append(error.messages)
+        if wrong:
+            raise ValidationError(dict(wrong), valid_data=found)
+        return found
+
+
+def one_of(*known: str) -> Check:
+    """Only these words."""
+
+    def check(word: str) -> None:
+        if word not in known:
+            raise ValidationError(f"{quoted(shown(word))} is not known{advice(word, known)}")
+
+    return check
+
+
+def matching(pattern: str, message: str) -> Check:
+    """Only texts of this form; the message must not quote them, they can be secret."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> None:
+        if not compiled.fullmatch(text):
+            raise ValidationError(message)
+
+    return check
+
+
+def flatten(messages: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:  # noqa: ANN401
+    """Give marshmallow's nested messages as pairs of steps and message."""
+    if isinstance(messages, str):
+        yield (), messages
+    elif isinstance(messages, list):
+        for inner in messages:
+            yield from flatten(inner)
+    else:
+        for step, inner in messages.items():
+            for below, message in flatten(inner):
+                yield below if step == "_schema" else (step, *below), message

@@ -1,0 +1,277 @@
+"""What each key of `bridge.yaml` and of a route file may hold, on its own."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from marshmallow import Schema, ValidationError, fields, validates_schema
+
+from bridge.config.documents import Document, Findings
+from bridge.config.fields import (
+    AtKey,
+    Flag,
+    Named,
+    Nest,
+    Part,
+    Secrets,
+    Text,
+    Whole,
+    Words,
+    flatten,
+    matching,
+    one_of,
+)
+from bridge.config.variables import shown
+from bridge.config.words import EVENTS, PLANNED, advice, kinds, quoted
+
+_SAFE = r"[A-Za-z0-9._~-]*"
+_URL_SAFE = matching(_SAFE, "may only hold letters, digits, `-`, `_`, `.` and `~`")
+_LONG_ENOUGH = matching(r"(?s).{16,}", "is shorter than 16 characters, and so could be guessed")
+_LAST_WORDS = ("deliver", "drop")
+
+
+def _kind_of(folder: str) -> Any:  # noqa: ANN401
+    def check(word: str) -> None:
+        known = kinds(folder)
+        if word in PLANNED[folder] and word not in known:
+            raise ValidationError(
+                f"{quoted(word)} is not supported yet; known: {', '.join(sorted(known))}"
+            )
+        one_of(*known)(word)
+
+    return check
+
+
+def _event(word: str) -> None:
+    if word.startswith("jira:") and word.removeprefix("jira:") in EVENTS:
+        raise ValidationError(f"write {quoted(word.removeprefix('jira:'))}, without `jira:`")
+    one_of(*EVENTS)(word)
+
+
+def _timezone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        known = available_timezones()
+        message = f"{quoted(shown(name))} is no time zone{advice(name, known)}"
+        raise ValidationError(message) from error
+
+
+def _attribution(text: str) -> None:
+    for word in re.findall(r"\{(\w*)\}", text):
+        if word not in ("author", "body"):
+            raise ValidationError(f"`{{{word}}}` is not known: only {{author}} and {{body}} are")
+
+
+def _split(text: str) -> SplitResult | None:
+    try:
+        url = urlsplit(text)
+        sound = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return None
+    return url if sound else None
+
+
+def _web_address(text: str) -> None:
+    """Refuse all but scheme, host and port; quotes nothing, as people paste tokens with them."""
+    url = _split(text)
+    if url is None:
+        raise ValidationError("must be a web address like https://acme.aha.io")
+    if url.path not in ("", "/") or url.query or url.fragment or url.username is not None:
+        raise ValidationError("must end after the host: the callback's token goes under `token`")
+
+
+class RunAsPart(Part):
+    name = Text(required=True)
+    email = Text(matching(r"[^@\s]+@[^@\s]+", "is no e-mail address"), required=True)
+
+
+class LimitsPart(Part):
+    per_second = Whole(range(1, 10_001), none=True, load_default=20)
+    per_minute = Whole(range(1, 600_001), none=True, load_default=300)
+
+
+class Limits(Nest):
+    """A mapping of limits, or the word `none`."""
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if value == "none":
+            return {"per_second": None, "per_minute": None}
+        if isinstance(value, str):
+            raise ValidationError("must be `none` or a mapping with per_second and per_minute")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class HookPart(Part):
+    source = Text(_kind_of("sources"), required=True)
+    site = Text(load_default=None)
+    token = Text(_URL_SAFE, _LONG_ENOUGH, required=True)
+    secret = Secrets(load_default=(), allow_none=True)
+    enabled = Flag(load_default=True)
+
+
+class TargetPart(Part):
+    kind = Text(_kind_of("destinations"), required=True)
+    url = Text(_web_address, required=True)
+    token = Text(_URL_SAFE, required=True)
+    integration = Whole(range(1, 3), load_default=2)
+    run_as = Nest(RunAsPart(), required=True)
+    workspaces = Words(
+        empty="an empty list would mean everywhere: leave `workspaces` out if you want that",
+        load_default=(),
+    )
+    limits = Limits(LimitsPart(), load_default=lambda: LimitsPart().load({}))
+    on_doubt = Text(one_of("verify", "hold", "resend"), load_default="verify")
+    private = Flag(load_default=False)
+
+    @validates_schema(skip_on_field_errors=False)
+    def reachable(self, data: dict[str, Any], **_options: object) -> None:
+        """Refuse an address that events may not be sent to."""
+        if "url" in data and data.get("private") is False:
+            message = _not_public(urlsplit(data["url"]))
+            if message:
+                raise ValidationError({"url": [message]})
+
+
+def _not_public(url: SplitResult) -> str:
+    if url.scheme == "http":
+        return "must begin with https:// (http:// is for a destination with `private: true`)"
+    host = url.hostname or ""
+    try:
+        public = ip_address(host).is_global
+    except ValueError:
+        public = host != "localhost" and not host.endswith((".localhost", ".local", ".internal"))
+    return "" if public else "is a private address: say `private: true` if that is meant"
+
+
+class SitePart(Part):
+    timezone = Text(_timezone, load_default="UTC")
+    week_starts = Text(one_of("sunday", "monday"), load_default="sunday")
+    priorities = Words(empty="", load_default=())
+    fields_ = Named(
+        Text(matching(r"customfield_[0-9]+", "must look like customfield_10016")).deserialize,
+        names=".+",
+        load_default=dict,
+        data_key="fields",
+    )
+
+
+class IgnorePart(Part):
+    actors = Words(empty="", load_default=())
+
+
+class BridgePart(Part):
+    """The file bridge.yaml."""
+
+    version = Whole(range(1, 2), required=True)
+    hooks = Named(HookPart().load, required=True)
+    destinations = Named(TargetPart().load, required=True)
+    sites = Named(SitePart().load, load_default=dict)
+    ignore = Nest(IgnorePart(), load_default=lambda: {"actors": ()})
+
+
+class CommentsPart(Part):
+    private = Text(one_of("drop", "keep"), load_default="drop")
+    attribution = Text(_attribution, empty=True, load_default="")
+
+
+class LinePart(Part):
+    """One line of `fields`; what its values mean is the mapping's business."""
+
+    from_ = fields.Raw(data_key="from")
+    to = fields.Raw()
+    values_ = fields.Raw(data_key="values", allow_none=True)
+    otherwise = fields.Raw(allow_none=True)
+    type = fields.Raw()
+    join = fields.Raw()
+    default = fields.Raw(allow_none=True)
+    template = fields.Raw()
+
+
+_LINE = LinePart()
+#: What a line of `fields` may hold.
+LINE_KEYS = frozenset(field.data_key or name for name, field in _LINE.fields.items())
+
+
+class Lines(fields.Field[Any]):
+    """The list of `fields`, checked for keys that mean nothing and handed on as it is."""
+
+    def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> list[Any]:
+        if not isinstance(value, list):
+            raise ValidationError("must be a list: lines of `- {from: …, to: …}`")
+        wrong = {index: _LINE.validate(line) for index, line in enumerate(value)}
+        wrong = {index: messages for index, messages in wrong.items() if messages}
+        if wrong:
+            raise ValidationError(dict(wrong), valid_data=value)
+        return value
+
+
+class RoutePart(Part):
+    """A route's file."""
+
+    version = Whole(range(1, 2), required=True)
+    description = Text(empty=True, load_default="")
+    hooks = Words(required=True, data_key="from")
+    destinations = Words(required=True, data_key="to")
+    workspace = Text(load_default="")
+    when = Text(empty=True, load_default="", allow_none=True)
+    events = Words(
+        _event,
+        empty="with an empty list nothing would pass: leave `events` out to let all pass",
+        load_default=(),
+    )
+    unknown_ = Words(
+        one_of("remember", "lookup", *_LAST_WORDS), load_default=("remember",), data_key="unknown"
+    )
+    moves = Text(one_of("follow", "filter"), load_default="follow")
+    comments = Nest(CommentsPart(), load_default=lambda: CommentsPart().load({}))
+    unmapped = Text(one_of("keep", "drop"), load_default="keep")
+    lines = Lines(load_default=list, allow_none=True, data_key="fields")
+
+    @validates_schema(skip_on_field_errors=False)
+    def ends_with_a_last_word(self, data: dict[str, Any], **_options: object) -> None:
+        """Refuse words after `deliver` and `drop`: they would never be tried."""
+        for index, word in enumerate(data.get("unknown_", ())[:-1]):
+            if word in _LAST_WORDS:
+                raise ValidationError(
+                    {
+                        "unknown": {
+                            index: [f"nothing after {quoted(word)} is tried: it has to be last"]
+                        }
+                    }
+                )
+
+
+_BRIDGE = BridgePart()
+_ROUTE = RoutePart()
+
+
+def check_bridge(document: Document, findings: Findings) -> dict[str, Any]:
+    """Check bridge.yaml on its own; what is valid of it comes back, the rest is in the findings."""
+    return _check(_BRIDGE, document, findings)
+
+
+def check_route(document: Document, findings: Findings) -> dict[str, Any]:
+    """Check a route's file on its own; what is valid of it comes back."""
+    return _check(_ROUTE, document, findings)
+
+
+def _check(schema: Schema, document: Document, findings: Findings) -> dict[str, Any]:
+    try:
+        return dict(schema.load(document.content))
+    except ValidationError as error:
+        # A value that could not even be read has had its say: no second complaint about it.
+        told = [
+            (steps, message)
+            for steps, message in flatten(error.messages)
+            if not findings.broken(document, steps)
+        ]
+        for steps, message in told:
+            place = document.key_place(steps) if isinstance(message, AtKey) else None
+            findings.error(document, steps, message, place)
+        valid = error.valid_data
+        return valid if isinstance(valid, dict) else {}

@@ -1,0 +1,239 @@
+"""The settings of a process, from BRIDGE_* variables, files named by them, and flags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bridge.config.words import nearest
+from bridge.errors import BadConfiguration, Problem
+
+PREFIX = "BRIDGE_"
+_UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_SIZE = re.compile(r"([0-9]{1,15})\s*(|[KMGT]iB)")
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _size(text: str) -> int:
+    found = _SIZE.fullmatch(text)
+    if not found or not int(found[1]):
+        raise ValueError("must be a number of bytes, like 33554432 or 32MiB")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be {' or '.join(words)}")
+        return text
+
+    return parse
+
+
+def _database(text: str) -> str:
+    scheme = text.partition("://")[0].partition("+")[0]
+    if scheme not in ("sqlite", "postgresql") or "://" not in text:
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    return text
+
+
+def _given(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_given(text)).expanduser()
+
+
+def _told(
+    default: str | None, sentence: str, parse: Callable[[str], Any] = _text
+) -> Mapping[str, Any]:
+    """Describe a setting: its default as one would write it, what it is, how it is read."""
+    return {"default": default, "sentence": sentence, "parse": parse}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Settings:
+    """What a process runs with; every field is BRIDGE_<NAME>, described where it is declared."""
+
+    mappings: Path = field(
+        metadata=_told("mappings", "The folder of bridge.yaml and the routes.", _path)
+    )
+    database: str = field(
+        metadata=_told(
+            "sqlite:///bridge.db",
+            "Where everything is kept: sqlite:/// or postgresql://.",
+            _database,
+        )
+    )
+    host: str = field(metadata=_told("127.0.0.1", "The address to listen on.", _given))
+    port: int = field(
+        metadata=_told("8080", "The port to listen on; 0 takes any free one.", _whole(0, 65535))
+    )
+    spool: Path = field(
+        metadata=_told(
+            None, "The folder for events while the database is away (`spool` beside it).", _path
+        )
+    )
+    spool_max: int = field(metadata=_told("1GiB", "How much the spool may hold.", _size))
+    log: str = field(
+        metadata=_told("text", "How to write the log: text or json.", _one_of("text", "json"))
+    )
+    console_password: str = field(
+        metadata=_told("", "The console's password; without one it stays closed.")
+    )
+    secret_key: str = field(metadata=_told("", "What sessions of the console are signed with."))
+    max_body: int = field(metadata=_told("32MiB", "The largest body that is taken.", _size))
+    workers: int = field(
+        metadata=_told("8", "Deliveries at a time for each destination.", _whole(1, 256))
+    )
+    threads: int = field(metadata=_told("16", "Requests at a time.", _whole(1, 1024)))
+    bodies_days: int = field(metadata=_told("14", "Days to keep bodies.", _whole(1, 36500)))
+    decisions_days: int = field(metadata=_told("90", "Days to keep decisions.", _whole(1, 36500)))
+    effects_days: int = field(
+        metadata=_told(
+            "400", "Days to keep what duplicates are known by; at least 90.", _whole(90, 36500)
+        )
+    )
+    lease_seconds: int = field(
+        metadata=_told(
+            "120", "How long a worker holds a record; longer than any send.", _whole(1, 86400)
+        )
+    )
+    connect_timeout: int = field(
+        metadata=_told("5", "Seconds to wait for a connection.", _whole(1, 3600))
+    )
+    read_timeout: int = field(
+        metadata=_told("30", "Seconds to wait for an answer.", _whole(1, 3600))
+    )
+    grace_seconds: int = field(
+        metadata=_told(
+            "10", "Seconds a thin event waits for a fuller telling of it.", _whole(0, 3600)
+        )
+    )
+
+    def __repr__(self) -> str:
+        shown = {option.name: getattr(self, option.name) for option in OPTIONS}
+        shown["database"] = _without_password(self.database)
+        for secret in ("console_password", "secret_key"):
+            shown[secret] = "***" if shown[secret] else ""
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """One setting, as --help and the documentation tell it."""
+
+    #: The name of its field in `Settings`.
+    name: str
+    #: As one would write it; None when it follows from others.
+    default: str | None
+    #: What it is, in one sentence.
+    sentence: str
+    #: Makes the value of a text, or raises ValueError with what it must be.
+    parse: Callable[[str], Any] = field(repr=False)
+
+    @property
+    def variable(self) -> str:
+        """Return the name of its environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """Return the name of its flag."""
+        return "--" + self.name.replace("_", "-")
+
+
+#: Every setting, in the order of the documentation.
+OPTIONS: tuple[Option, ...] = tuple(Option(name=it.name, **it.metadata) for it in fields(Settings))
+
+
+def settings(environ: Mapping[str, str], **flags: object) -> Settings:
+    """Read the settings; flags that are not None win; raises `BadConfiguration`, with it all."""
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        flag = flags.pop(option.name, None)
+        name = option.variable if flag is None else option.flag
+        try:
+            text = _from(option, environ) if flag is None else str(flag)
+            values[option.name] = None if text is None else option.parse(text)
+        except ValueError as error:
+            problems.append(Problem(file=name, message=str(error)))
+    if flags:
+        raise TypeError(f"no such settings: {', '.join(flags)}")
+    if not problems:
+        problems += _between(values)
+    if problems:
+        raise BadConfiguration(tuple(problems))
+    values["spool"] = values["spool"] or _spool_beside(values["database"])
+    return Settings(**values)
+
+
+def _from(option: Option, environ: Mapping[str, str]) -> str | None:
+    """Find the text of a setting; one that is set to nothing is not set."""
+    text, file = environ.get(option.variable), environ.get(f"{option.variable}_FILE")
+    if text and file:
+        raise ValueError(f"is given twice: here and in {option.variable}_FILE")
+    if not file:
+        return text or option.default
+    try:
+        return Path(file).read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ValueError(f"cannot read {file}: {why}") from error
+
+
+def _between(values: Mapping[str, Any]) -> list[Problem]:
+    """Judge what each setting allows and all together do not."""
+    longest = values["connect_timeout"] + values["read_timeout"]
+    if values["lease_seconds"] > longest:
+        return []
+    message = f"must be longer than the longest send, which can take {longest} seconds"
+    return [Problem(file=f"{PREFIX}LEASE_SECONDS", message=message)]
+
+
+def _spool_beside(database: str) -> Path:
+    """Return the folder `spool` beside an SQLite file, else in the working folder."""
+    path = urlsplit(database).path[1:] if database.startswith("sqlite") else ""
+    return Path(path).parent / "spool" if path and path != ":memory:" else Path("spool")
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^/@]*?:)[^/@]*@", r"\1***@", url)
+
+
+def unknown_variables(environ: Mapping[str, str], read: Container[str]) -> tuple[Problem, ...]:
+    """Warn of each BRIDGE_* name that is no setting and that no mapping file reads."""
+    known = {option.variable for option in OPTIONS}
+    known |= {f"{name}_FILE" for name in known}
+    strange = [
+        name
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known and name not in read
+    ]
+    return tuple(_unknown(name, nearest(name, known)) for name in strange)
+
+
+def _unknown(name: str, near: str | None) -> Problem:
+    hint = f"; did you mean {near}?" if near else ""
+    message = f"there is no such setting, and no mapping file reads it{hint}"
+    return Problem(file=name, message=message, severity="warning")

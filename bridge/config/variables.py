@@ -1,0 +1,85 @@
+"""${NAME}, ${NAME:-default} and ${file:/path} in the texts of a mapping file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bridge.config.words import nearest
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+_NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+
+
+class Filled(str):
+    """A text that variables were put into; `raw` is how it stands in the file."""
+
+    __slots__ = ("raw",)
+    raw: str
+
+    def __new__(cls, value: str, raw: str) -> Filled:
+        """Keep both."""
+        filled = super().__new__(cls, value)
+        filled.raw = raw
+        return filled
+
+
+def shown(value: object) -> str:
+    """Write a value as a message may: what came out of a variable stays hidden."""
+    return value.raw if isinstance(value, Filled) else str(value)
+
+
+class Unset(ValueError):
+    """A reference that cannot be replaced; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variables:
+    """The environment as the mapping files see it."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    #: Where relative `${file:…}` paths start.
+    folder: Path
+    #: The names that were asked for so far, set or not.
+    names: set[str] = field(default_factory=set)
+
+    def fill(self, text: str) -> str:
+        """Return the text with its references replaced; raises `Unset` naming what is missing."""
+        if "${" not in text:
+            return text
+        return Filled(_REFERENCE.sub(self._replace, text), text)
+
+    def _replace(self, match: re.Match[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        inside = match[1]
+        if inside is None:
+            raise Unset("`${` without its `}`; write `$${` for the two characters themselves")
+        if inside.startswith("file:"):
+            return self._file(inside.removeprefix("file:"))
+        named = _NAME.fullmatch(inside)
+        if named is None:
+            raise Unset(
+                f"${{{inside}}} is neither ${{NAME}}, ${{NAME:-default}} nor ${{file:/path}}"
+            )
+        return self._variable(named[1], named[2])
+
+    def _variable(self, name: str, default: str | None) -> str:
+        self.names.add(name)
+        value = self.environ.get(name)
+        if default is not None:
+            return value or default
+        if value is None:
+            near = nearest(name, self.environ)
+            hint = f"; {near} is: did you mean that?" if near else ""
+            raise Unset(f"the environment variable {name} is not set{hint}")
+        return value
+
+    def _file(self, path: str) -> str:
+        try:
+            return (self.folder / path).read_text("utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            why = (error.strerror or "") if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise Unset(f"cannot read the file {path}: {why}") from error

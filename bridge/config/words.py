@@ -1,0 +1,71 @@
+"""The words people may write, and the nearest one to what they wrote."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+#: Kinds of senders and receivers that are planned: told apart from a misspelt one.
+PLANNED = {
+    "sources": ("aha", "asana", "github", "rally", "salesforce", "smartsheet", "trello"),
+    "destinations": ("centercode", "http", "jira", "siem"),
+}
+
+_HAPPENINGS = {
+    "issue": "created updated deleted",
+    "comment": "created updated deleted",
+    "worklog": "created updated deleted",
+    "attachment": "created deleted",
+    "issuelink": "created deleted",
+    "issue_property": "set deleted",
+    "project": "created updated deleted soft_deleted restored_deleted archived restored_archived",
+    "version": "created updated released unreleased moved merged deleted",
+    "sprint": "created updated deleted started closed",
+    "board": "created updated deleted configuration_changed",
+    "user": "created updated deleted",
+    "filter": "created updated deleted",
+    "issuetype": "created updated deleted",
+    "option": "voting_changed watching_changed unassigned_issues_changed subtasks_changed"
+    " issuelinks_changed attachments_changed timetracking_changed timetracking_provider_changed",
+    "jira": "expression_evaluation_failed",
+    "app": "access_to_objects_blocked access_to_objects_in_container_blocked",
+}
+
+#: What Jira tells of, without its prefix `jira:`; the words of a route's `events`.
+EVENTS = frozenset(
+    {"transition"}
+    | {f"{thing}_{what}" for thing, all_of_it in _HAPPENINGS.items() for what in all_of_it.split()}
+)
+
+
+@cache
+def kinds(folder: str) -> frozenset[str]:
+    """List the modules of `sources` or `destinations`: each one's file name is the word for it."""
+    # Found by their place: neighbours on this floor do not import each other.
+    place = Path(__file__).parent.parent / folder
+    modules = pkgutil.iter_modules([str(place)])
+    return frozenset(module.name for module in modules if not module.name.startswith("_"))
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Find the known word most like this one, whatever the case; None when none is."""
+    by_lower = {name.lower(): name for name in sorted(known, reverse=True)}
+    found = get_close_matches(word.lower(), sorted(by_lower), n=1, cutoff=0.55)
+    return by_lower[found[0]] if found else None
+
+
+def advice(word: str, known: Collection[str]) -> str:
+    """Say what to add to a complaint about a word: the nearest known one, or the few there are."""
+    near = nearest(word, known)
+    if near is not None:
+        return f"; did you mean `{near}`?"
+    return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
+
+
+def quoted(word: str, longest: int = 60) -> str:
+    """Write a value as a message shows it: one line, not endless."""
+    line = " ".join(word.split())
+    return f"`{line if len(line) <= longest else line[: longest - 1] + '…'}`"

@@ -1,0 +1,170 @@
+"""What is sent of a body: the lines of a route's `fields`, the run-as user, the author's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.core.fields import FORBIDDEN, Line, compile_line
+from bridge.core.paths import DROP, NOTHING, Draft, Path, walk
+from bridge.core.richtext import plain
+from bridge.errors import BadField, Unmappable
+from bridge.model import Mapper, Route, RunAs, Target
+
+#: The parts of an issue, and of its fields, that Aha! finds, names and places a record by: the only
+#: ones that `unmapped: drop` leaves beside what the lines write.
+NEEDED = frozenset({"id", "key", "self"})
+NEEDED_FIELDS = frozenset({"summary", "status", "issuetype", "project"})
+
+#: Names in a changelog without ids of fields that differ from the id by more than case.
+_FIELD_IDS = {"fix version": "fixversions", "component": "components", "version": "versions"}
+_FIELD_IDS |= {"key": "project"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fields:
+    """The compiled `fields` of a route."""
+
+    lines: tuple[Line, ...]
+    #: The fields of the issue that a changelog may tell of, in lower case; None: all.
+    kept: frozenset[str] | None
+
+    def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Map a body into a new one, which shares what no line writes; raises Unmappable."""
+        draft = Draft(dict(body) if self.kept is None else _pruned(body, self.kept))
+        for line in self.lines:
+            value = line.result(body)
+            if value is DROP:
+                draft.remove(line.to)
+            elif value is not NOTHING:
+                _write(draft, line, value)
+        return draft.root
+
+
+def _write(draft: Draft, line: Line, value: object) -> None:
+    try:
+        draft.write(line.to, value)
+    except Unmappable as error:
+        raise Unmappable(f"{line.name}: {error}") from error
+
+
+def compile_fields(lines: Sequence[Mapping[str, object]], unmapped: str = "keep") -> Mapper:
+    """Compile the `fields` lines of a route; raises `errors.BadField`.
+
+    `unmapped: drop` leaves of the issue what the lines write and what Aha! finds, names and places
+    a record by: id, key, self, and of its fields summary, status, issuetype and project; and of the
+    changelog what tells of these fields. The rest of the body is no part of the issue and stays.
+    """
+    if unmapped not in ("keep", "drop"):
+        raise BadField("`unmapped` is keep or drop", name="unmapped")
+    compiled = tuple(compile_line(line) for line in lines)
+    if unmapped == "keep":
+        return Fields(lines=compiled, kept=None)
+    fields = {line.to[2:3] for line in compiled if line.to[:2] == ("issue", "fields")}
+    kept = NEEDED_FIELDS.union(str(name) for path in fields for name in path)
+    return Fields(lines=compiled, kept=frozenset(map(str.lower, kept)))
+
+
+def _pruned(body: Mapping[str, Any], kept: frozenset[str]) -> dict[str, Any]:
+    pruned = dict(body)
+    issue = body.get("issue")
+    if isinstance(issue, dict):
+        pruned["issue"] = {name: part for name, part in issue.items() if name in NEEDED}
+        fields = issue.get("fields")
+        if isinstance(fields, dict):
+            pruned["issue"]["fields"] = {n: v for n, v in fields.items() if n in NEEDED_FIELDS}
+    items = walk(body, ("changelog", "items"))
+    if isinstance(items, list):
+        told = [item for item in items if _field_of(item) in kept]
+        pruned["changelog"] = {**body["changelog"], "items": told}
+    return pruned
+
+
+def _field_of(item: object) -> str:
+    """Tell the lower-case id of the field that an item of a changelog is about."""
+    if not isinstance(item, dict):
+        return ""
+    name = str(item.get("fieldId") or item.get("field") or "").lower()
+    return _FIELD_IDS.get(name, name)
+
+
+def outgoing(
+    body: Mapping[str, Any],
+    *,
+    record: str,
+    key: str,
+    drop: Collection[str],
+    route: Route,
+    target: Target,
+) -> dict[str, Any]:
+    """Make what is sent of an event's body; the body itself stays as it is.
+
+    Left out are the top-level parts in `drop`, which another delivery carries, and names that would
+    mislead Aha!. The record is named where the body does not, then the route's lines are applied,
+    the author's name goes into the comment's text, and the acting `user` becomes the run-as user.
+    Authors of comments, assignee and reporter are data. Raises `errors.Unmappable`.
+    """
+    sent = {name: part for name, part in body.items() if name not in FORBIDDEN | set(drop)}
+    _name_record(sent, record, key)
+    if route.comments.private == "drop":
+        _hide_private(sent)
+    sent = route.mapper.apply(sent)
+    _attribute(sent, route.comments.attribution)
+    sent["user"] = _user(target.run_as)
+    return sent
+
+
+def _name_record(sent: dict[str, Any], record: str, key: str) -> None:
+    issue = sent.get("issue")
+    named = issue if isinstance(issue, dict) else {}
+    missing = {n: v for n, v in (("id", record), ("key", key)) if record and v and not named.get(n)}
+    if missing:
+        sent["issue"] = {**named, **missing}
+
+
+def _hide_private(sent: dict[str, Any]) -> None:
+    """Leave out the restricted ones of the comments and worklogs that a full issue holds inside."""
+    draft = Draft(sent)
+    for path in (("comment", "comments"), ("worklog", "worklogs")):
+        inside: Path = ("issue", "fields", *path)
+        held = walk(sent, inside)
+        if isinstance(held, list) and any(map(_private, held)):
+            draft.write(inside, [one for one in held if not _private(one)])
+
+
+def _private(comment: object) -> bool:
+    if not isinstance(comment, dict):
+        return False
+    return bool(comment.get("visibility")) or comment.get("jsdPublic") is False
+
+
+def _attribute(sent: dict[str, Any], attribution: str) -> None:
+    comment = sent.get("comment")
+    if not attribution or not isinstance(comment, dict):
+        return
+    written = comment.get("body")
+    words = {
+        "{author}": _author(comment.get("author")),
+        "{body}": plain(written) if isinstance(written, dict) else str(written or ""),
+    }
+    # In one pass: an author called {body} is a name, not a place for the text.
+    said = re.sub(r"\{author\}|\{body\}", lambda match: words[match.group()], attribution)
+    sent["comment"] = {**comment, "body": said}
+
+
+def _author(author: object) -> str:
+    """Tell the name people know an author by; Jira calls one without an account Anonymous."""
+    known = author if isinstance(author, dict) else {}
+    names = (known.get(name) for name in ("displayName", "name", "emailAddress"))
+    return next((str(name) for name in names if name), "Anonymous")
+
+
+def _user(run_as: RunAs) -> dict[str, Any]:
+    return {
+        "name": run_as.name,
+        "emailAddress": run_as.email,
+        "displayName": run_as.name,
+        "active": True,
+    }

@@ -1,0 +1,106 @@
+"""Rich text (Atlassian Document Format, what Jira's newer API tells) as plain text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+#: How deep a document may be nested before the rest of it is left out.
+_DEEPEST = 60
+
+#: A node and the texts of what is inside it.
+_Shape = Callable[[Mapping[str, Any], list[str]], str]
+
+
+def plain(document: object) -> str:
+    """Write a rich-text document as plain text: blocks apart, links in brackets."""
+    return re.sub(r"\n{3,}", "\n\n", _node(document, 0)).strip()
+
+
+def _node(node: object, depth: int) -> str:
+    if not isinstance(node, dict) or depth > _DEEPEST:
+        return ""
+    content = node.get("content")
+    children = content if isinstance(content, list) else []
+    shape = _SHAPES.get(str(node.get("type")), _other)
+    return shape(node, [_node(child, depth + 1) for child in children])
+
+
+def _other(node: Mapping[str, Any], inside: list[str]) -> str:
+    return "".join(inside) or _said(_attributes(node))
+
+
+def _block(_: Mapping[str, Any], inside: list[str]) -> str:
+    return "".join(inside) + "\n\n"
+
+
+def _row(_: Mapping[str, Any], inside: list[str]) -> str:
+    return " | ".join(cell.strip() for cell in inside) + "\n"
+
+
+def _quote(_: Mapping[str, Any], inside: list[str]) -> str:
+    return "> " + "".join(inside).strip().replace("\n", "\n> ") + "\n\n"
+
+
+def _bullets(_: Mapping[str, Any], inside: list[str]) -> str:
+    return "".join(_item("-", item) for item in inside) + "\n"
+
+
+def _numbers(node: Mapping[str, Any], inside: list[str]) -> str:
+    first = _attributes(node).get("order")
+    numbered = enumerate(inside, first if isinstance(first, int) else 1)
+    return "".join(_item(f"{number}.", item) for number, item in numbered) + "\n"
+
+
+def _item(mark: str, text: str) -> str:
+    lines = re.sub(r"\n{2,}", "\n", text.strip())
+    return mark + " " + lines.replace("\n", "\n  ") + "\n"
+
+
+def _text(node: Mapping[str, Any], _: list[str]) -> str:
+    words = str(node.get("text") or "")
+    marks = node.get("marks")
+    for mark in marks if isinstance(marks, list) else []:
+        match mark:
+            case {"type": "link", "attrs": {"href": str(address)}} if address != words:
+                return f"{words} ({address})"
+    return words
+
+
+def _date(node: Mapping[str, Any], _: list[str]) -> str:
+    told = str(_attributes(node).get("timestamp"))
+    if re.fullmatch(r"-?[0-9]{1,14}", told) is None:
+        return ""
+    return datetime.fromtimestamp(int(told) / 1000, tz=UTC).date().isoformat()
+
+
+#: The kinds of nodes that are more than what is inside them.
+_SHAPES: Mapping[str, _Shape] = {
+    "text": _text,
+    "date": _date,
+    "hardBreak": lambda _node, _inside: "\n",
+    "rule": lambda _node, _inside: "----\n\n",
+    "paragraph": _block,
+    "heading": _block,
+    "codeBlock": _block,
+    "table": _block,
+    "tableRow": _row,
+    "blockquote": _quote,
+    "bulletList": _bullets,
+    "taskList": _bullets,
+    "decisionList": _bullets,
+    "orderedList": _numbers,
+}
+
+
+def _attributes(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    attributes = node.get("attrs")
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _said(attributes: Mapping[str, Any]) -> str:
+    """Say what a mention, a smiley, a card or a picture tells of itself."""
+    named = (attributes.get(name) for name in ("text", "shortName", "url", "title", "alt"))
+    return next((word for word in named if isinstance(word, str)), "")

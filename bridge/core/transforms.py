@@ -1,0 +1,95 @@
+"""What the `type` of a `fields` line can ask for: one value in, one value out, or a ValueError."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bridge.core.richtext import plain
+
+_NUMBER = re.compile(r"[+-]?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?", re.ASCII)
+_WORDS = {"true": True, "yes": True, "on": True, "1": True} | {
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+#: What JSON readers agree on, and what the databases behind them hold.
+_LARGEST = 2**63
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def text(value: object) -> str:
+    """Read a text, a number (5.0 is "5"), true or false, or a rich-text document as text."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer() and abs(value) < _LARGEST:
+            return str(int(value))
+        case int() | float():
+            return str(value)
+        case {"type": "doc"}:
+            return plain(value)
+    raise ValueError("not a text, a number, true or false")
+
+
+def number(value: object) -> int | float:
+    """Read a number, or a text that is one and nothing else."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value) if re.search("[.eE]", value) else int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST:
+        return value
+    raise ValueError("not a number")
+
+
+def integer(value: object) -> int:
+    """Read a whole number; one with a fraction is not rounded but refused."""
+    found = number(value)
+    if found != int(found):
+        raise ValueError("not a whole number")
+    return int(found)
+
+
+def boolean(value: object) -> bool:
+    """Read true or false, also written yes, no, on, off, 1 or 0."""
+    if isinstance(value, bool):
+        return value
+    word = text(value).strip().lower()
+    if word not in _WORDS:
+        raise ValueError("neither true nor false")
+    return _WORDS[word]
+
+
+def day(value: object) -> str:
+    """Read a day, or an instant's day where it was told: 2026-05-01. Numbers are ms since 1970."""
+    return _instant(value).date().isoformat()
+
+
+def instant(value: object) -> str:
+    """Read an instant with its offset from UTC, which is 0 unless told; a day is its midnight."""
+    return _instant(value).isoformat(timespec="milliseconds")
+
+
+def _instant(value: object) -> datetime:
+    if isinstance(value, str):
+        found = datetime.fromisoformat(value.strip())
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    try:
+        return _EPOCH + timedelta(milliseconds=number(value))
+    except OverflowError as error:
+        raise ValueError("not an instant") from error
+
+
+#: The words of `type` that convert a value; `list`, the one other word, only says how many.
+TRANSFORMS: Mapping[str, Callable[[Any], Any]] = {
+    "text": text,
+    "number": number,
+    "integer": integer,
+    "date": day,
+    "datetime": instant,
+    "boolean": boolean,
+}

@@ -1,0 +1,1 @@
+"""The whole bridge on this machine, fed with made-up Jira traffic."""

@@ -1,0 +1,117 @@
+"""Take in what arrives: read it, decide on it, and keep it, before the sender is answered."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+import structlog
+
+from bridge import sources, store
+from bridge.core import decide
+from bridge.core.decide import Memory, Plan
+from bridge.errors import BadSignature, Rejected
+from bridge.model import Event, Hook, Reply, Request, Verdict, VerdictName
+from bridge.store import Arrival, Entry, Store
+
+log = structlog.get_logger()
+
+
+#: Letters and digits that sort as their values do, without those that look alike.
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id(seconds: float) -> str:
+    """Make an event's id of an instant, in seconds since the epoch: it sorts by time.
+
+    Ten letters of ms and ten of chance: 50 random bits within each ms.
+    """
+    number = (int(seconds * 1000) << 50) | secrets.randbits(50)
+    letters = []
+    for _ in range(20):
+        number, digit = divmod(number, 32)
+        letters.append(_ALPHABET[digit])
+    return "".join(reversed(letters))
+
+
+class Intake:
+    """The accepting half of the bridge. Threads may share it."""
+
+    def __init__(self, *, store: Store, plan: Callable[[], Plan]) -> None:
+        self._store = store
+        self._plan = plan
+
+    def accept(self, hook: Hook, request: Request) -> Reply | None:
+        """Keep a request for good, whatever is in it.
+
+        Returns once it is kept, with a source's own answer if it wants one; raises
+        `errors.NotKept` when neither the database nor the spool could take it.
+        """
+        reply = sources.get(hook.source).handshake(request)
+        if reply is not None:
+            return reply
+        entries = self._judge(hook, request)
+        self._store.keep(Arrival(request=request, entries=entries))
+        for entry in entries:
+            log.info(
+                "event.kept",
+                event_id=entry.event.id,
+                hook=hook.name,
+                name=entry.event.name,
+                key=entry.event.key,
+                verdicts=sorted({verdict.name.value for verdict in entry.verdicts}),
+            )
+        return None
+
+    def refuse(self, hook: Hook, request: Request, reason: str) -> None:
+        """Keep a row that says why a request was not even read; raises `errors.NotKept`."""
+        entry = _rejected(request, hook.source, reason, keep=False)
+        self._store.keep(Arrival(request=request, entries=(entry,)))
+
+    def judge(self, request: Request) -> tuple[Entry, ...]:
+        """Read and judge a request that waited in the spool, by the hooks of today."""
+        hook = self._plan().configuration.hooks.get(request.hook)
+        if hook is None:
+            reason = f"the hook {request.hook} is no longer configured"
+            return (_rejected(request, "", reason, keep=True),)
+        return self._judge(hook, request)
+
+    def resolve(self, event: Event, memory: Memory | None) -> tuple[Verdict, ...]:
+        """Decide an event for good, with what is remembered of its record."""
+        return decide.resolve(self._plan(), event, event.received, memory=memory)
+
+    def _judge(self, hook: Hook, request: Request) -> tuple[Entry, ...]:
+        source = sources.get(hook.source)
+        try:
+            source.verify(hook.secrets, request)
+            events = source.read(request)
+            packed = store.pack(request.body)
+            return tuple(self._entry(event, packed) for event in events)
+        except BadSignature as error:
+            log.warning("event.bad_signature", event_id=request.id, hook=hook.name)
+            return (_rejected(request, hook.source, str(error), keep=False),)
+        except Rejected as error:
+            return (_rejected(request, hook.source, str(error), keep=True),)
+        except Exception as error:
+            # A body must never be lost because it met a mistake of ours.
+            log.exception("event.failed", event_id=request.id, hook=hook.name)
+            reason = f"the bridge itself failed on this body: {type(error).__name__}"
+            return (_rejected(request, hook.source, reason, keep=True),)
+
+    def _entry(self, event: Event, packed: bytes) -> Entry:
+        verdicts = self._plan().judge(event, event.received)
+        return Entry(event=event, verdicts=verdicts, packed=packed)
+
+
+def _rejected(request: Request, source: str, reason: str, *, keep: bool) -> Entry:
+    event = Event(
+        id=request.id,
+        hook=request.hook,
+        source=source,
+        site=request.site,
+        received=request.received,
+        name="",
+    )
+    verdict = Verdict(name=VerdictName.REJECTED, reason=reason)
+    packed = store.pack(request.body) if keep else None
+    return Entry(event=event, verdicts=(verdict,), packed=packed)

@@ -1,0 +1,236 @@
+"""What a Jira webhook changed, and by what every other telling of the same change is known.
+
+Jira tells things at least once, in any order, and Data Center tells every comment twice: as
+`comment_created` without its issue, and inside `jira:issue_updated`. So identities are made of what
+was changed (comment, changelog, issue), never of the telling. What is not obvious:
+
+- The day a comment was created is part of its identity, because a restored backup hands out the
+  same ids again. The day, because databases lose or move the milliseconds of what they keep.
+- The changelog of `jira:issue_created` belongs to the creation. Should an update repeat its id, it
+  is told as the change it claims to be: two identities, nothing lost.
+- Things that are only set to a state (a property, a version) carry their instant, so that going
+  back to an earlier state is a change of its own; telling one twice does no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge.model import Effect
+from bridge.sources.jira.values import canonical, digest, instant, obj, text
+
+_AHA_COMMENT = re.compile(r"\s{0,9}Comment added by .{0,300}? in \[Aha!\|")
+_COMMENT_KINDS = {"issue_commented": "created", "issue_comment_edited": "edited"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """A body, and what is known of it before its effects are."""
+
+    #: The sender's name of the event.
+    name: str
+    #: The same without `jira:`.
+    word: str
+    body: Mapping[str, Any]
+    #: The issue's id, or "".
+    record: str
+    #: In ms since the epoch.
+    time: int | None
+
+
+def effects(told: Told) -> tuple[tuple[Effect, ...], str]:
+    """Return the effects of a body, or none and the reason why."""
+    # An update of the issue, which comes beside `worklog_updated` and only shares its word.
+    reader = _update if told.name.startswith("jira:worklog_") else _READERS.get(told.word)
+    if reader is None:
+        return (), f"{told.name} is no event of Jira that is known here"
+    found = reader(told)
+    return found, "" if found else _why_empty(told)
+
+
+def _why_empty(told: Told) -> str:
+    if told.word.startswith("comment_"):
+        return f"{told.name} does not hold its comment"
+    kind = told.body.get("issue_event_type_name")
+    if kind == "issue_comment_deleted":
+        return "the update does not say which comment was deleted; comment_deleted does"
+    if kind in ("issue_commented", "issue_comment_edited"):
+        return "the update says that there is a comment, but does not hold it"
+    return "the update does not say what changed (no changelog, no comment)"
+
+
+def _issue(told: Told) -> tuple[Effect, ...]:
+    action = told.word.removeprefix("issue_")
+    identity = f"issue:{told.record or digest(told.body)}:{action}"
+    return (Effect(identity=identity, event=told.word),)
+
+
+def _update(told: Told) -> tuple[Effect, ...]:
+    """Read an update of an issue: its changelog and its comment are two effects, one, or none."""
+    changelog, comment = obj(told.body.get("changelog")), obj(told.body.get("comment"))
+    kind = told.body.get("issue_event_type_name")
+    found = []
+    if changelog.get("id") or changelog.get("items"):
+        change = text(changelog.get("id")) or f"{digest(changelog.get('items'))}@{told.time}"
+        identity = f"change:{change}:{told.record}"
+        found.append(Effect(identity=identity, event="issue_updated", part="changelog"))
+    if comment and kind != "issue_comment_deleted":
+        found.append(_comment_effect(comment, _comment_action(comment, kind), part="comment"))
+    return tuple(found)
+
+
+def _comment_action(comment: Mapping[str, Any], kind: object) -> str:
+    if isinstance(kind, str) and kind in _COMMENT_KINDS:
+        return _COMMENT_KINDS[kind]
+    created, updated = instant(comment.get("created")), instant(comment.get("updated"))
+    if created is None or updated is None or abs(updated - created) <= 1000:
+        return "created"
+    return "edited"
+
+
+def _comment(told: Told) -> tuple[Effect, ...]:
+    comment = obj(told.body.get("comment"))
+    action = "edited" if told.word == "comment_updated" else told.word.removeprefix("comment_")
+    return (_comment_effect(comment, action),) if comment else ()
+
+
+def _comment_effect(comment: Mapping[str, Any], action: str, part: str = "") -> Effect:
+    """Make the effect of one comment, the same for both of Data Center's tellings."""
+    of = f"comment:{text(comment.get('id')) or digest(comment)}"
+    day = _day(comment.get("created"))
+    deleted = f"{of}:deleted:{day}"
+    if action == "edited":
+        identity = f"{of}:edited:{_second(comment.get('updated'))}:{_version(comment)}"
+    else:
+        identity = f"{of}:{action}:{day}"
+    return Effect(
+        identity=identity,
+        event="comment_updated" if action == "edited" else f"comment_{action}",
+        part=part,
+        writes=True,
+        private=_private(comment),
+        # Whoever deletes a comment of Aha!'s is telling something new.
+        echo="" if action == "deleted" else _echo(comment.get("body")),
+        stale_after="" if action == "deleted" else deleted,
+    )
+
+
+def _version(comment: Mapping[str, Any]) -> str:
+    """Digest what an edit can change: the text as it reads, and who may read it."""
+    body = comment.get("body")
+    if isinstance(body, str):
+        body = body.replace("\r\n", "\n").rstrip()
+    readers = obj(comment.get("visibility"))
+    return digest([body, readers.get("type"), readers.get("value")])
+
+
+def _private(part: Mapping[str, Any]) -> bool:
+    return part.get("visibility") is not None or part.get("jsdPublic") is False
+
+
+def _echo(body: object) -> str:
+    if isinstance(body, str) and _AHA_COMMENT.match(body):
+        return "the comment says that it was added in Aha!"
+    return ""
+
+
+def _worklog(told: Told) -> tuple[Effect, ...]:
+    worklog = obj(told.body.get("worklog"))
+    of = f"worklog:{text(worklog.get('id')) or digest(told.body)}"
+    identity = f"{of}:{told.word.removeprefix('worklog_')}:{_second(worklog.get('updated'))}"
+    effect = Effect(identity=identity, event=told.word, writes=True, private=_private(worklog))
+    return (effect,)
+
+
+def _once(told: Told) -> tuple[Effect, ...]:
+    """Read what is created and deleted once, and never changed: an attachment, a link."""
+    kind, action = told.word.split("_")
+    part = obj(told.body.get("issueLink" if kind == "issuelink" else kind))
+    identity = f"{kind}:{text(part.get('id')) or digest(told.body)}:{action}"
+    return (Effect(identity=identity, event=told.word),)
+
+
+def _issue_property(told: Told) -> tuple[Effect, ...]:
+    held = obj(told.body.get("property"))
+    name = text(held.get("key")) or digest(held.get("key"))
+    value = hashlib.sha1(canonical(held.get("value")), usedforsecurity=False).hexdigest()
+    action = told.word.removeprefix("issue_property_")
+    identity = f"issue_property:{told.record}:{name}:{action}:{value}:{told.time}"
+    return (Effect(identity=identity, event=told.word),)
+
+
+def _dated(told: Told) -> tuple[Effect, ...]:
+    """Read what happened to something that is no issue: known by its id and the instant."""
+    kind = told.word.split("_")[0]
+    part = obj(told.body.get(kind))
+    thing = next(filter(None, (text(part.get(n)) for n in ("id", "accountId", "key"))), "")
+    identity = f"{told.word}:{digest(told.body)}"
+    if thing and told.time is not None:
+        identity = f"{kind}:{thing}:{told.word}:{told.time}"
+    return (Effect(identity=identity, event=told.word),)
+
+
+def _transition(told: Told) -> tuple[Effect, ...]:
+    """Read a workflow's post-function; its comment is a text without an id."""
+    transition = text(obj(told.body.get("transition")).get("transitionId"))
+    identity = f"transition:{digest(told.body)}"
+    if transition and told.record and told.time is not None:
+        identity = f"transition:{told.record}:{transition}:{told.time}"
+    return (Effect(identity=identity, event=told.word, writes=bool(told.body.get("comment"))),)
+
+
+def _day(value: object) -> str:
+    """Name the day in UTC, such as 2019-06-04."""
+    known = instant(value)
+    return "" if known is None else datetime.fromtimestamp(known // 1000, UTC).date().isoformat()
+
+
+def _second(value: object) -> str:
+    known = instant(value)
+    return "" if known is None else str(known // 1000)
+
+
+_READERS: dict[str, Callable[[Told], tuple[Effect, ...]]] = {
+    "issue_created": _issue,
+    "issue_updated": _update,
+    "issue_deleted": _issue,
+    "comment_created": _comment,
+    "comment_updated": _comment,
+    "comment_deleted": _comment,
+    "worklog_created": _worklog,
+    "worklog_updated": _worklog,
+    "worklog_deleted": _worklog,
+    "attachment_created": _once,
+    "attachment_deleted": _once,
+    "issuelink_created": _once,
+    "issuelink_deleted": _once,
+    "issue_property_set": _issue_property,
+    "issue_property_deleted": _issue_property,
+    "transition": _transition,
+}
+_OTHERS = {
+    "project": "created updated deleted soft_deleted restored_deleted archived restored_archived",
+    "version": "created updated released unreleased moved merged deleted",
+    "sprint": "created updated deleted started closed",
+    "board": "created updated deleted configuration_changed",
+    "user": "created updated deleted",
+    "filter": "created updated deleted",
+    "issuetype": "created updated deleted",
+    "option": "voting_changed watching_changed unassigned_issues_changed subtasks_changed"
+    " issuelinks_changed attachments_changed timetracking_changed timetracking_provider_changed",
+    "jira": "expression_evaluation_failed",
+    "app": "access_to_objects_blocked access_to_objects_in_container_blocked",
+}
+
+#: What the words of events about an issue begin with.
+ABOUT_ISSUES = tuple({f"{word.split('_')[0]}_" for word in _READERS if "_" in word})
+
+_READERS |= {f"{kind}_{act}": _dated for kind, acts in _OTHERS.items() for act in acts.split()}
+
+#: Every word that a route's `events` can name.
+EVENTS: tuple[str, ...] = tuple(_READERS)

@@ -1,0 +1,92 @@
+"""JSON values, of whatever type they came as: each function takes anything and never raises."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+_LONGEST_ID = 100
+_LONGEST_LABEL = 200
+_YEAR_10000 = 253_402_300_800_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ISSUE_KEY = re.compile(r"[^\W\d_]\w{0,50}-[0-9]{1,12}")
+
+#: What no digest is made of, because it depends on who is told.
+_TELLING = frozenset({"matchedWebhookIds"})
+
+
+def obj(value: object) -> Mapping[str, Any]:
+    """Return the object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def array(value: object) -> Iterable[Any]:
+    """Return the array, or an empty one."""
+    return value if isinstance(value, list) else ()
+
+
+def text(value: object) -> str:
+    """Return an id or a key as a string; "" for what cannot be one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and len(value) <= _LONGEST_ID and value.isprintable():
+        return value
+    return ""
+
+
+def label(value: object) -> str:
+    """Return a name for people to read, on one line and of bounded length."""
+    if not isinstance(value, str):
+        return ""
+    line = value[:_LONGEST_LABEL]
+    return line if line.isprintable() else "".join(c if c.isprintable() else " " for c in line)
+
+
+def digits(value: object) -> str:
+    """Return an id that is a number, as a string, or ""."""
+    if isinstance(value, str) and len(value) <= _LONGEST_ID:
+        return value if value.isascii() and value.isdigit() else ""
+    return ""
+
+
+def issue_key(value: object) -> str:
+    """Return what looks like an issue's key, or ""."""
+    return value if isinstance(value, str) and _ISSUE_KEY.fullmatch(value) else ""
+
+
+def instant(value: object) -> int | None:
+    """Return ms since the epoch, from a number of them, its digits or an ISO instant."""
+    if isinstance(value, str):
+        value = int(value) if digits(value) else _iso(value)
+    elif isinstance(value, float):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _YEAR_10000 else None
+
+
+def _iso(value: str) -> int | None:
+    try:
+        when = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return (when - _EPOCH) // timedelta(milliseconds=1)
+
+
+def digest(value: object) -> str:
+    """Return a short digest, equal for equal values in whatever order their keys come."""
+    return hashlib.sha256(canonical(value)).hexdigest()[:32]
+
+
+def canonical(value: object) -> bytes:
+    """Return the one way to write a value that came as JSON."""
+    if isinstance(value, dict):
+        value = {name: each for name, each in value.items() if name not in _TELLING}
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

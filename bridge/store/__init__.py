@@ -1,0 +1,131 @@
+"""The database: every SQL statement, one schema, two databases. The spool stands in for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from bridge.store import engines
+from bridge.store.batch import Entry, Resolve
+from bridge.store.bell import Bell
+from bridge.store.dialect import now_ms
+from bridge.store.lanes import Claimed, Settlement, Wish, drop_decided, send_decided
+from bridge.store.recall import pack, remember, twin, unpack
+from bridge.store.spool import Spool
+from bridge.store.writer import Arrival, Down, Judge, Turn, Work, Writer
+
+__all__ = [
+    "Arrival",
+    "Claimed",
+    "Down",
+    "Entry",
+    "Settlement",
+    "Store",
+    "Turn",
+    "Wish",
+    "drop_decided",
+    "pack",
+    "remember",
+    "send_decided",
+    "twin",
+    "unpack",
+]
+
+
+class Store:
+    """A database and its spool. Reading is free for all threads; writing goes through one."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        spool: Path,
+        spool_limit: int = 1 << 30,
+        process: str = "bridge",
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        self.url = engines.url_of(url)
+        self._readers = engines.connect(self.url)
+        self._writers = engines.connect(self.url, begin="BEGIN IMMEDIATE")
+        self._spool = Spool(spool, limit=spool_limit, process=process)
+        self._clock = clock
+        self._writer: Writer | None = None
+        #: Rung whenever lanes may have something to do.
+        self.bell = Bell()
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is a file of ours."""
+        return self._writers.dialect.name == "sqlite"
+
+    def migrate(self) -> tuple[str, str]:
+        """Bring the schema up to date; returns the revisions before and after."""
+        return engines.migrate(self._writers)
+
+    def require_schema(self) -> None:
+        """Raise `WrongSchema` unless the schema is this version's."""
+        engines.require_schema(self._readers)
+
+    def start(self, *, resolve: Resolve, judge: Judge, grace: int) -> None:
+        """Begin to write. `grace` is in ms."""
+        self._writer = Writer(
+            self._writers,
+            self._spool,
+            resolve=resolve,
+            judge=judge,
+            grace=grace,
+            clock=self._clock,
+            on_ready=self.bell.ring,
+        )
+        self._writer.start()
+
+    @property
+    def writer(self) -> Writer:
+        """The writing thread, once started."""
+        assert self._writer is not None, "the store was not started"  # noqa: S101
+        return self._writer
+
+    def can_keep(self) -> bool:
+        """Tell whether an event that came now would be kept, in the database or the spool."""
+        return self.writer.alive and (not self.writer.trouble or self._spool.has_room())
+
+    def keep(self, arrival: Arrival) -> None:
+        """Return once a request is kept for good; raises `errors.NotKept`."""
+        self.writer.keep(arrival)
+
+    def exchange(self, settlement: Settlement | None, wish: Wish | None) -> Turn:
+        """Settle a delivery and claim the next; raises `Down`."""
+        return self.writer.exchange(settlement, wish)
+
+    def run(self, work: Work) -> object:
+        """Write something else in the writer's next transaction; raises `Down`."""
+        return self.writer.run(work)
+
+    def run_here(self, work: Work) -> object:
+        """Write something in a transaction of this thread: for commands beside a running bridge."""
+        with self._writers.begin() as conn:
+            now = self._clock() if self._clock else conn.execute(select(now_ms())).scalar_one()
+            return work(conn, now)
+
+    def now(self) -> int:
+        """Read the database's clock, in ms since the epoch."""
+        if self._clock is not None:
+            return self._clock()
+        with self.reading() as conn:
+            return conn.execute(select(now_ms())).scalar_one()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a connection for reading."""
+        with self._readers.connect() as conn:
+            yield conn
+
+    def close(self) -> None:
+        """Write what waits and let go of everything."""
+        if self._writer is not None:
+            self._writer.stop()
+        self._readers.dispose()
+        self._writers.dispose()

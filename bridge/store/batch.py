@@ -1,0 +1,63 @@
+"""What one accepting transaction has in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bridge.core.decide import Memory
+from bridge.model import Event, Verdict
+
+#: (destination, site, identity)
+ClaimKey = tuple[str, str, str]
+
+#: Judges an event for good, with what is remembered of its record.
+Resolve = Callable[[Event, Memory | None], tuple[Verdict, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """An event with the verdicts of the door, ready to be kept."""
+
+    event: Event
+    verdicts: tuple[Verdict, ...]
+    #: The raw body, packed; None when it must not be kept.
+    packed: bytes | None
+    #: It may have been kept before (it comes from the spool).
+    again: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A stored delivery of a thin event that waits for a fuller telling."""
+
+    id: int
+    lane: int
+    hold_until: int
+
+
+@dataclass(kw_only=True, slots=True)
+class Planned:
+    """A delivery about to be queued; a fuller telling in the same batch may still take it over."""
+
+    event: Event
+    destination: str
+    route: str
+    identities: tuple[str, ...]
+    hold_until: int | None
+
+
+@dataclass(kw_only=True, slots=True)
+class Batch:
+    """What one transaction has found and is going to write."""
+
+    now: int
+    #: Who holds which effect: the event.
+    held: dict[ClaimKey, str] = field(default_factory=dict)
+    #: Claims this transaction made that no entry has taken yet.
+    free: set[ClaimKey] = field(default_factory=set)
+    #: Deliveries of thin events that still wait, by (event, destination).
+    waiting: dict[tuple[str, str], Waiting | Planned] = field(default_factory=dict)
+    planned: list[Planned] = field(default_factory=list)
+    #: What was decided, by event.
+    verdicts: dict[str, list[Verdict]] = field(default_factory=dict)

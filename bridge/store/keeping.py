@@ -1,0 +1,174 @@
+"""Looking after what is kept: destinations, mended mappings, retention, jobs that run alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, and_, delete, exists, or_, select, update
+from sqlalchemy.sql import ColumnElement
+
+from bridge.model import State
+from bridge.store import tables as t
+from bridge.store.dialect import insert_or_ignore
+from bridge.store.lanes import hurry
+
+_DAY = 24 * 3600 * 1000
+#: How many rows are deleted in one transaction, so that no writer waits long.
+SLICE = 500
+#: How long a job that runs alone is its process's, in ms.
+ALONE = 30 * 60 * 1000
+
+
+def introduce(conn: Connection, now: int, tokens: Mapping[str, str]) -> None:
+    """Make destinations known by their tokens' hashes; a new token ends a pause."""
+    if tokens:
+        rows = [{"name": name, "token_hash": hashed} for name, hashed in tokens.items()]
+        conn.execute(insert_or_ignore(conn, t.destinations), rows)
+    for name, hashed in tokens.items():
+        changed = conn.execute(
+            update(t.destinations)
+            .where(t.destinations.c.name == name, t.destinations.c.token_hash != hashed)
+            .values(token_hash=hashed, paused="", blocked_until=0, failures=0)
+        )
+        if changed.rowcount:
+            hurry(conn, now, name)
+
+
+def resume(conn: Connection, now: int, destination: str) -> bool:
+    """End a destination's pause and try at once what waits there; False: there is no such one."""
+    found = conn.execute(
+        update(t.destinations)
+        .where(t.destinations.c.name == destination)
+        .values(paused="", blocked_until=0, failures=0)
+    )
+    hurry(conn, now, destination)
+    return bool(found.rowcount)
+
+
+def free_mended(conn: Connection, now: int, revisions: Mapping[str, str]) -> int:
+    """Queue again what a mapping could not map, where that mapping was edited since."""
+    d = t.deliveries.c
+    parked = conn.execute(
+        select(d.id, d.lane, d.route, d.revision, d.cause).where(
+            d.state == State.PARKED, d.cause.in_(("mapping", "route"))
+        )
+    ).all()
+    mended = [
+        row
+        for row in parked
+        if row.route in revisions and (row.cause == "route" or revisions[row.route] != row.revision)
+    ]
+    for row in mended:
+        requeue(conn, now, row.id, row.lane)
+    return len(mended)
+
+
+def requeue(conn: Connection, now: int, delivery: int, lane: int) -> None:
+    """Let a blocked head be sent again; its lane goes on from there."""
+    conn.execute(
+        update(t.deliveries)
+        .where(t.deliveries.c.id == delivery)
+        .values(state=State.QUEUED, cause="", revision="", updated=now)
+    )
+    unblock(conn, now, lane)
+
+
+def unblock(conn: Connection, now: int, lane: int) -> None:
+    """Let a blocked lane go on."""
+    conn.execute(
+        update(t.lanes)
+        .where(t.lanes.c.id == lane, t.lanes.c.blocked.is_(True))
+        .values(blocked=False, next_at=now)
+    )
+
+
+# Retention
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retention:
+    """How long things are kept, in days."""
+
+    bodies: int
+    decisions: int
+    effects: int
+
+
+def forget(conn: Connection, now: int, keep: Retention) -> int:
+    """Delete a slice of what is over its time; returns how many rows that were, 0 at the end.
+
+    Nothing is forgotten of an event that is still on its way, and no claim before the decisions.
+    """
+    count = _drop_bodies(conn, now - keep.bodies * _DAY)
+    count += _drop_events(conn, now - keep.decisions * _DAY)
+    limit = now - max(keep.effects, keep.decisions) * _DAY
+    count += _drop(conn, t.claims, ("destination", "site", "identity"), t.claims.c.at < limit)
+    count += _drop(conn, t.sightings, ("site", "identity", "event"), t.sightings.c.at < limit)
+    count += _drop(conn, t.lanes, ("id",), and_(_idle_since(limit)))
+    return count
+
+
+def _unfinished() -> ColumnElement[bool]:
+    d = t.deliveries.c
+    return exists().where(d.event == t.events.c.id, d.state.in_(t.OPEN_STATES))
+
+
+def _drop_bodies(conn: Connection, limit: int) -> int:
+    e = t.events.c
+    old = (
+        select(e.id)
+        .where(e.received < limit, e.body.is_not(None), ~_unfinished())
+        .order_by(e.id)
+        .limit(SLICE)
+    )
+    return conn.execute(update(t.events).where(e.id.in_(old)).values(body=None)).rowcount
+
+
+def _drop_events(conn: Connection, limit: int) -> int:
+    e, d = t.events.c, t.deliveries.c
+    old = select(e.id).where(e.received < limit, ~_unfinished()).order_by(e.id).limit(SLICE)
+    ids = conn.scalars(old).all()
+    if not ids:
+        return 0
+    sent = select(d.id).where(d.event.in_(ids))
+    conn.execute(delete(t.attempts).where(t.attempts.c.delivery.in_(sent)))
+    for table in (t.deliveries, t.verdicts, t.actions):
+        conn.execute(delete(table).where(table.c.event.in_(ids)))
+    return conn.execute(delete(t.events).where(e.id.in_(ids))).rowcount
+
+
+def _idle_since(limit: int) -> ColumnElement[bool]:
+    """Lanes that nothing was delivered in since: their fence cannot matter to anyone any more."""
+    d = t.deliveries.c
+    return and_(
+        t.lanes.c.next_at.is_(None),
+        t.lanes.c.blocked.is_(False),
+        t.lanes.c.lease_until < limit,
+        ~exists().where(d.lane == t.lanes.c.id),
+    )
+
+
+def _drop(conn: Connection, table: Table, key: tuple[str, ...], old: ColumnElement[bool]) -> int:
+    columns = [table.c[name] for name in key]
+    rows: Select[Any] = select(*columns).where(old).limit(SLICE)
+    found = conn.execute(rows).all()
+    if not found:
+        return 0
+    matches = [and_(*(c == v for c, v in zip(columns, row, strict=True))) for row in found]
+    return conn.execute(delete(table).where(or_(*matches))).rowcount
+
+
+# Jobs
+
+
+def alone(conn: Connection, now: int, name: str, owner: str) -> bool:
+    """Take a periodic job for this process; False while another one has it."""
+    conn.execute(insert_or_ignore(conn, t.jobs), [{"name": name, "owner": "", "until": 0}])
+    taken = conn.execute(
+        update(t.jobs)
+        .where(t.jobs.c.name == name, or_(t.jobs.c.until <= now, t.jobs.c.owner == owner))
+        .values(owner=owner, until=now + ALONE)
+    )
+    return taken.rowcount == 1

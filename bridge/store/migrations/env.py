@@ -1,0 +1,13 @@
+"""What Alembic runs: the engine comes from `bridge.store.engines`, never from a file."""
+
+from alembic import context
+
+from bridge.store.tables import metadata
+
+with context.config.attributes["engine"].connect() as connection:
+    context.configure(
+        connection=connection, target_metadata=metadata, transaction_per_migration=True
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()

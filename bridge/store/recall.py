@@ -1,0 +1,86 @@
+"""What the bridge remembers: full bodies of records, fuller tellings, deletions."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import orjson
+from sqlalchemy import Connection, bindparam, select
+
+from bridge.core.decide import Memory
+from bridge.model import Event
+from bridge.store import tables as t
+
+
+def pack(raw: bytes) -> bytes:
+    """Compress a body for keeping."""
+    return zlib.compress(raw, 1)
+
+
+def unpack(packed: bytes) -> bytes:
+    """Undo `pack`."""
+    return zlib.decompress(packed)
+
+
+_LATEST_FULL = (
+    select(t.events.c.id, t.events.c.received, t.events.c.body)
+    .where(
+        t.events.c.site == bindparam("site"),
+        t.events.c.record == bindparam("record"),
+        t.events.c.full.is_(True),
+        t.events.c.body.is_not(None),
+    )
+    .order_by(t.events.c.id.desc())
+    .limit(1)
+)
+
+
+def remember(conn: Connection, site: str, record: str) -> Memory | None:
+    """Find the latest full body of a record."""
+    if not record:
+        return None
+    row = conn.execute(_LATEST_FULL, {"site": site, "record": record}).first()
+    return None if row is None else _memory(row.id, row.received, row.body, twin=False)
+
+
+def twin(conn: Connection, event: Event) -> Memory | None:
+    """Find a fuller telling of one of an event's effects, whatever became of it."""
+    names = [effect.identity for effect in event.effects]
+    row = conn.execute(
+        select(t.events.c.id, t.events.c.received, t.events.c.body)
+        .join(t.sightings, t.sightings.c.event == t.events.c.id)
+        .where(
+            t.sightings.c.site == event.site,
+            t.sightings.c.identity.in_(names),
+            t.events.c.full.is_(True),
+            t.events.c.body.is_not(None),
+        )
+        .order_by(t.events.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _memory(row.id, row.received, row.body, twin=True)
+
+
+def _memory(event: str, received: int, packed: bytes, *, twin: bool) -> Memory:
+    when = datetime.fromtimestamp(received / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Memory(event=event, when=when, body=orjson.loads(unpack(packed)), twin=twin)
+
+
+def deletions(conn: Connection, events: Iterable[Event]) -> dict[tuple[str, str], str]:
+    """Find what makes effects of these events stale: (site, identity of it) -> its event."""
+    asked: dict[str, set[str]] = {}
+    for event in events:
+        for effect in event.effects:
+            if effect.stale_after:
+                asked.setdefault(event.site, set()).add(effect.stale_after)
+    found = {}
+    for site, names in asked.items():
+        rows = conn.execute(
+            select(t.sightings.c.identity, t.sightings.c.event).where(
+                t.sightings.c.site == site, t.sightings.c.identity.in_(sorted(names))
+            )
+        )
+        found.update({(site, row.identity): row.event for row in rows})
+    return found

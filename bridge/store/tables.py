@@ -1,0 +1,197 @@
+"""The schema: one for both databases. Instants are ms since the epoch, by the database's clock."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+#: A 64-bit key that both databases count up by themselves.
+_Counted = BigInteger().with_variant(Integer, "sqlite")
+
+#: What a lane may still have to do something about; what the partial index below holds.
+OPEN_STATES = ("queued", "sending", "retrying", "in_doubt", "parked")
+
+#: Everything that arrived, one row each, for ever explaining itself.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Text, primary_key=True),  # sorts by time of arrival
+    Column("received", BigInteger, nullable=False),
+    Column("hook", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("time", BigInteger),
+    Column("actor", Text, nullable=False),
+    Column("delivery_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("thin", Boolean, nullable=False),
+    Column("full", Boolean, nullable=False),
+    Column("outcome", Text, nullable=False),  # the strongest of its verdicts
+    Column("effects", Text, nullable=False),  # JSON: [[identity, word, part, writes], ...]
+    Column("verdicts", Text, nullable=False),  # JSON: verdicts that can no longer change
+    Column("body", LargeBinary),  # zlib; NULL once retention took it, or when never kept
+    Index("events_of_record", "site", "record", "id"),
+    Index("events_of_key", "key", "id"),
+    Index("events_by_outcome", "outcome", "received"),
+)
+
+#: Verdicts that may yet change, or that something hangs on: deliver, duplicate, undecided, ...
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("event", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("first", Text, nullable=False),
+    PrimaryKeyConstraint("event", "destination", "route"),
+)
+
+#: Who carries an effect to a destination: the unique key makes a second telling a duplicate.
+claims = Table(
+    "claims",
+    metadata,
+    Column("destination", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("destination", "site", "identity"),
+    Index("claims_by_age", "at"),
+    sqlite_with_rowid=False,
+)
+
+#: Which event told of an effect through which hook.
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("hook", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("site", "identity", "event"),
+    Index("sightings_by_age", "at"),
+    sqlite_with_rowid=False,
+)
+
+#: One row for each (destination, record): what is leased, retried and fenced.
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("id", _Counted, primary_key=True, autoincrement=True),
+    Column("destination", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("next_at", BigInteger),  # NULL: nothing to do, or blocked
+    Column("blocked", Boolean, nullable=False, server_default=text("false")),
+    Column("lease_until", BigInteger, nullable=False, server_default="0"),
+    Column("owner", Text, nullable=False, server_default=""),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("destination", "record"),
+    Index(
+        "lanes_ready",
+        "destination",
+        "next_at",
+        sqlite_where=text("next_at IS NOT NULL"),
+        postgresql_where=text("next_at IS NOT NULL"),
+    ),
+)
+
+#: Events on their way. Of one lane, the lowest open id is the head.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Counted, primary_key=True, autoincrement=True),
+    Column("event", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("lane", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("effects", Text, nullable=False),  # JSON: the identities it carries
+    Column("writes", Boolean, nullable=False),
+    Column("hold_until", BigInteger),  # set while undecided: wait for a fuller telling till then
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("cause", Text, nullable=False, server_default=""),  # why parked: mapping | refused | …
+    Column("revision", Text, nullable=False, server_default=""),  # of the mapping it was parked by
+    Index("deliveries_of_event", "event"),
+    Index("deliveries_by_state", "state", "destination"),
+    Index(
+        "deliveries_open",
+        "lane",
+        "id",
+        sqlite_where=text("state IN ('queued','sending','retrying','in_doubt','parked')"),
+        postgresql_where=text("state IN ('queued','sending','retrying','in_doubt','parked')"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+#: Every try at sending, with its answer.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", _Counted, primary_key=True, autoincrement=True),
+    Column("delivery", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("millis", Integer, nullable=False),
+    Index("attempts_of_delivery", "delivery"),
+    Index("attempts_by_age", "at"),
+)
+
+#: What all processes must agree on about a destination.
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("token_hash", Text, nullable=False, server_default=""),
+    Column("paused", Text, nullable=False, server_default=""),  # why; "" when it is not
+    Column("blocked_until", BigInteger, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("second", BigInteger, nullable=False, server_default="0"),  # GCRA: theoretical arrival
+    Column("minute", BigInteger, nullable=False, server_default="0"),
+)
+
+#: Periodic jobs, so that one process at a time runs each.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+#: What operators did, and who.
+actions = Table(
+    "actions",
+    metadata,
+    Column("id", _Counted, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("delivery", BigInteger),
+    Column("note", Text, nullable=False),
+    Index("actions_of_event", "event"),
+)

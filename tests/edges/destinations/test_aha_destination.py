@@ -1,0 +1,560 @@
+"""Sending to Aha!, against a neighbour that answers over real sockets what each case wants."""
+
+import logging
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import orjson
+import pytest
+
+from bridge import destinations, errors, model
+from bridge.destinations import aha
+
+TOKEN = "s3cr3t-token"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+network = pytest.mark.enable_socket
+
+
+class Neighbour:
+    """Reads requests and answers each with the next of its scripted answers, the last for ever.
+
+    An answer is bytes, or a float: wait so many seconds and close. b"" closes at once.
+    """
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.requests = []
+        self.connections = 0
+        self.enough = threading.Event()
+        self.open = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.threads = [threading.Thread(target=self._accept)]
+        self.threads[0].start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self.open.append(connection)
+            thread = threading.Thread(target=self._talk, args=(connection,))
+            self.threads.append(thread)
+            thread.start()
+
+    def _talk(self, connection):
+        with connection, connection.makefile("rb") as lines:
+            while request := self._read(lines):
+                self.requests.append(request)
+                answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                if isinstance(answer, float):
+                    self.enough.wait(answer)
+                    return
+                if not answer:
+                    return
+                connection.sendall(answer)
+
+    @staticmethod
+    def _read(lines):
+        try:
+            first = lines.readline().decode().strip()
+            headers = {}
+            while line := lines.readline().decode().strip():
+                name, _, value = line.partition(":")
+                headers[name.lower()] = value.strip()
+            body = lines.read(int(headers.get("content-length", 0)))
+        except OSError:
+            return None
+        return (first, headers, body) if first else None
+
+    def drop(self):
+        """Close the connections, as a server does that restarts."""
+        while self.open:
+            try:
+                self.open.pop().shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.enough.set()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.drop()
+        for thread in self.threads:
+            thread.join(5)
+
+
+@contextmanager
+def neighbour(*answers):
+    server = Neighbour(*answers)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def target(url, *, private=True, kind="aha"):
+    return model.Target(
+        name="aha-platform",
+        kind=kind,
+        url=url,
+        token=TOKEN,
+        run_as=model.RunAs(name="Integration user", email="i@acme.example"),
+        private=private,
+    )
+
+
+@contextmanager
+def connected(url, *, private=True, read_timeout=5.0):
+    destination = destinations.connect(
+        target(url, private=private), connect_timeout=2, read_timeout=read_timeout
+    )
+    try:
+        yield destination
+    finally:
+        destination.close()
+
+
+def answer(status, body=b"", **headers):
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def failure(url, **how):
+    """What a send raises, which never tells the token."""
+    with connected(url, **how) as destination, pytest.raises(errors.DeliveryError) as caught:
+        destination.send({"a": 1})
+    error = caught.value
+    assert TOKEN not in f"{error!s}{error!r}{error.answer}"
+    while error is not None:
+        assert TOKEN not in f"{error!s}{error!r}"
+        error = error.__cause__ or error.__context__
+    return caught.value
+
+
+# --- kinds
+
+
+def test_the_kinds_of_destinations():
+    assert destinations.names() == ("aha",)
+
+
+def test_an_unknown_kind_is_told_with_those_there_are():
+    with pytest.raises(errors.NotFound, match="'siem'; there are: aha"):
+        destinations.connect(target("https://x.example", kind="siem"))
+
+
+# --- what goes over the wire
+
+
+@network
+def test_what_is_sent():
+    body = {"webhookEvent": "comment_created", "comment": {"body": "ünï → 1"}}
+    with neighbour(OK) as server, connected(server.url + "/") as destination:
+        receipt = destination.send(body)
+    ((first, headers, raw),) = server.requests
+    assert first == f"POST /api/v1/webhooks/{TOKEN} HTTP/1.1"
+    assert headers["content-type"] == "application/json"
+    assert headers["accept"] == "application/json"
+    assert headers["user-agent"].startswith("aha-bridge/0.")
+    assert not {"cookie", "authorization", "x-hook-secret"} & headers.keys()
+    assert orjson.loads(raw) == body
+    assert (receipt.status, receipt.answer) == (200, "ok")
+    assert receipt.millis >= 0
+
+
+@network
+def test_the_probe_asks_without_a_body():
+    with neighbour(OK) as server, connected(server.url) as destination:
+        assert destination.probe().status == 200
+    ((first, headers, raw),) = server.requests
+    assert first.startswith("GET /api/v1/webhooks/")
+    assert (raw, "content-type" in headers) == (b"", True)
+
+
+@network
+def test_a_connection_is_kept_for_the_next_body():
+    with neighbour(OK) as server, connected(server.url) as destination:
+        for _ in range(5):
+            destination.send({})
+    assert (len(server.requests), server.connections) == (5, 1)
+
+
+@network
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        answer(500, b"failed"),
+    ],
+)
+def test_a_connection_is_kept_whatever_the_answer(first):
+    with neighbour(first, OK) as server, connected(server.url) as destination:
+        try:
+            destination.send({})
+        except errors.Failed:
+            pass
+        destination.send({})
+    assert server.connections == 1
+
+
+@network
+def test_a_connection_that_was_closed_meanwhile_is_not_used_again():
+    with neighbour(OK) as server, connected(server.url) as destination:
+        destination.send({})
+        server.drop()
+        server.threads[1].join(5)
+        destination.send({})
+    assert server.connections == 2
+
+
+@network
+def test_a_connection_that_idled_too_long_is_not_used_again(monkeypatch):
+    monkeypatch.setattr(aha, "_IDLE_SECONDS", 0)
+    with neighbour(OK) as server, connected(server.url) as destination:
+        destination.send({})
+        destination.send({})
+    assert server.connections == 2
+
+
+@network
+def test_many_threads_may_send_at_once():
+    sent = []
+
+    def work(destination, number):
+        for count in range(10):
+            sent.append(destination.send({"n": [number, count]}))
+
+    with neighbour(OK) as server, connected(server.url) as destination:
+        threads = [threading.Thread(target=work, args=(destination, n)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(sent) == 80
+    told = sorted(orjson.loads(raw)["n"] for _, _, raw in server.requests)
+    assert told == sorted([n, count] for n in range(8) for count in range(10))
+    assert server.connections <= 8
+
+
+@network
+def test_cookies_and_proxies_are_none_of_ours(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    first = answer(200, Set_Cookie="session=1; Path=/")
+    with neighbour(first, OK) as server, connected(server.url) as destination:
+        destination.send({})
+        destination.send({})
+    assert "cookie" not in server.requests[1][1]
+
+
+# --- answers
+
+
+@network
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (410, errors.Gone, "410: the token is invalid"),
+        (408, errors.Failed, "408"),
+        (425, errors.Failed, "425"),
+        (500, errors.Failed, "500: some words"),
+        (502, errors.Failed, "502"),
+        (503, errors.Failed, "503"),
+        (504, errors.InDoubt, "504: a gateway gave up"),
+        (524, errors.InDoubt, "524"),
+        (599, errors.Failed, "599"),
+        (300, errors.Refused, "300"),
+        (400, errors.Refused, "400: some words"),
+        (401, errors.Refused, "401"),
+        (403, errors.Refused, "403"),
+        (404, errors.Refused, "404"),
+        (413, errors.Refused, "413"),
+    ],
+)
+def test_what_an_answer_means(status, kind, words):
+    with neighbour(answer(status, b"some words")) as server:
+        error = failure(server.url)
+    assert type(error) is kind
+    assert str(error).startswith(f"aha-platform answered {words}")
+    assert (error.status, error.answer) == (status, "some words")
+
+
+@network
+def test_a_redirect_is_not_followed():
+    with neighbour(OK) as elsewhere, neighbour(answer(307, Location=elsewhere.url)) as server:
+        error = failure(server.url)
+    assert type(error) is errors.Refused
+    assert str(error) == "aha-platform answered 307"
+    assert elsewhere.requests == []
+
+
+@network
+@pytest.mark.parametrize(
+    ("headers", "after"),
+    [
+        ({}, None),
+        ({"Retry_After": "7"}, 7),
+        ({"Retry_After": "7.5"}, 7.5),
+        ({"Retry_After": "-7"}, None),
+        ({"Retry_After": "soon"}, None),
+        ({"Retry_After": "99999"}, 3600),
+        (
+            {
+                "Retry_After": "Wed, 01 May 2024 08:01:30 GMT",
+                "Date": "Wed, 01 May 2024 08:00:00 GMT",
+            },
+            90,
+        ),
+        (
+            {
+                "Retry_After": "Wed, 01 May 2024 07:00:00 GMT",
+                "Date": "Wed, 01 May 2024 08:00:00 GMT",
+            },
+            0,
+        ),
+        ({"Retry_After": "Wed, 01 May 2024 08:01:30 GMT"}, None),
+        ({"X_Ratelimit_Reset": "42"}, 42),
+        ({"X_Ratelimit_Reset": "1714550460", "Date": "Wed, 01 May 2024 08:00:00 GMT"}, 60),
+        ({"X_Ratelimit_Reset": "1714550460000", "Date": "Wed, 01 May 2024 08:00:00 GMT"}, 60),
+        ({"X_Ratelimit_Reset": "1714550460"}, None),
+        ({"Retry_After": "3", "X_Ratelimit_Reset": "42"}, 3),
+        ({"Retry_After": "?", "X_Ratelimit_Reset": "42"}, 42),
+    ],
+)
+def test_for_how_long_a_429_wants_us_to_wait(headers, after):
+    with neighbour(answer(429, b"slowly", **headers)) as server:
+        error = failure(server.url)
+    assert isinstance(error, errors.Throttled)
+    assert (error.after, error.status) == (after, 429)
+
+
+@network
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b"  a\r\n\tb\x00\x1b[31mc  ", "a b [31mc"),
+        (b"x" * 2000, "x" * 500),
+        (f"no {TOKEN} here".encode(), "no … here"),
+        (b"\xff\xfe", "��"),
+        (b"y" * 200_000, "y" * 500),
+    ],
+)
+def test_the_beginning_of_an_answer_is_kept_for_the_log(body, kept):
+    with neighbour(answer(200, body)) as server, connected(server.url) as destination:
+        assert destination.send({}).answer == kept
+
+
+@network
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_a_status_stands_even_when_its_answer_breaks_off(broken):
+    with neighbour(broken) as server, connected(server.url, read_timeout=0.2) as destination:
+        assert destination.send({}).status == 200
+
+
+# --- no answer
+
+
+@network
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        (30.0, "no answer within 0.2 s"),
+        (b"", "the connection broke off"),
+        (b"HTTP/1.1 2", "no answer within 0.2 s"),
+        (b"SSH-2.0-OpenSSH\r\n", "the connection broke off"),
+    ],
+)
+def test_no_answer_leaves_it_in_doubt(does, words):
+    with neighbour(does) as server:
+        error = failure(server.url, read_timeout=0.2)
+        assert len(server.requests) == 1, "it is not sent again by itself"
+    assert type(error) is errors.InDoubt
+    assert words in str(error)
+
+
+@network
+def test_nobody_there_means_not_sent():
+    with neighbour(OK) as server:
+        pass
+    error = failure(server.url)
+    assert type(error) is errors.NotSent
+    assert "Connection refused" in str(error)
+
+
+@network
+def test_no_tls_means_not_sent():
+    with neighbour(b"HTTP/1.1 400 Bad\r\n\r\n") as server:
+        error = failure(server.url.replace("http:", "https:"))
+    assert type(error) is errors.NotSent
+    assert "could not connect to 127.0.0.1" in str(error)
+
+
+@network
+def test_a_tls_handshake_that_hangs_means_not_sent():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        made = aha.connect(target(url), connect_timeout=0.2, read_timeout=5)
+        with pytest.raises(errors.NotSent, match="TimeoutError|timed out"):
+            made.send({})
+        made.close()
+
+
+@network
+def test_no_such_name_means_not_sent(monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    error = failure("http://nowhere.example")
+    assert type(error) is errors.NotSent
+    assert str(error) == "could not connect to nowhere.example:80: Name or service not known"
+
+
+@network
+def test_the_next_address_is_tried_when_one_does_not_answer(monkeypatch):
+    with neighbour(OK) as server:
+        port = int(server.url.rpartition(":")[2])
+        real = socket.getaddrinfo
+
+        def two(host, *rest, **more):
+            found = real("127.0.0.1" if host == "two.example" else host, *rest, **more)
+            refused = [(*place[:4], ("127.0.0.2", port)) for place in found]
+            return refused + found if host == "two.example" else found
+
+        monkeypatch.setattr(socket, "getaddrinfo", two)
+        with connected(f"http://two.example:{port}") as destination:
+            assert destination.send({}).status == 200
+    assert server.requests[0][1]["host"] == f"two.example:{port}"
+
+
+def test_a_url_that_cannot_be_used_is_refused():
+    for url in ("https://", "ftp:/x", "https://" + "a" * 70 + ".example", "acme.aha.io"):
+        assert type(failure(url)) is errors.Refused
+
+
+@pytest.mark.parametrize("body", [{"n": 2**70}, {"x": object()}, {"x": "\ud800"}])
+def test_a_body_that_is_no_json_is_refused(body):
+    with connected("https://x.example") as destination, pytest.raises(errors.Refused, match="JSON"):
+        destination.send(body)
+
+
+# --- private addresses
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.9.9.9",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "[::1]",
+        "[::]",
+        "[fc00::1]",
+        "[fe80::1]",
+        "[ff02::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:10.0.0.1]",
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_private_addresses_are_refused_without_a_connection(scheme, address):
+    error = failure(f"{scheme}://{address}", private=False)
+    assert type(error) is errors.Refused
+    assert "a private address; if that is meant, its destination says `private: true`" in str(error)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+def test_public_addresses_are_fine(address):
+    assert not aha._is_private(address)
+
+
+@network
+def test_a_name_that_resolves_to_a_private_address_a_moment_later_is_refused(monkeypatch):
+    public = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 80))
+    private = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))
+    answers = [[public, private]]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers[0])
+    error = failure("http://rebinding.example", private=False)
+    assert type(error) is errors.Refused
+    assert "rebinding.example is at 127.0.0.1" in str(error)
+
+
+# --- secrets
+
+
+@network
+def test_the_token_reaches_no_log(caplog):
+    caplog.set_level(logging.DEBUG)
+    with neighbour(
+        OK, answer(500), b"HTTP/1.1 200 OK\r\nbad header\r\nContent-Length: 0\r\n\r\n", b""
+    ) as server:
+        with connected(server.url) as destination:
+            destination.send({})
+            for kind in (errors.Failed, None, errors.InDoubt):
+                if kind is None:
+                    destination.send({})
+                else:
+                    with pytest.raises(kind):
+                        destination.send({})
+            assert TOKEN not in f"{destination!r}{destination!s}"
+    assert caplog.records, "the library still tells of connections"
+    assert TOKEN not in caplog.text
+    assert TOKEN not in repr(target(server.url))
+
+
+def test_the_version_of_what_is_not_installed():
+    assert aha._version("no-such-distribution") == "0"
+
+
+@network
+def test_an_answer_that_comes_drop_by_drop_is_not_waited_for_to_its_end():
+    def dripping(connection):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(100):
+            if enough.wait(0.05):
+                return
+            try:
+                connection.sendall(b".")
+            except OSError:
+                return
+
+    enough = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        def accept():
+            connection, _ = listening.accept()
+            with connection:
+                dripping(connection)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        made = aha.connect(target(url), connect_timeout=0.1, read_timeout=0.2)
+        started = time.monotonic()
+        assert made.send({}).status == 200
+        assert time.monotonic() - started < 2
+        enough.set()
+        thread.join()
+        made.close()
