@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import traceback
 from collections.abc import Callable
 
 import structlog
@@ -92,15 +93,21 @@ class Intake:
             return (_rejected(request, hook.source, str(error), keep=False),)
         except Rejected as error:
             return (_rejected(request, hook.source, str(error), keep=True),)
-        except Exception as error:
-            # A body must never be lost because it met a mistake of ours.
-            log.exception("event.failed", event_id=request.id, hook=hook.name)
-            reason = f"the bridge itself failed on this body: {type(error).__name__}"
-            return (_rejected(request, hook.source, reason, keep=True),)
+        except Exception as error:  # noqa: BLE001 - no body is lost over a mistake of ours
+            return (_rejected(request, hook.source, _mistake(request, error), keep=True),)
 
     def _entry(self, event: Event, packed: bytes) -> Entry:
         verdicts = self._plan().judge(event, event.received)
         return Entry(event=event, verdicts=verdicts, packed=packed)
+
+
+def _mistake(request: Request, error: Exception) -> str:
+    """Say where we failed. Not the message or the values: they could hold what people wrote."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    kind = type(error).__name__
+    log.error("event.failed", event_id=request.id, hook=request.hook, error=kind, where=where)
+    return f"the bridge itself failed on this body: {kind}"
 
 
 def _rejected(request: Request, source: str, reason: str, *, keep: bool) -> Entry:

@@ -21,9 +21,9 @@ import orjson
 from flask import Flask, Response, render_template, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-#: What Rails takes for its own at the top level of a body.
+#: What Rails takes for its own at the top level of a body; told here as an outsider knows it.
 _CLASHES = frozenset({"token", "action", "controller", "format", "webhook", "product_id"})
-#: The last words of the events and of the `issue_event_type_name`s that tell of a comment.
+#: What an `issue_event_type_name` says of the comment beside it; any other: it is new.
 _VERBS = {"issue_comment_edited": "updated", "issue_comment_deleted": "deleted"}
 _ONLY_RECORDED = "nothing is documented for this: recorded, not applied"
 _LONGEST_PAGE = 200
@@ -100,6 +100,8 @@ class Sandbox:
 
     def __init__(self, *integrations: Integration) -> None:
         self.manners = Manners()
+        #: Where it is served; "" while it is not.
+        self.url = ""
         self._integrations = {one.token: one for one in integrations}
         self._written: list[Written] = []
         self._created: set[tuple[object, ...]] = set()
@@ -153,12 +155,13 @@ class Sandbox:
         )
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         shown = f"[{host}]" if ":" in host else host
-        return f"http://{shown}:{self._server.port}"
+        self.url = f"http://{shown}:{self._server.port}"
+        return self.url
 
     def stop(self) -> None:
         """Stop serving, and let go of whoever still waits; what was written is kept."""
         self._stopped.set()
-        server, self._server = self._server, None
+        server, self._server, self.url = self._server, None, ""
         if server is not None:
             server.shutdown()
             server.server_close()
@@ -228,7 +231,7 @@ def create(*integrations: Integration) -> Flask:
 
 
 def serve(host: str, port: int, *integrations: Integration) -> Sandbox:
-    """Start a stand-in in a thread of its own; `stop` ends it."""
+    """Start a stand-in in a thread of its own: it is at its `url`, and `stop` ends it."""
     sandbox = Sandbox(*integrations)
     sandbox.start(host, port)
     return sandbox

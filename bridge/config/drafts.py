@@ -70,16 +70,17 @@ def revision(content: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drafts:
-    """All files together, as far as they are sound: what the rules between them judge."""
+    """All files together: what the rules between them judge, as far as each value is sound."""
 
     #: bridge.yaml; None when it could not be read.
     bridge: Document | None
-    #: Hooks and destinations that are sound themselves.
+    #: Hooks whose site is known; what is not sound of them is "".
     hooks: Mapping[str, Hook] = field(default_factory=dict)
+    #: Destinations; what is not sound of them is what it would be by default.
     targets: Mapping[str, Target] = field(default_factory=dict)
     #: Those that bridge.yaml describes, and a plain one for each other site a hook names.
     sites: Mapping[str, Site] = field(default_factory=dict)
-    #: All names in bridge.yaml, also of what is not sound.
+    #: All names in bridge.yaml.
     hook_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     ignored_actors: frozenset[str] = frozenset()
@@ -89,22 +90,22 @@ class Drafts:
 def draft(
     bridge: Document | None, data: Mapping[str, Any], routes: Iterable[Draft], findings: Findings
 ) -> Drafts:
-    """Make drafts of everything that is sound by itself."""
+    """Make drafts of everything; a wrong value keeps nothing else from being judged."""
     if bridge is None:
         return Drafts(bridge=None, routes=tuple(routes))
-
-    def sound(section: str) -> dict[str, Any]:
-        parts = data.get(section, {})
-        return {name: parts[name] for name in parts if not findings.broken(bridge, (section, name))}
-
-    hooks = {name: _hook(name, part) for name, part in sound("hooks").items()}
+    hooks = {
+        name: _hook(name, part)
+        for name, part in data.get("hooks", {}).items()
+        if not findings.broken(bridge, ("hooks", name, "site"))
+    }
     sites = {hook.site: Site(name=hook.site) for hook in hooks.values()}
-    sites |= {name: _site(name, part) for name, part in sound("sites").items()}
+    sites |= {name: _site(name, part) for name, part in data.get("sites", {}).items()}
+    targets = data.get("destinations", {})
     actors = data.get("ignore", {}).get("actors", ())
     return Drafts(
         bridge=bridge,
         hooks=hooks,
-        targets={name: _target(name, part) for name, part in sound("destinations").items()},
+        targets={name: _target(name, part) for name, part in targets.items()},
         sites=sites,
         hook_names=_names(bridge, "hooks"),
         target_names=_names(bridge, "destinations"),
@@ -121,23 +122,23 @@ def _names(bridge: Document, section: str) -> tuple[str, ...]:
 def _hook(name: str, part: Mapping[str, Any]) -> Hook:
     return Hook(
         name=name,
-        source=part["source"],
-        site=part["site"] or name,
-        token=part["token"],
-        secrets=part["secret"] or (),
-        enabled=part["enabled"],
+        source=part.get("source", ""),
+        site=part.get("site") or name,
+        token=part.get("token", ""),
+        secrets=part.get("secret") or (),
+        enabled=part.get("enabled", True),
     )
 
 
 def _target(name: str, part: Mapping[str, Any]) -> Target:
-    made = {"run_as": RunAs(**part["run_as"]), "limits": Limits(**part["limits"])}
-    return Target(name=name, **{**part, **made, "url": part["url"].rstrip("/")})
+    given = {"kind": "", "url": "", "token": "", "run_as": {}, **part}
+    run_as = {"name": "", "email": "", **given.pop("run_as")}
+    given["url"] = given["url"].rstrip("/")
+    if "limits" in given:
+        given["limits"] = Limits(**given["limits"])
+    return Target(name=name, run_as=RunAs(**run_as), **given)
 
 
 def _site(name: str, part: Mapping[str, Any]) -> Site:
-    fields = part["fields_"]
-    return Site(
-        name=name,
-        fields=fields,
-        **{key: part[key] for key in ("timezone", "week_starts", "priorities")},
-    )
+    given = dict(part)
+    return Site(name=name, fields=given.pop("fields_", {}), **given)

@@ -196,6 +196,8 @@ class Named(_Plain):
                 found[name] = self._load(item)
             except ValidationError as error:
                 wrong.setdefault(name, []).append(error.messages)
+                if error.valid_data is not None:
+                    found[name] = error.valid_data
         if wrong:
             raise ValidationError(dict(wrong), valid_data=found)
         return found

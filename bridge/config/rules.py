@@ -24,7 +24,7 @@ def one_token_one_hook(drafts: Drafts, findings: Findings) -> None:
     first: dict[str, str] = {}
     for hook in drafts.hooks.values():
         other = first.setdefault(hook.token, hook.name)
-        if other != hook.name and drafts.bridge:
+        if hook.token and other != hook.name and drafts.bridge:
             message = f"is also the token of the hook {quoted(other)}: each hook needs its own"
             findings.error(drafts.bridge, ("hooks", hook.name, "token"), message)
 
@@ -41,8 +41,8 @@ def sites_have_hooks(drafts: Drafts, findings: Findings) -> None:
 
 def one_callback_one_destination(drafts: Drafts, findings: Findings) -> None:
     """Refuse a second destination with the same callback: all would be written twice."""
-    for one, two in combinations(drafts.targets.values(), 2):
-        if _account(one) == _account(two) and one.token == two.token and drafts.bridge:
+    for one, two in _pairs(drafts, findings, "url", "token"):
+        if drafts.bridge and (_account(one), one.token) == (_account(two), two.token):
             message = (
                 f"is also the callback of {quoted(one.name)}: what goes to both would be written"
                 " twice; name one destination in both routes"
@@ -52,11 +52,22 @@ def one_callback_one_destination(drafts: Drafts, findings: Findings) -> None:
 
 def one_workspace_one_user(drafts: Drafts, findings: Findings) -> None:
     """Keep users apart: Aha! writes a change once for each who can see the record."""
-    for one, two in combinations(drafts.targets.values(), 2):
-        if not drafts.bridge or one.token == two.token:
-            continue
-        if (_account(one), one.integration) == (_account(two), two.integration):
+    for one, two in _pairs(drafts, findings, "url", "integration", "run_as", "workspaces"):
+        alike = (_account(one), one.integration) == (_account(two), two.integration)
+        same = one.token == two.token != ""  # which one_callback_one_destination is about
+        if drafts.bridge and alike and not same:
             _judge_pair(drafts.bridge, one, two, findings)
+
+
+def _pairs(drafts: Drafts, findings: Findings, *keys: str) -> Iterator[tuple[Target, Target]]:
+    """Give each two destinations of which these values are sound."""
+    if drafts.bridge is not None:
+        sound = [
+            target
+            for name, target in drafts.targets.items()
+            if not any(findings.broken(drafts.bridge, ("destinations", name, key)) for key in keys)
+        ]
+        yield from combinations(sound, 2)
 
 
 def _account(target: Target) -> str:

@@ -96,8 +96,8 @@ def script(
     `hooks` says where each registration posts to, such as {"cloud_a": "jira-main", "cloud_b":
     "jira-legacy", "dc": "jira-dc"}: before the underscore stands the site, and the hooks of one
     site see the same changes. `start` is the instant of the first change, in ms since the epoch;
-    the last is some minutes later. `wanted` says of a site's issue, as it was when it was commented,
-    whether the routes let it through.
+    the last is some minutes later. `wanted` says of a site's issue, as it was when somebody wrote a
+    comment, whether the routes let it through.
     """
     rng = random.Random(seed)  # noqa: S311 made-up traffic needs no secrecy
     sites = _sites(hooks, rng, start)

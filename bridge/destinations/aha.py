@@ -36,7 +36,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
-from urllib3.util.connection import create_connection
+from urllib3.util import connection
 
 from bridge.errors import DeliveryError, Failed, Gone, InDoubt, NotSent, Refused, Throttled
 from bridge.model import Receipt, Target
@@ -63,11 +63,14 @@ _STATUSES: Mapping[int, tuple[type[DeliveryError], str]] = {
 }
 
 
-def connect(target: Target, *, connect_timeout: float, read_timeout: float) -> Aha:
-    """Make a destination of an Aha! callback token; timeouts in seconds."""
+def connect(
+    target: Target, *, connect_timeout: float, read_timeout: float, idle: float = _IDLE_SECONDS
+) -> Aha:
+    """Make a destination of an Aha! callback token; times in seconds."""
     for name in ("urllib3.connectionpool", "urllib3.connection"):
         logging.getLogger(name).addFilter(_without_tokens)
-    return Aha(target, connect_timeout=connect_timeout, read_timeout=read_timeout)
+    wire = _Wire(private=target.private, idle=idle)
+    return Aha(target, wire, timeouts=(connect_timeout, read_timeout))
 
 
 def _without_tokens(record: logging.LogRecord) -> bool:
@@ -78,12 +81,13 @@ def _without_tokens(record: logging.LogRecord) -> bool:
 class Aha:
     """An Aha! callback token; any number of threads may send at once."""
 
-    def __init__(self, target: Target, *, connect_timeout: float, read_timeout: float) -> None:
+    def __init__(self, target: Target, wire: _Wire, *, timeouts: tuple[float, float]) -> None:
         self._name = target.name
         self._token = target.token
         self._url = target.url.rstrip("/") + _PATH + quote(target.token, safe="")
-        self._timeouts = (connect_timeout, read_timeout)
-        self._wire = _Wire(private=target.private)
+        self._wire = wire
+        #: For connecting, and for an answer.
+        self._timeouts = timeouts
         self._headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
@@ -118,19 +122,24 @@ class Aha:
 
     def _request(self, method: str, data: bytes | None) -> PreparedRequest:
         try:
-            return Request(method, self._url, headers=self._headers, data=data).prepare()
+            request = Request(method, self._url, headers=self._headers, data=data).prepare()
         except RequestException:
-            pass
-        # Outside of the handler: the library's errors hold the URL, and with it the token.
-        raise Refused(f"{self._name}: its url cannot be used")
+            request = None
+        # Raised outside of the handler: the library's errors hold the URL, and with it the token.
+        if request is None or not str(request.url).startswith(("http://", "https://")):
+            raise Refused(f"{self._name}: its url cannot be used")
+        return request
 
     def _ask(self, request: PreparedRequest) -> Response:
         try:
             return self._wire.send(request, stream=True, timeout=self._timeouts)
         except Timeout:
             why = f"no answer within {self._timeouts[1]:g} s"
-        except (RequestException, HTTPError, OSError):
+        except (RequestException, HTTPError):
             why = "the connection broke off"
+        except OSError as error:
+            # All that happens on a connection comes as one of the above: this was before it.
+            raise NotSent(f"{self._name}: no connection can be made: {error}") from error
         raise InDoubt(f"{self._name}: sent, but {why}: it may have been processed")
 
     def _trouble(self, response: Response, answer: str) -> DeliveryError:
@@ -203,8 +212,8 @@ def _instant(told: str | None) -> float | None:
 class _Wire(HTTPAdapter):
     """Connections that are not trusted blindly: see `_Careful`."""
 
-    def __init__(self, *, private: bool) -> None:
-        self._private = private
+    def __init__(self, *, private: bool, idle: float) -> None:
+        self._pools = _pools(private, idle)
         super().__init__(pool_maxsize=_KEPT, max_retries=0)
 
     def init_poolmanager(
@@ -216,7 +225,7 @@ class _Wire(HTTPAdapter):
     ) -> None:
         """Make the pools, of connections that look at the address they lead to."""
         self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block)
-        self.poolmanager.pool_classes_by_scheme = _pools(self._private)
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
 
 class _Careful(HTTPConnection):
@@ -224,13 +233,15 @@ class _Careful(HTTPConnection):
 
     #: Private addresses are fine.
     private = False
+    #: Not used again after so many seconds without a request.
+    idle: float = _IDLE_SECONDS
     _used = 0.0
 
     def connect(self) -> None:
         """Connect or raise NotSent: nothing has left yet. Raises Refused for a private address."""
         try:
             super().connect()
-        except (OSError, HTTPError) as error:
+        except (OSError, HTTPError, UnicodeError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
         else:
             return
@@ -239,7 +250,7 @@ class _Careful(HTTPConnection):
     @property
     def is_connected(self) -> bool:
         """Tell whether to use the connection again; after a while of idling, no more."""
-        return super().is_connected and monotonic() - self._used < _IDLE_SECONDS
+        return super().is_connected and monotonic() - self._used < self.idle
 
     def getresponse(self) -> Any:  # noqa: ANN401  # the library's signature
         """Wait for the answer, and note when the connection was last used."""
@@ -262,7 +273,9 @@ class _Careful(HTTPConnection):
         return self._connected(addresses[-1], share)
 
     def _connected(self, address: str, timeout: float | None) -> socket.socket:
-        made = create_connection((address, self.port), timeout, socket_options=self.socket_options)
+        made = connection.create_connection(
+            (address, self.port), timeout, socket_options=self.socket_options
+        )
         made.settimeout(self.timeout)
         return made
 
@@ -283,9 +296,10 @@ def _is_private(address: str) -> bool:
     return found.is_multicast or not found.is_global
 
 
-def _pools(private_is_fine: bool) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(private_is_fine: bool, longest_idle: float) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(_Careful):
         private = private_is_fine
+        idle = longest_idle
 
     class Encrypted(Plain, HTTPSConnection):
         pass

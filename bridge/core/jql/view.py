@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -22,7 +22,6 @@ class Partial(tuple[Any, ...]):
 
 #: A field's values; none at all means that it is empty.
 Values = Sequence[Any]
-Reader = Callable[["View"], Values | Gap]
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 _LARGEST: Final = 10**18
@@ -35,11 +34,10 @@ class View:
 
     def __init__(self, body: Mapping[str, Any], now: int) -> None:
         self.body = body
+        #: In ms since the epoch.
         self.now = now
-        issue = body.get("issue")
-        self.issue = issue if isinstance(issue, dict) else _NOTHING
-        fields = self.issue.get("fields")
-        self.fields = fields if isinstance(fields, dict) else _NOTHING
+        self.issue = mapping(body.get("issue"))
+        self.fields = mapping(self.issue.get("fields"))
 
     @property
     def created(self) -> bool:
@@ -51,10 +49,10 @@ class View:
         items = mapping(self.body.get("changelog")).get("items")
         if not isinstance(items, list):
             return []
-        return [item for item in items if isinstance(item, dict) and _name(item) in names]
+        return [item for item in items if isinstance(item, dict) and _about(item) in names]
 
 
-def _name(item: Mapping[str, Any]) -> str | None:
+def _about(item: Mapping[str, Any]) -> str | None:
     return handle(item.get("fieldId") or item.get("field"))
 
 
@@ -70,48 +68,3 @@ def handle(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST:
         return str(value)
     return None
-
-
-def single(name: str, *types: type) -> Reader:
-    """Read a field that has one value."""
-
-    def read(view: View) -> Values | Gap:
-        value = view.fields.get(name, Gap.ABSENT)
-        if isinstance(value, types):
-            return (value,) if value != "" else ()
-        if value is None:
-            return ()
-        return value if value is Gap.ABSENT else Gap.UNREADABLE
-
-    return read
-
-
-def several(name: str) -> Reader:
-    """Read a field that has a list of values."""
-
-    def read(view: View) -> Values | Gap:
-        value = view.fields.get(name, Gap.ABSENT)
-        if isinstance(value, list):
-            return value
-        if value is None:
-            return ()
-        return value if value is Gap.ABSENT else Gap.UNREADABLE
-
-    return read
-
-
-def within(outer: str, inner: str, *types: type) -> Reader:
-    """Read one value inside an object."""
-
-    def read(view: View) -> Values | Gap:
-        holder = view.fields.get(outer, Gap.ABSENT)
-        if not isinstance(holder, dict):
-            return () if holder is None else Gap.ABSENT
-        value = holder.get(inner, Gap.ABSENT)
-        if value is None:
-            return ()
-        if isinstance(value, types) and not isinstance(value, bool):
-            return (value,)
-        return value if value is Gap.ABSENT else Gap.UNREADABLE
-
-    return read
