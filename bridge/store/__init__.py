@@ -12,9 +12,10 @@ from bridge.store import engines
 from bridge.store.batch import Entry, Resolve
 from bridge.store.bell import Bell
 from bridge.store.dialect import now_ms
-from bridge.store.lanes import Claimed, Settlement, Wish, drop_decided, send_decided
+from bridge.store.lanes import Claimed, Settlement, Wish
 from bridge.store.recall import pack, remember, twin, unpack
 from bridge.store.spool import Spool
+from bridge.store.waiting import drop_decided, send_decided
 from bridge.store.writer import Arrival, Down, Judge, Turn, Work, Writer
 
 __all__ = [

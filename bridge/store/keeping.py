@@ -12,7 +12,7 @@ from sqlalchemy.sql import ColumnElement
 from bridge.model import State
 from bridge.store import tables as t
 from bridge.store.dialect import insert_or_ignore
-from bridge.store.lanes import hurry
+from bridge.store.settle import hurry
 
 _DAY = 24 * 3600 * 1000
 #: How many rows are deleted in one transaction, so that no writer waits long.

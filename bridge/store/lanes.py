@@ -9,28 +9,24 @@ import orjson
 from sqlalchemy import (
     Connection,
     Row,
-    and_,
     bindparam,
-    delete,
-    exists,
     func,
-    insert,
     select,
     text,
     update,
 )
 from sqlalchemy.sql import ColumnElement
 
-from bridge.core.retry import Policy, breaker
-from bridge.model import Limits, State, Verdict
+from bridge.core.retry import Policy
+from bridge.model import Limits, State
 from bridge.store import tables as t
-from bridge.store.verdicts import set_verdict
+from bridge.store.limits import Gate, allowed_at, permits, spend
 
 #: Written out, so that both databases see that the partial index serves.
-_OPEN = text("d.state IN ('queued','sending','retrying','in_doubt','parked')")
+OPEN = text("d.state IN ('queued','sending','retrying','in_doubt','parked')")
 _POLICY = Policy()
 _BLOCKING = frozenset({State.PARKED, State.IN_DOUBT})
-_d = t.deliveries.alias("d")
+d = t.deliveries.alias("d")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +108,7 @@ def due(conn: Connection, now: int, wish: Wish) -> int | None:
     soonest = conn.scalar(_SOONEST, {"destination": wish.destination, "now": now})
     if soonest is None:
         return None
-    return max(int(soonest), int(gate.blocked_until), *_allowed_at(gate, wish.limits), now + 1)
+    return max(int(soonest), int(gate.blocked_until), *allowed_at(gate, wish.limits), now + 1)
 
 
 # Claim
@@ -128,14 +124,14 @@ def claim(conn: Connection, now: int, wish: Wish, count: int) -> list[Claimed]:
     if gate is None or gate.paused or gate.blocked_until > now:
         return []
     probing = gate.failures >= _POLICY.breaks_after
-    allowed = min(1 if probing else count, _permits(gate, now, wish.limits))
+    allowed = min(1 if probing else count, permits(gate, now, wish.limits))
     if allowed < 1:
         return []
     leased = _lease(conn, now, wish, allowed)
     if not leased:
         return []
     if wish.limits.per_second or wish.limits.per_minute:
-        _spend(conn, gate, now, wish.limits, len(leased))
+        spend(conn, gate, now, wish.limits, len(leased))
     heads = _heads(conn, leased)
     _idle(conn, leased.keys() - {head.lane for head in heads})
     ready = [head for head in heads if _ready(conn, head, now)]
@@ -150,11 +146,11 @@ _SOONEST = select(func.min(t.lanes.c.next_at)).where(
     t.lanes.c.next_at.is_not(None),
     t.lanes.c.lease_until <= bindparam("now"),
 )
-_GATE = select(t.destinations).where(t.destinations.c.name == bindparam("name"))
+GATE = select(t.destinations).where(t.destinations.c.name == bindparam("name"))
 
 
-def _gate(conn: Connection, destination: str) -> Row[tuple[object, ...]] | None:
-    return conn.execute(_GATE, {"name": destination}).first()
+def _gate(conn: Connection, destination: str) -> Gate | None:
+    return conn.execute(GATE, {"name": destination}).first()
 
 
 _FREE = (
@@ -196,9 +192,7 @@ def _lease(conn: Connection, now: int, wish: Wish, count: int) -> dict[int, int]
 
 
 def _head_of(lane: ColumnElement[int]) -> ColumnElement[int]:
-    return (
-        select(_d.c.id).where(_d.c.lane == lane, _OPEN).order_by(_d.c.id).limit(1).scalar_subquery()
-    )
+    return select(d.c.id).where(d.c.lane == lane, OPEN).order_by(d.c.id).limit(1).scalar_subquery()
 
 
 _HEADS = (
@@ -219,6 +213,11 @@ _HEADS = (
     .where(t.lanes.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(t.lanes.c.next_at)
 )
+RELEASE = (
+    update(t.lanes)
+    .where(t.lanes.c.id == bindparam("b_lane"))
+    .values(lease_until=0, owner="", next_at=bindparam("b_next"), blocked=bindparam("b_blocked"))
+)
 _MARK = (
     update(t.deliveries)
     .where(t.deliveries.c.id == bindparam("b_id"))
@@ -233,10 +232,10 @@ def _heads(conn: Connection, leased: dict[int, int]) -> Sequence[Row[tuple[objec
 def _ready(conn: Connection, head: Row[tuple[object, ...]], now: int) -> bool:
     """Put lanes back whose head turns out to wait for an operator or for its grace to end."""
     if head.state in _BLOCKING:
-        conn.execute(_RELEASE, {"b_lane": head.lane, "b_next": None, "b_blocked": True})
+        conn.execute(RELEASE, {"b_lane": head.lane, "b_next": None, "b_blocked": True})
         return False
     if head.hold_until is not None and head.hold_until > now:
-        conn.execute(_RELEASE, {"b_lane": head.lane, "b_next": head.hold_until, "b_blocked": False})
+        conn.execute(RELEASE, {"b_lane": head.lane, "b_next": head.hold_until, "b_blocked": False})
         return False
     return True
 
@@ -244,7 +243,7 @@ def _ready(conn: Connection, head: Row[tuple[object, ...]], now: int) -> bool:
 def _idle(conn: Connection, lanes: Iterable[int]) -> None:
     rows = [{"b_lane": lane, "b_next": None, "b_blocked": False} for lane in lanes]
     if rows:
-        conn.execute(_RELEASE, rows)
+        conn.execute(RELEASE, rows)
 
 
 def _claimed(head: Row[tuple[object, ...]], fence: int) -> Claimed:
@@ -268,264 +267,4 @@ def _claimed(head: Row[tuple[object, ...]], fence: int) -> Claimed:
         doubt=head.state == State.SENDING,
         waiting=head.hold_until is not None,
         packed=head.body,
-    )
-
-
-# Limits: the generic cell rate algorithm, twice
-
-
-def _cell(limit: int, period: int) -> tuple[float, float]:
-    """Return (ms between two sends, ms of burst) so that no window of `period` holds more.
-
-    A burst is a tenth of the limit, and the steady rate what is left of it.
-    """
-    burst = max(1, limit // 10)
-    spacing = period / max(1, limit - burst)
-    return spacing, (burst - 1) * spacing
-
-
-def _permits(gate: Row[tuple[object, ...]], now: int, limits: Limits) -> int:
-    allowed = 1_000
-    for limit, period, arrival in _rates(gate, limits):
-        spacing, slack = _cell(limit, period)
-        room = now + slack - max(arrival, now)
-        allowed = min(allowed, int(room // spacing) + 1 if room >= 0 else 0)
-    return allowed
-
-
-def _allowed_at(gate: Row[tuple[object, ...]], limits: Limits) -> list[int]:
-    """When the limits next let one through."""
-    return [
-        int(arrival - _cell(limit, period)[1]) + 1
-        for limit, period, arrival in _rates(gate, limits)
-    ]
-
-
-def _rates(gate: Row[tuple[object, ...]], limits: Limits) -> list[tuple[int, int, int]]:
-    rates = []
-    if limits.per_second:
-        rates.append((limits.per_second, 1_000, int(gate.second)))
-    if limits.per_minute:
-        rates.append((limits.per_minute, 60_000, int(gate.minute)))
-    return rates
-
-
-def _spend(
-    conn: Connection, gate: Row[tuple[object, ...]], now: int, limits: Limits, count: int
-) -> None:
-    values: dict[str, int] = {}
-    if limits.per_second:
-        spacing, _ = _cell(limits.per_second, 1_000)
-        values["second"] = int(max(gate.second, now) + spacing * count) + 1
-    if limits.per_minute:
-        spacing, _ = _cell(limits.per_minute, 60_000)
-        values["minute"] = int(max(gate.minute, now) + spacing * count) + 1
-    conn.execute(update(t.destinations).where(t.destinations.c.name == gate.name).values(values))
-
-
-# Settle
-
-_SETTLE = (
-    update(t.deliveries)
-    .where(t.deliveries.c.id == bindparam("b_id"))
-    .values(
-        state=bindparam("b_state"),
-        updated=bindparam("b_now"),
-        cause=bindparam("b_cause"),
-        revision=bindparam("b_revision"),
-    )
-)
-_RELEASE = (
-    update(t.lanes)
-    .where(t.lanes.c.id == bindparam("b_lane"))
-    .values(lease_until=0, owner="", next_at=bindparam("b_next"), blocked=bindparam("b_blocked"))
-)
-_next_head = (
-    select(func.coalesce(_d.c.hold_until, bindparam("b_now")))
-    .where(_d.c.lane == t.lanes.c.id, _OPEN)
-    .order_by(_d.c.id)
-    .limit(1)
-    .scalar_subquery()
-)
-_ADVANCE = (
-    update(t.lanes)
-    .where(t.lanes.c.id == bindparam("b_lane"))
-    .values(lease_until=0, owner="", blocked=False, next_at=_next_head)
-)
-
-
-def settle(conn: Connection, now: int, settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Write down what became of claimed deliveries and free their lanes.
-
-    Guarded by the fence: a settlement whose lane was leased to somebody else since changes
-    nothing. Returns those that counted.
-    """
-    fences = {
-        row.id: row.fence
-        for row in conn.execute(
-            select(t.lanes.c.id, t.lanes.c.fence)
-            .where(t.lanes.c.id.in_(sorted(s.lane for s in settlements)))
-            .order_by(t.lanes.c.id)
-            .with_for_update()
-        )
-    }
-    valid = [s for s in settlements if fences.get(s.lane) == s.fence]
-    if not valid:
-        return []
-    conn.execute(
-        _SETTLE,
-        [
-            {
-                "b_id": s.delivery,
-                "b_state": s.state,
-                "b_now": now,
-                "b_cause": s.cause,
-                "b_revision": s.revision,
-            }
-            for s in valid
-        ],
-    )
-    _note_attempts(conn, now, valid)
-    _free(conn, now, valid)
-    _tell_destinations(conn, now, valid)
-    return valid
-
-
-def _note_attempts(conn: Connection, now: int, settlements: Sequence[Settlement]) -> None:
-    rows = [
-        {
-            "delivery": s.delivery,
-            "at": now,
-            "outcome": s.outcome,
-            "status": s.status,
-            "answer": s.answer,
-            "millis": s.millis,
-        }
-        for s in settlements
-        if s.outcome
-    ]
-    if rows:
-        conn.execute(insert(t.attempts), rows)
-
-
-def _free(conn: Connection, now: int, settlements: Sequence[Settlement]) -> None:
-    advance, release = [], []
-    for s in settlements:
-        if s.state in (State.DELIVERED, State.DISCARDED):
-            advance.append({"b_lane": s.lane, "b_now": now})
-        else:
-            blocked = s.state in _BLOCKING
-            at = None if blocked else now + s.delay
-            release.append({"b_lane": s.lane, "b_next": at, "b_blocked": blocked})
-    if advance:
-        conn.execute(_ADVANCE, advance)
-    if release:
-        conn.execute(_RELEASE, release)
-
-
-def free_lane(conn: Connection, now: int, lane: int) -> None:
-    """Give up a lease and let the lane's next delivery come up."""
-    conn.execute(_ADVANCE, {"b_lane": lane, "b_now": now})
-
-
-def _tell_destinations(conn: Connection, now: int, settlements: Sequence[Settlement]) -> None:
-    by_name: dict[str, list[Settlement]] = {}
-    for s in settlements:
-        by_name.setdefault(s.destination, []).append(s)
-    for name, several in by_name.items():
-        pause = next((s.pause for s in several if s.pause), "")
-        if pause:
-            _set_gate(conn, name, paused=pause)
-        if any(s.state is State.DELIVERED for s in several):
-            _came_through(conn, now, name)
-        elif any(s.failed for s in several):
-            _did_not_come_through(conn, now, name, sum(s.failed for s in several))
-        block = max(s.block for s in several)
-        if block:
-            _set_gate(conn, name, blocked_until=now + block)
-
-
-def _set_gate(conn: Connection, name: str, **values: object) -> None:
-    conn.execute(update(t.destinations).where(t.destinations.c.name == name).values(**values))
-
-
-def _did_not_come_through(conn: Connection, now: int, name: str, times: int) -> None:
-    """Count failures in a row, and open the breaker when there are too many."""
-    gate = conn.execute(_GATE, {"name": name}).one()
-    failures = gate.failures + times
-    _set_gate(conn, name, failures=failures)
-    until = breaker(failures, now, _POLICY)
-    if until is not None:
-        _set_gate(conn, name, blocked_until=max(gate.blocked_until, until))
-
-
-def _came_through(conn: Connection, now: int, name: str) -> None:
-    """Close the breaker; what had backed off while nothing came through is tried at once."""
-    gate = conn.execute(_GATE, {"name": name}).one()
-    if not gate.failures:
-        return
-    _set_gate(conn, name, failures=0, blocked_until=0)
-    if gate.failures >= _POLICY.breaks_after:
-        hurry(conn, now, name)
-
-
-def hurry(conn: Connection, now: int, destination: str) -> None:
-    """Try at once what waits for its next attempt at a destination."""
-    retrying = exists().where(
-        and_(t.deliveries.c.lane == t.lanes.c.id, t.deliveries.c.state == State.RETRYING)
-    )
-    conn.execute(
-        update(t.lanes)
-        .where(t.lanes.c.destination == destination, t.lanes.c.next_at > now, retrying)
-        .values(next_at=now)
-    )
-
-
-# Undecided deliveries, when their grace is over
-
-
-def send_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict) -> bool:
-    """Let a delivery that waited be sent after all; False when a fuller telling took it over."""
-    parts = {identity: writes for identity, _, _, writes in claimed.told}
-    found = conn.execute(
-        update(t.deliveries)
-        .where(_still_waiting(claimed))
-        .values(
-            route=verdict.route,
-            effects=orjson.dumps(list(verdict.effects)).decode(),
-            writes=any(parts.get(identity, False) for identity in verdict.effects),
-            hold_until=None,
-            state=State.SENDING,
-            attempts=1,
-            updated=now,
-        )
-    )
-    if found.rowcount != 1:
-        free_lane(conn, now, claimed.lane)
-        return False
-    set_verdict(conn, claimed.event, verdict)
-    return True
-
-
-def drop_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict) -> None:
-    """Take a delivery that waited out of its lane, and give up what it had claimed."""
-    gone = conn.execute(delete(t.deliveries).where(_still_waiting(claimed)))
-    if gone.rowcount == 1:
-        conn.execute(
-            delete(t.claims).where(
-                t.claims.c.destination == claimed.destination,
-                t.claims.c.site == claimed.site,
-                t.claims.c.event == claimed.event,
-                t.claims.c.identity.in_(list(claimed.effects)),
-            )
-        )
-        set_verdict(conn, claimed.event, verdict)
-    free_lane(conn, now, claimed.lane)
-
-
-def _still_waiting(claimed: Claimed) -> ColumnElement[bool]:
-    return and_(
-        t.deliveries.c.id == claimed.delivery,
-        t.deliveries.c.event == claimed.event,
-        t.deliveries.c.hold_until.is_not(None),
     )

@@ -18,7 +18,8 @@ from bridge.model import Request
 from bridge.store.accept import accept
 from bridge.store.batch import Entry, Resolve
 from bridge.store.dialect import now_ms
-from bridge.store.lanes import Claimed, Settlement, Wish, claim, due, settle
+from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
+from bridge.store.settle import settle
 from bridge.store.spool import Spool
 
 log = structlog.get_logger()
