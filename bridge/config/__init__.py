@@ -80,7 +80,9 @@ def _documents(folder: Path, variables: Variables, findings: Findings) -> Iterat
         message = "is missing: it says which hooks may call and which destinations are called"
         findings.file(str(folder / BRIDGE_FILE), message)
     for path in paths:
-        if path.suffix == ".yaml" and not path.is_dir():
+        if path.is_dir():
+            continue
+        if path.suffix == ".yaml":
             document = _document(path, variables, findings)
             if document is not None:
                 yield document

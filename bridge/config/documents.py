@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
@@ -15,6 +16,8 @@ Steps = tuple[str | int, ...]
 
 #: How many characters of a double-quoted scalar an escape takes after its backslash and letter.
 _ESCAPES = {"x": 2, "u": 4, "U": 8}
+#: What can stand before a letter and be no part of the text; in double quotes, line ends too.
+_BLANKS = {False: re.compile(r"\s+"), True: re.compile(r"(?:\s|\\\r?\n)+")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +66,7 @@ class Document:
             # Behind a variable the two texts no longer run side by side.
             offset = min(offset, _alike(text.raw, text))
             text = text.raw
-        at = _follow(self.source, place, text[:offset])
+        at = _follow(self.source, place, text, offset)
         before = self.source.rfind("\n", 0, at)
         return self.source.count("\n", 0, at) + 1, at - before
 
@@ -80,30 +83,30 @@ def _alike(one: str, two: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False)))
 
 
-def _follow(source: str, place: Place, text: str) -> int:
-    """Find the character after `text` in the source, whatever folds and escapes there are."""
+def _follow(source: str, place: Place, text: str, offset: int) -> int:
+    """Find a character of a text in the source, whatever folds and escapes stand before it."""
     at = place.start
     if place.style in ("|", ">"):
         at = source.find("\n", at) + 1
     elif place.style:
         at += 1
-    for letter in text:
-        at = _after(source, at, place, letter)
-    while place.style in ("|", ">") and source[at : at + 1].isspace() and at < place.end:
-        at += 1
-    return at
+    start = at
+    for letter in text[: offset + 1]:
+        start, at = _spelling(source, at, place, letter)
+    return start if offset < len(text) else at
 
 
-def _after(source: str, at: int, place: Place, letter: str) -> int:
-    """Return the index after the source's spelling of one letter of the text."""
+def _spelling(source: str, at: int, place: Place, letter: str) -> tuple[int, int]:
+    """Find where the spelling of a text's next letter starts and ends in the source."""
+    if not letter.isspace():
+        found = _BLANKS[place.style == '"'].match(source, at)
+        at = found.end() if found else at
     if place.style == '"' and source[at] == "\\":
-        return at + 2 + _ESCAPES.get(source[at + 1], 0)
+        return at, at + 2 + _ESCAPES.get(source[at + 1], 0)
     if letter.isspace():
-        return at + 1 if source[at : at + 1] == letter else at
-    found = source.find(letter, at, place.end)
-    if found < 0:
-        return at
-    return found + (2 if place.style == letter == "'" else 1)
+        return at, at + 1 if source[at] == letter else at
+    start = max(source.find(letter, at, place.end), at)
+    return start, start + (2 if place.style == letter == "'" else 1)
 
 
 def spell(steps: Steps) -> str:

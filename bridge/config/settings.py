@@ -218,7 +218,8 @@ def _spool_beside(database: str) -> Path:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"(://[^/@]*?:)[^/@]*@", r"\1***@", url)
+    url = re.sub(r"(://[^/?]*?:)[^/?]*@", r"\1***@", url)
+    return re.sub(r"(password=)[^&]*", r"\1***", url)
 
 
 def unknown_variables(environ: Mapping[str, str], read: Container[str]) -> tuple[Problem, ...]:
@@ -230,10 +231,12 @@ def unknown_variables(environ: Mapping[str, str], read: Container[str]) -> tuple
         for name in sorted(environ)
         if name.startswith(PREFIX) and name not in known and name not in read
     ]
-    return tuple(_unknown(name, nearest(name, known)) for name in strange)
+    return tuple(map(_unknown, strange))
 
 
-def _unknown(name: str, near: str | None) -> Problem:
-    hint = f"; did you mean {near}?" if near else ""
+def _unknown(name: str) -> Problem:
+    known = [option.variable.removeprefix(PREFIX) for option in OPTIONS]
+    near = nearest(name.removeprefix(PREFIX), known)
+    hint = f"; did you mean {PREFIX}{near}?" if near else ""
     message = f"there is no such setting, and no mapping file reads it{hint}"
     return Problem(file=name, message=message, severity="warning")

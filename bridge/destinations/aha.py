@@ -147,7 +147,7 @@ class Aha:
         if status == 429:
             after = _pause(response.headers)
             return Throttled(f"{self._name} answered 429", after=after, status=status)
-        kind, why = _STATUSES.get(status, (Failed if status >= 500 else Refused, answer[:100]))
+        kind, why = _STATUSES.get(status, (Failed if status >= 500 else Refused, ""))
         message = f"{self._name} answered {status}" + (f": {why}" if why else "")
         return kind(message, status=status, answer=answer)
 

@@ -23,6 +23,10 @@ _PIECE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([wdhm])", re.ASCII)
 _SPAN: Final = re.compile(r"(?:\d{1,6}(?:\.\d{1,6})?[wdhm]\s*)+", re.ASCII)
 _MINUTES: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 _INCREMENT: Final = re.compile(r"([+-]?\d{1,5})([yMwdhm]?)", re.ASCII)
+#: Minutes that may be meant for months.
+MONTH_LIKE: Final = re.compile(r"[+-]?\d{1,2}m", re.ASCII)
+#: A span whose length hangs on the site's working hours.
+WORKING: Final = re.compile(r"\d[wd]", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 #: How far an increment may reach: a thousand years, in its unit.

@@ -289,7 +289,7 @@ _SUFFIXES: Final[Mapping[str, frozenset[str]]] = {
 
 
 def find(asked: syntax.Field, setting: Setting) -> Known:
-    """Give the field a clause is about; raises `errors.BadFilter` when there is none of the name."""
+    """Give the field a clause is about; raises `errors.BadFilter` when there is none."""
     if asked.number is not None:
         return _custom(asked.name, f"customfield_{asked.number}")
     if asked.properties:

@@ -155,10 +155,10 @@ def sprints(identity: str | None) -> Reader:
 
 
 def _sprints(told: Values | Gap) -> Values | Gap:
-    return told if isinstance(told, Gap) else [_sprint(item) for item in told]
+    return told if isinstance(told, Gap) else [sprint(item) for item in told]
 
 
-def _sprint(item: object) -> object:
+def sprint(item: object) -> object:
     """Read `…Sprint@1f[id=7,state=ACTIVE,name=One, two,…]` into an object."""
     if not isinstance(item, str) or "[" not in item:
         return item

@@ -1,4 +1,4 @@
-"""Folders of mappings for tests: a good one to start from, and marks for what is wrong in others."""
+"""Folders of mappings: a good one to start from, and marks for what is wrong in others."""
 
 from __future__ import annotations
 

@@ -37,29 +37,12 @@ def route(lines: str) -> dict[str, str]:
     return {"route.yaml": f"version: 1\nfrom: main\nto: aha\n{lines}"}
 
 
-def two_destinations(first: str, second: str, email: str = "other@acme.example") -> dict[str, str]:
-    return {
-        "bridge.yaml": f"""\
-version: 1
-{HOOKS}destinations:
-  one:
-    kind: aha
-    url: https://acme.aha.io
-    run_as: {{name: Bot, email: bot@acme.example}}
-    {first}
-  two:
-    kind: aha
-    url: https://ACME.aha.io/
-    run_as: {{name: Other, email: {email}}}
-    {second}
-""",
-        "route.yaml": "version: 1\nfrom: main\nto: [one, two]\nworkspace: ▸A\n",
-    }
-
-
 BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
     # bridge.yaml, by itself
-    "an unknown key at the top": (bridge(rest="▸hoks: {}\n"), ["hoks: unknown key; did you mean `hooks`?"]),
+    "an unknown key at the top": (
+        bridge(rest="▸hoks: {}\n"),
+        ["hoks: unknown key; did you mean `hooks`?"],
+    ),
     "an unknown key in a hook": (
         bridge(hooks=HOOKS + "    ▸tokn: abc\n"),
         ["hooks.main.tokn: unknown key; did you mean `token`?"],
@@ -88,7 +71,10 @@ BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
         ],
     ),
     "another version": (
-        {"bridge.yaml": f"version: ▸2\n{HOOKS}{DESTINATIONS}", "route.yaml": "▸from: main\nto: aha\n"},
+        {
+            "bridge.yaml": f"version: ▸2\n{HOOKS}{DESTINATIONS}",
+            "route.yaml": "▸from: main\nto: aha\n",
+        },
         ["version: must be 1", "version: is missing"],
     ),
     "keys with nothing behind them": (
@@ -124,7 +110,8 @@ BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
     "a name and secrets": (
         hook(
             "  ▸a hook: {source: jira, token: 0123456789abcdef-2, secret: ▸[a, b, c]}\n"
-            "  b: {source: jira, token: 0123456789abcdef-3, secret: [▸1], enabled: ▸yes, site: ▸[]}\n"
+            "  b: {source: jira, token: 0123456789abcdef-3, secret: [▸1], enabled: ▸yes,"
+            " site: ▸[]}\n"
         ),
         [
             "hooks.a hook: a name is made of letters",
@@ -164,7 +151,9 @@ BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
         ],
     ),
     "a run-as user": (
-        bridge(destinations=DESTINATIONS.replace("bot@acme.example", "▸bot").replace("Bot,", "▸7,")),
+        bridge(
+            destinations=DESTINATIONS.replace("bot@acme.example", "▸bot").replace("Bot,", "▸7,")
+        ),
         ["destinations.aha.run_as.name: must be a text", "run_as.email: is no e-mail address"],
     ),
     "limits of another kind": (
@@ -265,7 +254,10 @@ BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
         ["fields: must be a list: lines of `- {from: …, to: …}`"],
     ),
     # files that cannot be read
-    "a tab": ({"route.yaml": "version: 1\n▸\tfrom: main\n"}, ["a tab: YAML is indented with spaces"]),
+    "a tab": (
+        {"route.yaml": "version: 1\n▸\tfrom: main\n"},
+        ["a tab: YAML is indented with spaces"],
+    ),
     "a quote that stays open": (
         {"route.yaml": 'version: 1\nfrom: ▸"main\nto: aha\n'},
         ["this quote is never closed"],
@@ -322,7 +314,10 @@ BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
             "moves: `main` is not known; known: filter, follow",
         ],
     ),
-    "an alias of nothing": ({"route.yaml": "from: ▸*x\n"}, ["anchors and aliases are not read here"]),
+    "an alias of nothing": (
+        {"route.yaml": "from: ▸*x\n"},
+        ["anchors and aliases are not read here"],
+    ),
     # variables
     "variables that are not set": (
         {
@@ -339,16 +334,9 @@ BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
             "when: `${` without its `}`",
         ],
     ),
-    # the rules between them
-    "two users in one workspace": (
-        two_destinations("token: a\n    workspaces: ▸[A, B]", "token: b\n    workspaces: ▸[C, B]"),
-        [
-            "one.workspaces: bot@acme.example here and other@acme.example of `two` can both write in B",
-            "two.workspaces: other@acme.example here and bot@acme.example of `one` can both write in B",
-            "warning: workspace: Other of `two` may not write in `A`",
-        ],
-    ),
 }
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_error_is_found_at_its_place(name, expect):
     files, words = BROKEN[name]
@@ -389,7 +377,9 @@ def test_addresses(url, expect):
     assert "pass" not in str(loaded.problems)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9000", "https://10.1.2.3", "http://aha.internal"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9000", "https://10.1.2.3", "http://aha.internal"]
+)
 def test_a_private_address_is_fine_when_it_is_meant(url, expect):
     text = DESTINATIONS.replace("https://acme.aha.io", url) + "    private: true\n"
     assert expect(bridge(destinations=text)).configuration.targets["aha"].url == url

@@ -28,7 +28,9 @@ TWO = """\
 
 def folder_of(destinations: str, *routes: str, hooks: str = HOOKS) -> dict[str, str]:
     files = {"bridge.yaml": f"version: 1\n{hooks}destinations:\n{destinations}"}
-    return files | {f"{name}.yaml": f"version: 1\n{text}" for name, text in zip("abc", routes)}
+    return files | {
+        f"{name}.yaml": f"version: 1\n{text}" for name, text in zip("abc", routes, strict=False)
+    }
 
 
 ALL = "from: [cloud, again, other]\nto: one\n"
@@ -179,7 +181,10 @@ def test_routes_that_cannot_meet_are_fine(first, second, expect):
 
 
 def test_what_no_route_uses_is_worth_a_look(expect):
-    hooks = HOOKS.replace("again:", "▸again:") + "  off: {source: jira, token: 0123456789abcdef-off, enabled: false}\n"
+    hooks = (
+        HOOKS.replace("again:", "▸again:")
+        + "  off: {source: jira, token: 0123456789abcdef-off, enabled: false}\n"
+    )
     two = TWO.replace("  two", "  ▸two").replace("ACME", "acme2")
     expect(
         folder_of(ONE + two, "from: [cloud, other]\nto: one\n", hooks=hooks),
