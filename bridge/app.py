@@ -96,13 +96,19 @@ class Bridge:
         if periodic:
             self._start_jobs()
 
-    def stop(self) -> None:
-        """Finish what is in flight, settle it, and let go of everything."""
+    def rest(self) -> None:
+        """Stop delivering: what is in flight is finished and settled. Events are still kept."""
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None
+        for gang in self._gangs.values():  # all at once, so that the longest send is the longest wait
+            gang.stopping.set()
         for name in list(self._gangs):
             self._dismiss(name)
+
+    def stop(self) -> None:
+        """Finish what is in flight, settle it, and let go of everything."""
+        self.rest()
         self.store.close()
 
     # Asked by the doors

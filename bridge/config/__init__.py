@@ -9,9 +9,9 @@ from pathlib import Path
 from bridge.config.compiling import compile_routes
 from bridge.config.documents import Document, Findings
 from bridge.config.drafts import Draft, Drafts, draft
+from bridge.config.options import OPTIONS, Option, Settings, settings, unknown_variables
 from bridge.config.rules import RULES
 from bridge.config.schemas import check_bridge, check_route
-from bridge.config.settings import OPTIONS, Option, Settings, settings, unknown_variables
 from bridge.config.variables import Variables
 from bridge.config.yaml import read
 from bridge.errors import BadConfiguration, Problem

@@ -59,22 +59,20 @@ def _compile_lines(route: Draft, findings: Findings) -> None:
             _judge_line((*_FIELDS, index), known, route, findings)
     if findings.broken(route.document, _FIELDS):
         return
-    try:
-        route.mapper.append(compile_fields(lines, unmapped))
-    except BadField as error:
-        findings.error(route.document, _FIELDS, str(error))
+    route.mapper.append(compile_fields(lines, unmapped))
 
 
 def _judge_line(steps: Steps, line: dict[str, Any], route: Draft, findings: Findings) -> None:
     """Say everything that is wrong with a line: after each complaint, its part is replaced."""
-    while (error := _complaint(line)) is not None:
-        name = error.name
-        message = str(error).removeprefix(f"`{name}`: ")
-        findings.error(route.document, (*steps, name) if name else steps, message)
-        if name in ("from", "to") and line.get(name) != _SOME_PATH:
-            line[name] = _SOME_PATH
-        elif line.pop(name, None) is None:
+    for _ in LINE_KEYS:
+        error = _complaint(line)
+        if error is None:
             return
+        message = str(error).removeprefix(f"`{error.name}`: ")
+        findings.error(route.document, (*steps, error.name), message)
+        line.pop(error.name, None)
+        if error.name in ("from", "to"):
+            line[error.name] = _SOME_PATH
 
 
 def _complaint(line: Mapping[str, object]) -> BadField | None:

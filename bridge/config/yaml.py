@@ -38,6 +38,11 @@ _PLAINLY = (
         "after `\\` in double quotes only YAML's escapes: use single quotes",
     ),
     ("maximum depth", "nested too deeply"),
+    ("sequence entries are not allowed", "a `- ` where none can be: a list begins in a line below"),
+    ("expected the node content", "a value is missing before this"),
+    ("expected chomping or", "after `|` or `>` the text begins in the next line"),
+    ("expected a comment or a line break", "after `|` or `>` the text begins in the next line"),
+    ("expected '<document start>'", "does not belong to what stands above it"),
 )
 _DEEPEST = 50
 _TAG = "tag:yaml.org,2002:"
@@ -56,7 +61,7 @@ def read(
         return None
     try:
         root = _compose(source)
-    except YAMLError as error:
+    except (YAMLError, ArithmeticError, LookupError, ValueError) as error:
         findings.file(file, *_explain(error, source))
         return None
     if root is None:
@@ -80,14 +85,14 @@ def _mark(mark: StringMark) -> tuple[int, int]:
     return mark.line + 1, mark.column + 1
 
 
-def _explain(error: YAMLError, source: str) -> tuple[str, tuple[int, int]]:
+def _explain(error: Exception, source: str) -> tuple[str, tuple[int, int]]:
     """Put the parser's complaint in plain words, with its 1-based line and column."""
     if isinstance(error, ReaderError):
         before = source[: error.position]
         place = before.count("\n") + 1, error.position - before.rfind("\n")
         return f"the character U+{error.character:04X} cannot stand in YAML", place
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
-        return f"unreadable YAML: {' '.join(str(error).split())}", (1, 1)
+        return "unreadable YAML: a directive or an escape that means nothing", (1, 1)
     said = error.problem or ""
     mark = error.problem_mark
     if "end of stream" in said and error.context_mark is not None:

@@ -4,17 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete
 
 from bridge.model import Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, ClaimKey, Entry, Waiting
-from bridge.store.dialect import insert_or_ignore
+from bridge.store.dialect import as_rows, listing
 
 
 def wanted(verdict: Verdict) -> bool:
     """Tell whether a verdict asks for its effects to be carried."""
     return verdict.name in (VerdictName.DELIVER, VerdictName.UNDECIDED)
+
+
+_CLAIM = listing(
+    """
+    INSERT INTO claims (destination, site, identity, event, at)
+    SELECT {0}, {1}, {2}, {3}, CAST(:now AS BIGINT) FROM {rows} WHERE true
+    ON CONFLICT DO NOTHING RETURNING destination, site, identity
+    """,
+    4,
+)
+_HOLDERS = listing(
+    """
+    SELECT c.destination, c.site, c.identity, c.event FROM {rows}
+    JOIN claims c ON c.destination = {0} AND c.site = {1} AND c.identity = {2}
+    """,
+    3,
+)
+_WAITING = listing(
+    """
+    SELECT d.id, d.event, d.destination, d.lane, d.hold_until FROM {rows}
+    JOIN deliveries d ON d.event = {0}
+    WHERE d.state = 'queued' AND d.hold_until IS NOT NULL
+    """,
+    1,
+)
 
 
 def claim(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
@@ -28,33 +53,14 @@ def claim(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
     looked_up = set(twin_keys(entries))
     if asked:
         # In one order everywhere, so that two processes cannot wait for each other in a circle.
-        rows = [
-            {"destination": d, "site": s, "identity": i, "event": asked[d, s, i], "at": batch.now}
-            for d, s, i in sorted(asked)
-        ]
-        statement = insert_or_ignore(conn, t.claims).returning(
-            t.claims.c.destination, t.claims.c.site, t.claims.c.identity
-        )
-        batch.free = {(r[0], r[1], r[2]) for r in conn.execute(statement, rows)}
+        rows = as_rows([(*key, asked[key]) for key in sorted(asked)])
+        taken = _CLAIM.run(conn, {"rows": rows, "now": batch.now})
+        batch.free = {(row.destination, row.site, row.identity) for row in taken}
         looked_up |= asked.keys() - batch.free
-    batch.held = _holders(conn, looked_up - batch.free)
-
-
-def _holders(conn: Connection, keys: Iterable[ClaimKey]) -> dict[ClaimKey, str]:
-    by_place: dict[tuple[str, str], list[str]] = {}
-    for destination, site, identity in keys:
-        by_place.setdefault((destination, site), []).append(identity)
-    found = {}
-    for (destination, site), names in by_place.items():
-        rows = conn.execute(
-            select(t.claims.c.identity, t.claims.c.event).where(
-                t.claims.c.destination == destination,
-                t.claims.c.site == site,
-                t.claims.c.identity.in_(names),
-            )
-        )
-        found.update({(destination, site, row.identity): row.event for row in rows})
-    return found
+    looked_up -= batch.free
+    if looked_up:
+        held = _HOLDERS.run(conn, {"rows": as_rows(sorted(looked_up))})
+        batch.held = {(row.destination, row.site, row.identity): row.event for row in held}
 
 
 def twin_keys(entries: Sequence[Entry]) -> list[ClaimKey]:
@@ -84,22 +90,10 @@ def release(conn: Connection, keys: Iterable[ClaimKey]) -> None:
 
 def find_waiting(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
     """Find which holders are thin events that still wait for a fuller telling."""
-    if not any(not entry.event.thin for entry in entries) or not batch.held:
+    if not batch.held or all(entry.event.thin for entry in entries):
         return
-    rows = conn.execute(
-        select(
-            t.deliveries.c.id,
-            t.deliveries.c.event,
-            t.deliveries.c.destination,
-            t.deliveries.c.lane,
-            t.deliveries.c.hold_until,
-        ).where(
-            t.deliveries.c.event.in_(sorted(set(batch.held.values()))),
-            t.deliveries.c.state == "queued",
-            t.deliveries.c.hold_until.is_not(None),
-        )
-    )
-    for row in rows:
+    holders = sorted(set(batch.held.values()))
+    for row in _WAITING.run(conn, {"rows": as_rows([(holder,) for holder in holders])}):
         batch.waiting[row.event, row.destination] = Waiting(
             id=row.id, lane=row.lane, hold_until=row.hold_until
         )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Table
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, CursorResult, Executable, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -10,6 +14,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import BigInteger
 
 Insert = sqlite.Insert | postgresql.Insert
+Values = Mapping[str, object]
 
 
 class now_ms(FunctionElement[int]):
@@ -40,3 +45,72 @@ def upsert(conn: Connection, table: Table) -> Insert:
 def insert_or_ignore(conn: Connection, table: Table) -> Insert:
     """Return an INSERT that leaves rows alone whose key is taken."""
     return upsert(conn, table).on_conflict_do_nothing()
+
+
+class Prepared:
+    """A statement that is compiled once for each dialect, and then handed to the driver as it is.
+
+    For the few statements that every batch runs: building and looking up a statement costs
+    SQLAlchemy about five times what the database needs to run it. No `IN` of varying length, and
+    values in the driver's own types, in and out.
+    """
+
+    def __init__(
+        self, statement: Executable | Callable[[str], Executable], keys: Sequence[str] = ()
+    ) -> None:
+        self._statement = statement
+        self._keys = list(keys) or None
+        self._compiled: dict[str, tuple[str, Mapping[str, object], list[str] | None]] = {}
+
+    def run(self, conn: Connection, values: Values | Sequence[Values] = ()) -> CursorResult[Any]:
+        """Run it with the values of its parameters, or with several such sets."""
+        name = conn.dialect.name
+        sql, constants, order = self._compiled.get(name) or self._compile(conn)
+        sets = [values] if isinstance(values, Mapping) else values or [{}]
+        merged = [{**constants, **one} for one in sets] if constants else sets
+        if order is None:
+            given: Any = merged
+        else:
+            given = [tuple([one[key] for key in order]) for one in merged]
+        return conn.exec_driver_sql(sql, given if len(given) > 1 else given[0])
+
+    def _compile(self, conn: Connection) -> tuple[str, Mapping[str, object], list[str] | None]:
+        statement = self._statement
+        made = statement(conn.dialect.name) if callable(statement) else statement
+        compiled = made.compile(dialect=conn.dialect, column_keys=self._keys)  # type: ignore[attr-defined]
+        constants = {k: v for k, v in compiled.params.items() if v is not None}
+        found = (str(compiled), constants, compiled.positiontup)
+        self._compiled[conn.dialect.name] = found
+        return found
+
+
+#: How a list of rows, given as JSON, is read: the source, the value in one of its columns, and
+#: how rows of the table called l are kept still till the commit.
+_EACH = {
+    "sqlite": ("json_each(:rows)", "json_extract(value, '$[{}]')", ""),
+    "postgresql": (
+        "json_array_elements(CAST(:rows AS json)) AS each(value)",
+        "(value ->> {})",
+        "FOR UPDATE OF l",
+    ),
+}
+
+
+def listing(sql: str, columns: int) -> Prepared:
+    """Prepare a statement that reads `:rows`, a JSON list of lists, whatever its length.
+
+    In the text, {rows} is the source, {0}, {1}, ... are the columns, as text, and {lock} keeps
+    the rows of the table called l still till the commit.
+    """
+
+    def make(dialect: str) -> Executable:
+        source, column, lock = _EACH[dialect]
+        named = [column.format(n) for n in range(columns)]
+        return text(sql.format(*named, rows=source, lock=lock))
+
+    return Prepared(make)
+
+
+def as_rows(rows: Sequence[Sequence[object]]) -> str:
+    """Give rows to a `listing`."""
+    return orjson.dumps(rows).decode()

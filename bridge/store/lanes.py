@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from sqlalchemy import (
@@ -20,6 +21,7 @@ from sqlalchemy.sql import ColumnElement
 from bridge.core.retry import Policy
 from bridge.model import Limits, State
 from bridge.store import tables as t
+from bridge.store.dialect import Prepared
 from bridge.store.limits import Gate, allowed_at, permits, spend
 
 #: Written out, so that both databases see that the partial index serves.
@@ -102,10 +104,10 @@ class Settlement:
 
 def due(conn: Connection, now: int, wish: Wish) -> int | None:
     """Tell when a lane of a destination has something to do next; None: nothing is queued."""
-    gate = _gate(conn, wish.destination)
+    gate = gate_of(conn, wish.destination)
     if gate is None or gate.paused:
         return None
-    soonest = conn.scalar(_SOONEST, {"destination": wish.destination, "now": now})
+    soonest = _SOONEST.run(conn, {"destination": wish.destination, "now": now}).scalar()
     if soonest is None:
         return None
     return max(int(soonest), int(gate.blocked_until), *allowed_at(gate, wish.limits), now + 1)
@@ -120,7 +122,8 @@ def claim(conn: Connection, now: int, wish: Wish, count: int) -> list[Claimed]:
     Fewer, or none, when the destination is paused, blocked, or at its limits. The longest
     waiting lane goes first, so that no lane starves.
     """
-    gate = _gate(conn, wish.destination)
+    limited = bool(wish.limits.per_second or wish.limits.per_minute)
+    gate = gate_of(conn, wish.destination, hold=limited)
     if gate is None or gate.paused or gate.blocked_until > now:
         return []
     probing = gate.failures >= _POLICY.breaks_after
@@ -130,27 +133,33 @@ def claim(conn: Connection, now: int, wish: Wish, count: int) -> list[Claimed]:
     leased = _lease(conn, now, wish, allowed)
     if not leased:
         return []
-    if wish.limits.per_second or wish.limits.per_minute:
+    if limited:
         spend(conn, gate, now, wish.limits, len(leased))
     heads = _heads(conn, leased)
     _idle(conn, leased.keys() - {head.lane for head in heads})
     ready = [head for head in heads if _ready(conn, head, now)]
     fresh = [{"b_id": h.id} for h in ready if h.hold_until is None and h.state != State.SENDING]
     if fresh:
-        conn.execute(_MARK, fresh)
+        _MARK.run(conn, fresh)
     return [_claimed(head, leased[head.lane]) for head in ready]
 
 
-_SOONEST = select(func.min(t.lanes.c.next_at)).where(
-    t.lanes.c.destination == bindparam("destination"),
-    t.lanes.c.next_at.is_not(None),
-    t.lanes.c.lease_until <= bindparam("now"),
+_SOONEST = Prepared(
+    select(func.min(t.lanes.c.next_at)).where(
+        t.lanes.c.destination == bindparam("destination"),
+        t.lanes.c.next_at.is_not(None),
+        t.lanes.c.lease_until <= bindparam("now"),
+    )
 )
-GATE = select(t.destinations).where(t.destinations.c.name == bindparam("name"))
+_GATE = select(t.destinations).where(t.destinations.c.name == bindparam("name"))
+_LOOK = Prepared(_GATE)
+#: Permits are counted here, so whoever spends them must be alone with the row.
+_HOLD = Prepared(_GATE.with_for_update())
 
 
-def _gate(conn: Connection, destination: str) -> Gate | None:
-    return conn.execute(GATE, {"name": destination}).first()
+def gate_of(conn: Connection, destination: str, *, hold: bool = False) -> Gate | None:
+    """Read what all processes know of a destination; `hold` keeps it still till the commit."""
+    return (_HOLD if hold else _LOOK).run(conn, {"name": destination}).first()
 
 
 _FREE = (
@@ -165,7 +174,7 @@ _FREE = (
     .with_for_update(skip_locked=True)
     .scalar_subquery()
 )
-_LEASE = (
+_LEASE = Prepared(
     update(t.lanes)
     .where(t.lanes.c.id.in_(_FREE))
     .values(
@@ -178,8 +187,8 @@ _LEASE = (
 
 
 def _lease(conn: Connection, now: int, wish: Wish, count: int) -> dict[int, int]:
-    rows = conn.execute(
-        _LEASE,
+    rows = _LEASE.run(
+        conn,
         {
             "w_destination": wish.destination,
             "w_now": now,
@@ -195,7 +204,7 @@ def _head_of(lane: ColumnElement[int]) -> ColumnElement[int]:
     return select(d.c.id).where(d.c.lane == lane, OPEN).order_by(d.c.id).limit(1).scalar_subquery()
 
 
-_HEADS = (
+_HEAD = Prepared(
     select(
         t.deliveries,
         t.events.c.hook,
@@ -210,32 +219,32 @@ _HEADS = (
     .select_from(t.lanes)
     .join(t.deliveries, t.deliveries.c.id == _head_of(t.lanes.c.id))
     .join(t.events, t.events.c.id == t.deliveries.c.event)
-    .where(t.lanes.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(t.lanes.c.next_at)
+    .where(t.lanes.c.id == bindparam("lane"))
 )
-RELEASE = (
+RELEASE = Prepared(
     update(t.lanes)
     .where(t.lanes.c.id == bindparam("b_lane"))
     .values(lease_until=0, owner="", next_at=bindparam("b_next"), blocked=bindparam("b_blocked"))
 )
-_MARK = (
+_MARK = Prepared(
     update(t.deliveries)
     .where(t.deliveries.c.id == bindparam("b_id"))
     .values(state=State.SENDING, attempts=t.deliveries.c.attempts + 1)
 )
 
 
-def _heads(conn: Connection, leased: dict[int, int]) -> Sequence[Row[tuple[object, ...]]]:
-    return conn.execute(_HEADS, {"ids": list(leased)}).all()
+def _heads(conn: Connection, leased: dict[int, int]) -> Sequence[Row[Any]]:
+    rows = (_HEAD.run(conn, {"lane": lane}).first() for lane in leased)
+    return [row for row in rows if row is not None]
 
 
-def _ready(conn: Connection, head: Row[tuple[object, ...]], now: int) -> bool:
+def _ready(conn: Connection, head: Row[Any], now: int) -> bool:
     """Put lanes back whose head turns out to wait for an operator or for its grace to end."""
     if head.state in _BLOCKING:
-        conn.execute(RELEASE, {"b_lane": head.lane, "b_next": None, "b_blocked": True})
+        RELEASE.run(conn, {"b_lane": head.lane, "b_next": None, "b_blocked": True})
         return False
     if head.hold_until is not None and head.hold_until > now:
-        conn.execute(RELEASE, {"b_lane": head.lane, "b_next": head.hold_until, "b_blocked": False})
+        RELEASE.run(conn, {"b_lane": head.lane, "b_next": head.hold_until, "b_blocked": False})
         return False
     return True
 
@@ -243,10 +252,10 @@ def _ready(conn: Connection, head: Row[tuple[object, ...]], now: int) -> bool:
 def _idle(conn: Connection, lanes: Iterable[int]) -> None:
     rows = [{"b_lane": lane, "b_next": None, "b_blocked": False} for lane in lanes]
     if rows:
-        conn.execute(RELEASE, rows)
+        RELEASE.run(conn, rows)
 
 
-def _claimed(head: Row[tuple[object, ...]], fence: int) -> Claimed:
+def _claimed(head: Row[Any], fence: int) -> Claimed:
     return Claimed(
         lane=head.lane,
         fence=fence,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, Row, update
 
 from bridge.model import Limits
 from bridge.store import tables as t
 
 #: A destination's row.
-Gate = Row[tuple[object, ...]]
+Gate = Row[Any]
 
 
 def _cell(limit: int, period: int) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 from bridge.core.decide import Memory
 from bridge.model import Event
 from bridge.store import tables as t
+from bridge.store.dialect import as_rows, listing
 
 
 def pack(raw: bytes) -> bytes:
@@ -68,19 +69,24 @@ def _memory(event: str, received: int, packed: bytes, *, twin: bool) -> Memory:
     return Memory(event=event, when=when, body=orjson.loads(unpack(packed)), twin=twin)
 
 
+_SIGHTED = listing(
+    """
+    SELECT s.site, s.identity, s.event FROM {rows}
+    JOIN sightings s ON s.site = {0} AND s.identity = {1}
+    """,
+    2,
+)
+
+
 def deletions(conn: Connection, events: Iterable[Event]) -> dict[tuple[str, str], str]:
     """Find what makes effects of these events stale: (site, identity of it) -> its event."""
-    asked: dict[str, set[str]] = {}
-    for event in events:
-        for effect in event.effects:
-            if effect.stale_after:
-                asked.setdefault(event.site, set()).add(effect.stale_after)
-    found = {}
-    for site, names in asked.items():
-        rows = conn.execute(
-            select(t.sightings.c.identity, t.sightings.c.event).where(
-                t.sightings.c.site == site, t.sightings.c.identity.in_(sorted(names))
-            )
-        )
-        found.update({(site, row.identity): row.event for row in rows})
-    return found
+    asked = {
+        (event.site, effect.stale_after)
+        for event in events
+        for effect in event.effects
+        if effect.stale_after
+    }
+    if not asked:
+        return {}
+    found = _SIGHTED.run(conn, {"rows": as_rows(sorted(asked))})
+    return {(row.site, row.identity): row.event for row in found}

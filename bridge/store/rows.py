@@ -6,13 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, case, insert
+from sqlalchemy import Connection, Table, insert
 
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
-from bridge.store.dialect import upsert
+from bridge.store.dialect import Prepared, as_rows, listing
 from bridge.store.verdicts import LIVE, strongest
+
+
+def _insert(table: Table, *given_by_the_database: str) -> Prepared:
+    keys = [column.name for column in table.columns]
+    return Prepared(insert(table), [key for key in keys if key not in given_by_the_database])
+
+
+_EVENTS = _insert(t.events)
+_VERDICTS = _insert(t.verdicts)
+_SIGHTINGS = _insert(t.sightings)
+_DELIVERIES = _insert(t.deliveries, "id", "attempts", "cause", "revision")
 
 
 def lane_of(event: Event) -> str:
@@ -22,7 +33,7 @@ def lane_of(event: Event) -> str:
 
 def write(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
     """Write the events, what was decided for them, and who told of what."""
-    conn.execute(insert(t.events), [_event_row(batch, entry) for entry in entries])
+    _EVENTS.run(conn, [_event_row(batch, entry) for entry in entries])
     rows = [
         {
             "event": entry.event.id,
@@ -37,10 +48,10 @@ def write(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
         if verdict.name in LIVE
     ]
     if rows:
-        conn.execute(insert(t.verdicts), rows)
+        _VERDICTS.run(conn, rows)
     seen = [row for entry in entries for row in _sightings(batch, entry.event)]
     if seen:
-        conn.execute(insert(t.sightings), seen)
+        _SIGHTINGS.run(conn, seen)
 
 
 def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
@@ -116,8 +127,8 @@ def queue(conn: Connection, batch: Batch) -> dict[str, int]:
     if not batch.planned:
         return {}
     lanes = _lanes(conn, batch)
-    conn.execute(
-        insert(t.deliveries),
+    _DELIVERIES.run(
+        conn,
         [
             {
                 "event": p.event.id,
@@ -140,20 +151,24 @@ def queue(conn: Connection, batch: Batch) -> dict[str, int]:
     return ready
 
 
+#: A head that waits or is tried again keeps its instant: the head stays the head.
+_LANES = listing(
+    """
+    INSERT INTO lanes (destination, record, next_at)
+    SELECT {0}, {1}, CAST({2} AS BIGINT) FROM {rows} WHERE true
+    ON CONFLICT (destination, record) DO UPDATE SET next_at =
+        CASE WHEN lanes.next_at IS NULL AND NOT lanes.blocked THEN excluded.next_at
+        ELSE lanes.next_at END
+    RETURNING id, destination, record
+    """,
+    3,
+)
+
+
 def _lanes(conn: Connection, batch: Batch) -> dict[tuple[str, str], int]:
     """Find or make the lanes, and set those off that had nothing to do."""
     first: dict[tuple[str, str], int] = {}
     for p in batch.planned:
         first.setdefault((p.destination, lane_of(p.event)), p.hold_until or batch.now)
-    insertion = upsert(conn, t.lanes)
-    idle = and_(t.lanes.c.next_at.is_(None), t.lanes.c.blocked.is_(False))
-    statement = insertion.on_conflict_do_update(
-        index_elements=["destination", "record"],
-        # A head that waits or is tried again keeps its instant: the head stays the head.
-        set_={"next_at": case((idle, insertion.excluded.next_at), else_=t.lanes.c.next_at)},
-    ).returning(t.lanes.c.id, t.lanes.c.destination, t.lanes.c.record)
-    rows = [
-        {"destination": destination, "record": record, "next_at": first[destination, record]}
-        for destination, record in sorted(first)
-    ]
-    return {(row.destination, row.record): row.id for row in conn.execute(statement, rows)}
+    rows = as_rows([(*key, first[key]) for key in sorted(first)])
+    return {(row.destination, row.record): row.id for row in _LANES.run(conn, {"rows": rows})}

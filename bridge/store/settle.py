@@ -9,12 +9,13 @@ from sqlalchemy import Connection, and_, bindparam, exists, func, insert, select
 from bridge.core.retry import Policy, breaker
 from bridge.model import State
 from bridge.store import tables as t
-from bridge.store.lanes import GATE, OPEN, RELEASE, Settlement, d
+from bridge.store.dialect import Prepared, as_rows, listing
+from bridge.store.lanes import OPEN, RELEASE, Settlement, d, gate_of
 
 _POLICY = Policy()
 _BLOCKING = frozenset({State.PARKED, State.IN_DOUBT})
 
-_SETTLE = (
+_SETTLE = Prepared(
     update(t.deliveries)
     .where(t.deliveries.c.id == bindparam("b_id"))
     .values(
@@ -31,11 +32,17 @@ _next_head = (
     .limit(1)
     .scalar_subquery()
 )
-_ADVANCE = (
+_ADVANCE = Prepared(
     update(t.lanes)
     .where(t.lanes.c.id == bindparam("b_lane"))
     .values(lease_until=0, owner="", blocked=False, next_at=_next_head)
 )
+
+
+_FENCES = listing(
+    "SELECT l.id, l.fence FROM {rows} JOIN lanes l ON l.id = CAST({0} AS BIGINT) {lock}", 1
+)
+_ATTEMPT = Prepared(insert(t.attempts), ["delivery", "at", "outcome", "status", "answer", "millis"])
 
 
 def settle(conn: Connection, now: int, settlements: Sequence[Settlement]) -> list[Settlement]:
@@ -44,20 +51,13 @@ def settle(conn: Connection, now: int, settlements: Sequence[Settlement]) -> lis
     Guarded by the fence: a settlement whose lane was leased to somebody else since changes
     nothing. Returns those that counted.
     """
-    fences = {
-        row.id: row.fence
-        for row in conn.execute(
-            select(t.lanes.c.id, t.lanes.c.fence)
-            .where(t.lanes.c.id.in_(sorted(s.lane for s in settlements)))
-            .order_by(t.lanes.c.id)
-            .with_for_update()
-        )
-    }
+    lanes = sorted({(s.lane,) for s in settlements})
+    fences = {row.id: row.fence for row in _FENCES.run(conn, {"rows": as_rows(lanes)})}
     valid = [s for s in settlements if fences.get(s.lane) == s.fence]
     if not valid:
         return []
-    conn.execute(
-        _SETTLE,
+    _SETTLE.run(
+        conn,
         [
             {
                 "b_id": s.delivery,
@@ -89,7 +89,7 @@ def _note_attempts(conn: Connection, now: int, settlements: Sequence[Settlement]
         if s.outcome
     ]
     if rows:
-        conn.execute(insert(t.attempts), rows)
+        _ATTEMPT.run(conn, rows)
 
 
 def _free(conn: Connection, now: int, settlements: Sequence[Settlement]) -> None:
@@ -102,14 +102,14 @@ def _free(conn: Connection, now: int, settlements: Sequence[Settlement]) -> None
             at = None if blocked else now + s.delay
             release.append({"b_lane": s.lane, "b_next": at, "b_blocked": blocked})
     if advance:
-        conn.execute(_ADVANCE, advance)
+        _ADVANCE.run(conn, advance)
     if release:
-        conn.execute(RELEASE, release)
+        RELEASE.run(conn, release)
 
 
 def free_lane(conn: Connection, now: int, lane: int) -> None:
     """Give up a lease and let the lane's next delivery come up."""
-    conn.execute(_ADVANCE, {"b_lane": lane, "b_now": now})
+    _ADVANCE.run(conn, {"b_lane": lane, "b_now": now})
 
 
 def _tell_destinations(conn: Connection, now: int, settlements: Sequence[Settlement]) -> None:
@@ -135,18 +135,18 @@ def _set_gate(conn: Connection, name: str, **values: object) -> None:
 
 def _did_not_come_through(conn: Connection, now: int, name: str, times: int) -> None:
     """Count failures in a row, and open the breaker when there are too many."""
-    gate = conn.execute(GATE, {"name": name}).one()
-    failures = gate.failures + times
+    gate = gate_of(conn, name, hold=True)
+    failures = (gate.failures if gate else 0) + times
     _set_gate(conn, name, failures=failures)
     until = breaker(failures, now, _POLICY)
     if until is not None:
-        _set_gate(conn, name, blocked_until=max(gate.blocked_until, until))
+        _set_gate(conn, name, blocked_until=until)
 
 
 def _came_through(conn: Connection, now: int, name: str) -> None:
     """Close the breaker; what had backed off while nothing came through is tried at once."""
-    gate = conn.execute(GATE, {"name": name}).one()
-    if not gate.failures:
+    gate = gate_of(conn, name)
+    if gate is None or not gate.failures:
         return
     _set_gate(conn, name, failures=0, blocked_until=0)
     if gate.failures >= _POLICY.breaks_after:

@@ -17,7 +17,7 @@ from bridge.errors import NotKept
 from bridge.model import Request
 from bridge.store.accept import accept
 from bridge.store.batch import Entry, Resolve
-from bridge.store.dialect import now_ms
+from bridge.store.dialect import Prepared, now_ms
 from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
 from bridge.store.settle import settle
 from bridge.store.spool import Spool
@@ -311,7 +311,7 @@ class Writer:
     def _now(self, conn: Connection) -> int:
         if self._clock is not None:
             return self._clock()
-        return conn.execute(_NOW).scalar_one()
+        return int(_NOW.run(conn).scalar_one())
 
     def _lost(self, error: Exception) -> None:
         if not self.trouble:
@@ -328,7 +328,7 @@ class Writer:
         self.trouble = ""
 
 
-_NOW = select(now_ms())
+_NOW = Prepared(select(now_ms()))
 
 
 def _plain(error: Exception) -> str:

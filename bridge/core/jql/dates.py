@@ -46,7 +46,7 @@ def read(text: str, zone: tzinfo) -> int | None:
         found = datetime.fromisoformat(text)
         if found.tzinfo is None:
             found = found.replace(tzinfo=zone)
-        return (found - _EPOCH) // _MILLISECOND
+        return millis(found)
     except (ValueError, OverflowError):
         return None
 
@@ -63,6 +63,11 @@ def day(text: str, zone: tzinfo) -> date | None:
 def local(at: int, zone: tzinfo) -> datetime:
     """Give an instant as a clock at the site shows it."""
     return (_EPOCH + timedelta(milliseconds=at)).astimezone(zone)
+
+
+def millis(at: datetime) -> int:
+    """Give an instant in ms since the epoch."""
+    return (at - _EPOCH) // _MILLISECOND
 
 
 def literal(text: str, *, number: bool, zone: tzinfo) -> Instant | None:
@@ -83,7 +88,7 @@ def _fixed(match: re.Match[str], zone: tzinfo) -> int | None:
         found = datetime(
             int(year), int(month), int(day_), int(hour), int(minute), int(second), tzinfo=zone
         )
-        return (found - _EPOCH) // _MILLISECOND
+        return millis(found)
     except (ValueError, OverflowError):
         return None
 
@@ -129,7 +134,7 @@ def boundary(
         midnight = local(now, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
         edge = _shift(_first(midnight, period, monday=monday), own + end, PERIODS[period])
         edge = _shift(edge - end * _MILLISECOND, other, unit)
-        found = (edge.replace(tzinfo=zone) - _EPOCH) // _MILLISECOND
+        found = millis(edge.replace(tzinfo=zone))
         return found + (other * _UNITS[unit] if unit in "hm" else 0)
 
     return at

@@ -96,6 +96,9 @@ def _elsewhere(name: str, why: str, *aliases: str) -> Known:
     )
 
 
+#: Whoever is named behind BY.
+USER: Final = _user("user", history=False)
+
 _SYSTEM: Final = (
     Known(
         name="project",

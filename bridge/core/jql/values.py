@@ -48,6 +48,10 @@ class Match:
 
     holds: Holds
     because: str
+    #: It never can tell.
+    blind: bool = False
+    #: A field without a value is what it asks for.
+    empty: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,22 +65,7 @@ class When:
 
 def equal(known: Known, values: Sequence[Value], setting: Setting) -> Match:
     """Compare with any of several values; raises `errors.BadFilter` for one that cannot be."""
-    match known.kind:
-        case "user":
-            return user(values)
-        case "key" | "epic":
-            return _key(known, values, setting)
-        case "date":
-            return dated(known, "=", [when(known, value, setting) for value in values], setting)
-        case "number" | "span":
-            return _counted(known, "=", values, setting)
-        case "label":
-            wanted = _folded(values)
-            return _in_body(known, lambda item, _view: _holds(handle(item), wanted))
-        case "custom":
-            return _custom(known, values, setting)
-        case _:
-            return named(known, values)
+    return _EQUAL.get(known.kind, _by_name)(known, values, setting)
 
 
 def order(known: Known, sign: str, value: Value, setting: Setting) -> Match:
@@ -366,7 +355,9 @@ def _option(values: Sequence[Value]) -> Holds:
     by_id = any(value.text.isdecimal() for value in values)
 
     def holds(item: Any, _view: View) -> bool | None:  # noqa: ANN401 - only called for objects
-        told = [handle(holder.get(p)) for holder in (item, mapping(item.get("child"))) for p in _OPTION]
+        told = [
+            handle(holder.get(p)) for holder in (item, mapping(item.get("child"))) for p in _OPTION
+        ]
         if not wanted.isdisjoint(told):
             return True
         unsure = not any(told) or (by_id and handle(item.get("id")) is None)
@@ -392,3 +383,36 @@ def _custom_order(known: Known, sign: str, value: Value, setting: Setting) -> Ma
         return date(item, view)
 
     return Match(holds=holds, because=f"{known.name} has no number or date to compare")
+
+
+def _by_name(known: Known, values: Sequence[Value], _setting: Setting) -> Match:
+    return named(known, values)
+
+
+def _by_user(_known: Known, values: Sequence[Value], _setting: Setting) -> Match:
+    return user(values)
+
+
+def _by_date(known: Known, values: Sequence[Value], setting: Setting) -> Match:
+    return dated(known, "=", [when(known, value, setting) for value in values], setting)
+
+
+def _by_amount(known: Known, values: Sequence[Value], setting: Setting) -> Match:
+    return _counted(known, "=", values, setting)
+
+
+def _by_label(known: Known, values: Sequence[Value], _setting: Setting) -> Match:
+    wanted = _folded(values)
+    return _in_body(known, lambda item, _view: _holds(handle(item), wanted))
+
+
+_EQUAL: Final[Mapping[str, Callable[[Known, Sequence[Value], Setting], Match]]] = {
+    "user": _by_user,
+    "key": _key,
+    "epic": _key,
+    "date": _by_date,
+    "number": _by_amount,
+    "span": _by_amount,
+    "label": _by_label,
+    "custom": _custom,
+}

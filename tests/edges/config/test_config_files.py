@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bridge import config
+from bridge.config.documents import Findings
+from bridge.config.variables import Variables
+from bridge.config.yaml import read
 from bridge.errors import BadConfiguration
 from bridge.model import Comments, Hook, Limits, RunAs, Site, Target
 
@@ -71,7 +76,13 @@ def test_a_file_that_cannot_be_read(folder):
         ("version: 1\nfröm: é".encode("latin-1"), ":2:3: not UTF-8 text"),
         ("version: 1".encode("utf-16"), ":1:1: not UTF-8 text"),
         (b"version: 1\nfrom: main\n---\x00", ":3:4: the character U+0000 cannot stand in YAML"),
-        (b"%FOO\nversion: 1\n", ":2:1: unreadable YAML: "),
+        (b"%FOO\nversion: 1\n", ":2:1: does not belong to what stands above it"),
+        (b'version: 1\nfrom: "\\UFFFFFFFF"', ":1:1: unreadable YAML: "),
+        (b"%YAML 3.0\n---\nversion: 1\n", ":1:1: unreadable YAML: "),
+        (b"version: 1\nfrom: - main\n", ":2:7: a `- ` where none can be"),
+        (b"version: 1\nfrom: {a: ]}\n", ":2:11: a value is missing before this"),
+        (b"version: 1\nwhen: |x = 1\n", ":2:8: after `|` or `>` the text begins in the next line"),
+        (b"version: 1\nwhen: >- a = 1\n", ":2:10: after `|` or `>` the text begins in"),
         (b"a: !!int b\nversion: 1\n%", ":3:2: unreadable YAML: "),
     ],
 )
@@ -104,6 +115,20 @@ def test_require_lets_warnings_pass(folder):
 def test_loading_twice_gives_the_same(folder):
     files = {f"{name}.yaml": ROUTE for name in "abc"}
     assert folder.load(files, {}).problems == folder.load(files, {}).problems
+
+
+PIECES = ["%YAML 3.0", "---", "!x ", "&a ", "*a", "? ", "- ", ": ", "{", "[", "]", "|", ">9", '"']
+PIECES += ["'", "\\U", "\t", "\u2028", "\ufeff", "#", "<<: ", "${", "${A}", "0x", "~", "a", "from"]
+PIECES += ["\n", "\n", "version: 1\n"]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_whatever_a_file_holds_is_a_document_or_a_finding(text):
+    findings = Findings()
+    variables = Variables(environ={}, folder=Path())
+    document = read("x.yaml", "x", text.encode(), variables, findings)
+    assert document is not None or findings.problems()
 
 
 # --- what is kept
@@ -280,6 +305,13 @@ def test_an_empty_secret_is_none(text, folder):
     text = bridge.replace("    site: acme\n", f"    site: acme\n    {text}\n")
     hook, *_ = everything(folder.load({"bridge.yaml": text}, {}))
     assert hook.secrets == ()
+
+
+def test_one_secret_needs_no_list(folder):
+    bridge = folder.complete({})["bridge.yaml"]
+    text = bridge.replace("    site: acme\n", "    site: acme\n    secret: abc\n")
+    hook, *_ = everything(folder.load({"bridge.yaml": text}, {}))
+    assert hook.secrets == ("abc",)
 
 
 def test_limits_can_be_none(folder):

@@ -1,0 +1,240 @@
+"""WAS and CHANGED: what one event's changelog and the present value can tell of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta, tzinfo
+from typing import Any, Final
+
+from bridge.core.jql import dates, functions, values
+from bridge.core.jql.dates import Instant
+from bridge.core.jql.fields import USER, Known
+from bridge.core.jql.operands import asked
+from bridge.core.jql.setting import Setting
+from bridge.core.jql.syntax import Condition, Function, Items, Operand, Predicate, Value
+from bridge.core.jql.values import Holds, When
+from bridge.core.jql.view import View, handle
+
+Test = Callable[[View], bool | None]
+
+_FROM: Final = ("from", "fromString", "tmpFromAccountId")
+_TO: Final = ("to", "toString", "tmpToAccountId")
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """A stretch of time that AFTER, BEFORE, ON or DURING asks for."""
+
+    #: None: since ever, or for ever.
+    lower: Instant | None = None
+    upper: Instant | None = None
+    #: The bounds belong to it.
+    closed: bool = False
+
+    def meets(self, start: int, end: int, now: int) -> bool:
+        """Tell whether a time from start to end has an instant in common with this."""
+        return not (self.follows(end, now) or self.precedes(start, now))
+
+    def follows(self, at: int, now: int) -> bool:
+        """Tell whether all of this is later than an instant."""
+        if self.lower is None:
+            return False
+        lower = self.lower(now)
+        return lower > at or (lower == at and not self.closed)
+
+    def precedes(self, at: int, now: int) -> bool:
+        """Tell whether all of this is earlier than an instant."""
+        if self.upper is None:
+            return False
+        upper = self.upper(now)
+        return upper < at or (upper == at and not self.closed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Values to be found at one side of a change."""
+
+    names: frozenset[str]
+    #: So is a side without a value.
+    empty: bool
+
+    def at(self, item: Mapping[str, Any], side: Sequence[str]) -> bool:
+        """Tell whether a changelog item surely has one of them at this side."""
+        told = {handle(item.get(part)) for part in side} - {None, ""}
+        return not self.names.isdisjoint(told) if told else self.empty
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """What narrows WAS or CHANGED."""
+
+    windows: tuple[Window, ...]
+    actors: tuple[Holds, ...]
+    before: tuple[Wanted, ...]
+    after: tuple[Wanted, ...]
+
+    def by_actor(self, view: View) -> bool:
+        """Tell whether this event's user is surely the one asked for."""
+        return all(actor(view.body.get("user"), view) for actor in self.actors)
+
+    def meets(self, start: int, end: int, now: int) -> bool:
+        """Tell whether every window has an instant of this time."""
+        return all(window.meets(start, end, now) for window in self.windows)
+
+    def never(self, view: View) -> bool:
+        """Tell whether a window lies before the issue's creation."""
+        born = _instant(view, "created")
+        return born is not None and any(w.precedes(born, view.now) for w in self.windows)
+
+    def unchanged(self, view: View) -> bool:
+        """Tell whether a window lies after the last update, when nothing changed any more."""
+        last = _instant(view, "updated")
+        return last is not None and any(w.follows(last, view.now) for w in self.windows)
+
+
+def _instant(view: View, name: str) -> int | None:
+    told = view.fields.get(name)
+    return dates.read(told, dates.UTC) if isinstance(told, str) else None
+
+
+def _time(view: View) -> int | None:
+    """Give the instant of this event."""
+    told = view.body.get("timestamp")
+    if isinstance(told, int) and not isinstance(told, bool):
+        return told
+    return _instant(view, "updated")
+
+
+def changed(known: Known, condition: Condition, setting: Setting) -> Test:
+    """Judge CHANGED: true by this event's changelog, false where nothing can have changed."""
+    past = _past(known, condition.predicates, setting)
+
+    def fits(item: Mapping[str, Any], at: int | None, view: View) -> bool:
+        sides = all(w.at(item, _FROM) for w in past.before) and all(
+            w.at(item, _TO) for w in past.after
+        )
+        if not sides or not past.by_actor(view):
+            return False
+        return not past.windows or (at is not None and past.meets(at, at, view.now))
+
+    def test(view: View) -> bool | None:
+        if view.created or past.never(view) or past.unchanged(view):
+            return False
+        at = _time(view)
+        return True if any(fits(i, at, view) for i in view.changes(known.history)) else None
+
+    return test
+
+
+def was(known: Known, condition: Condition, present: Test, setting: Setting) -> Test:
+    """Judge WAS: by the present value and this event's changelog; by all there is at creation."""
+    past = _past(known, condition.predicates, setting)
+    wanted = _wanted(condition.operand, known, setting)
+
+    def test(view: View) -> bool | None:
+        if past.never(view):
+            return False
+        now = present(view)
+        if any(_held(past, wanted, view, held_now=now is True, history=known.history)):
+            return True
+        if view.created and not (now and (past.actors or past.windows)):
+            return now
+        return False if now is False and past.unchanged(view) else None
+
+    return test
+
+
+def _held(
+    past: Past, wanted: Wanted, view: View, *, held_now: bool, history: frozenset[str]
+) -> Iterator[bool]:
+    """For every time the value was surely held, tell whether it is one that is asked for."""
+    at = _time(view)
+    start = _instant(view, "created") if view.created else at
+    if held_now and not past.actors:
+        yield past.meets(view.now if start is None else min(start, view.now), view.now, view.now)
+    for item in view.changes(history):
+        if wanted.at(item, _TO) and past.by_actor(view):
+            yield not past.windows or (at is not None and past.meets(at, at, view.now))
+        if wanted.at(item, _FROM) and not past.actors:
+            yield not past.windows or (at is not None and past.meets(at - 1, at - 1, view.now))
+
+
+def _past(known: Known, predicates: Sequence[Predicate], setting: Setting) -> Past:
+    told: dict[str, list[Operand]] = {}
+    for predicate in predicates:
+        told.setdefault(predicate.operator, []).append(predicate.operand)
+    windows = [
+        _window(known, operator, operand, setting)
+        for operator in ("after", "before", "on", "during")
+        for operand in told.get(operator, ())
+    ]
+    return Past(
+        windows=tuple(windows),
+        actors=tuple(_actor(operand, setting) for operand in told.get("by", ())),
+        before=tuple(_wanted(operand, known, setting) for operand in told.get("from", ())),
+        after=tuple(_wanted(operand, known, setting) for operand in told.get("to", ())),
+    )
+
+
+def _window(known: Known, operator: str, operand: Operand, setting: Setting) -> Window:
+    if operator == "during":
+        return _during(known, operand, setting)
+    at = _when(known, operand, setting).at
+    if operator == "after":
+        return Window(lower=at)
+    if operator == "before":
+        return Window(upper=at)
+    zone = setting.zone
+    return Window(
+        lower=lambda now: _midnight(at(now), 0, zone),
+        upper=lambda now: _midnight(at(now), 1, zone) - 1,
+        closed=True,
+    )
+
+
+def _during(known: Known, operand: Operand, setting: Setting) -> Window:
+    if not isinstance(operand, Items) or len(operand.values) != 2:
+        message = "DURING needs two dates in parentheses: DURING (from, to)."
+        raise setting.refuse(operand.offset, message)
+    first, last = (_when(known, value, setting).at for value in operand.values)
+    return Window(lower=first, upper=last, closed=True)
+
+
+def _midnight(at: int, later: int, zone: tzinfo) -> int:
+    """Give the beginning of an instant's day, or of a later one, at the site."""
+    day = dates.local(at, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return dates.millis((day + _DAY * later).replace(fold=0))
+
+
+def _when(known: Known, operand: Operand, setting: Setting) -> When:
+    dated = replace(known, kind="date")
+    match operand:
+        case Value():
+            return values.when(dated, operand, setting)
+        case Function():
+            at = functions.when(operand, dated, setting)
+            if at is not None:
+                return at
+    raise setting.refuse(operand.offset, f"'{operand}' is not a date.")
+
+
+def _actor(operand: Operand, setting: Setting) -> Holds:
+    told = asked(operand, USER)
+    if told.empty:
+        raise setting.refuse(operand.offset, "BY needs a user.")
+    matches = [values.user(told.values).holds] + [
+        functions.match(function, USER, "in", setting).holds for function in told.functions
+    ]
+    return lambda item, view: any(holds(item, view) for holds in matches)
+
+
+def _wanted(operand: Operand | None, known: Known, setting: Setting) -> Wanted:
+    told = asked(operand, known)
+    for function in told.functions:
+        functions.match(function, known, "in", setting)
+    # One version coming does not tell that there was none.
+    empty = told.empty and known.kind != "version"
+    names = frozenset(value.text.casefold() for value in told.values)
+    return Wanted(names=names, empty=empty)

@@ -1,0 +1,48 @@
+"""What a clause is held against, taken apart: values, functions, and whether EMPTY is among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bridge.core.jql.fields import Known
+from bridge.core.jql.syntax import Empty, Function, Items, Operand, Value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A clause's operand, whatever way it is written."""
+
+    values: tuple[Value, ...]
+    functions: tuple[Function, ...]
+    #: EMPTY is asked for, under whatever name.
+    empty: bool
+
+
+def asked(operand: Operand | None, known: Known) -> Asked:
+    """Take an operand apart; lists in lists count like one list."""
+    values: list[Value] = []
+    functions: list[Function] = []
+    empty = False
+    for single in _singles(operand):
+        if isinstance(single, Function):
+            functions.append(single)
+        elif isinstance(single, Empty) or _is_unresolved(single, known):
+            empty = True
+        else:
+            values.append(single)
+    return Asked(values=tuple(values), functions=tuple(functions), empty=empty)
+
+
+def _is_unresolved(value: Value, known: Known) -> bool:
+    return known.kind == "resolution" and value.text.casefold() == "unresolved"
+
+
+def _singles(operand: Operand | None) -> Iterator[Value | Function | Empty]:
+    waiting = [] if operand is None else [operand]
+    while waiting:
+        first = waiting.pop()
+        if isinstance(first, Items):
+            waiting.extend(reversed(first.values))
+        else:
+            yield first

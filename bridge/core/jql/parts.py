@@ -1,0 +1,127 @@
+"""A compiled filter's parts: clauses that judge a body, and AND and OR over them, as Kleene has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.core.jql.view import View
+from bridge.model import Clause
+
+#: An answer, and what decided it: one clause, or the answers of several.
+Result = tuple[bool | None, "Leaf | tuple[Result, ...]"]
+
+_WORDS: Final = {True: "true", False: "false", None: "unknown"}
+_MOST: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leaf:
+    """One clause, with NOT already worked into its operator."""
+
+    text: str
+    test: Callable[[View], bool | None]
+    #: What was found, or what was missing, for the answer given.
+    found: Callable[[View, bool | None], str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A clause, or AND or OR over several parts."""
+
+    text: str
+    judge: Callable[[View], Result]
+    parts: tuple[Part, ...] = ()
+    #: Literals by one of which the project must go; None: any project may do.
+    projects: frozenset[str] | None = None
+    #: The same for issue types.
+    types: frozenset[str] | None = None
+
+    def explain(self, view: View, depth: int) -> list[Clause]:
+        """Tell what this part and each clause under it comes to."""
+        value, by = self.judge(view)
+        why = "" if self.parts or not isinstance(by, Leaf) else by.found(view, value)
+        below = [line for part in self.parts for line in part.explain(view, depth + 1)]
+        return [Clause(depth=depth, text=self.text, value=value, why=why), *below]
+
+
+def clause(
+    leaf: Leaf, *, projects: frozenset[str] | None, types: frozenset[str] | None
+) -> Part:
+    """Make a part of one clause."""
+    test = leaf.test
+    results: dict[bool | None, Result] = {answer: (answer, leaf) for answer in _WORDS}
+    return Part(
+        text=leaf.text,
+        judge=lambda view: results[test(view)],
+        projects=projects,
+        types=types,
+    )
+
+
+def every(parts: Sequence[Part]) -> Part:
+    """Join parts by AND."""
+    return Part(
+        text="AND",
+        judge=_judge([part.judge for part in parts], decisive=False),
+        parts=tuple(parts),
+        projects=_narrowest(part.projects for part in parts),
+        types=_narrowest(part.types for part in parts),
+    )
+
+
+def either(parts: Sequence[Part]) -> Part:
+    """Join parts by OR."""
+    return Part(
+        text="OR",
+        judge=_judge([part.judge for part in parts], decisive=True),
+        parts=tuple(parts),
+        projects=_all_together([part.projects for part in parts]),
+        types=_all_together([part.types for part in parts]),
+    )
+
+
+def _judge(judges: Sequence[Callable[[View], Result]], *, decisive: bool) -> Callable[[View], Result]:
+    """Join answers: one decisive answer decides, else one unknown, else all of them together."""
+
+    def judge(view: View) -> Result:
+        results = []
+        unknown = None
+        for one in judges:
+            result = one(view)
+            if result[0] is decisive:
+                return result
+            if result[0] is None:
+                unknown = unknown or result
+            results.append(result)
+        return unknown or (not decisive, tuple(results))
+
+    return judge
+
+
+def _narrowest(needs: Iterator[frozenset[str] | None]) -> frozenset[str] | None:
+    return min((need for need in needs if need is not None), key=len, default=None)
+
+
+def _all_together(needs: Sequence[frozenset[str] | None]) -> frozenset[str] | None:
+    known = [need for need in needs if need is not None]
+    return frozenset().union(*known) if len(known) == len(needs) else None
+
+
+def why(result: Result, view: View) -> str:
+    """Name the clauses that decided and what they found, in one line."""
+    leaves = list(_deciding(result))
+    told = [f"{leaf.text} is {_WORDS[value]}: {leaf.found(view, value)}" for value, leaf in leaves[:_MOST]]
+    if len(leaves) > _MOST:
+        told.append(f"and {len(leaves) - _MOST} more")
+    return "; ".join(told)
+
+
+def _deciding(result: Result) -> Iterator[tuple[bool | None, Leaf]]:
+    value, by = result
+    if isinstance(by, Leaf):
+        yield value, by
+    else:
+        for one in by:
+            yield from _deciding(one)
