@@ -101,7 +101,8 @@ class Bridge:
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None
-        for gang in self._gangs.values():  # all at once, so that the longest send is the longest wait
+        # All at once, so that the longest send is the longest wait.
+        for gang in list(self._gangs.values()):
             gang.stopping.set()
         for name in list(self._gangs):
             self._dismiss(name)

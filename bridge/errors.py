@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 
 
@@ -10,6 +11,12 @@ class BridgeError(Exception):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
+
+
+def places(error: BaseException) -> list[str]:
+    """Say where something was raised, and not its message or values: they could tell secrets."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 # --- at the door: answer 200 all the same, keep a `rejected` row

@@ -13,6 +13,7 @@ from bridge.store.batch import Entry, Resolve
 from bridge.store.bell import Bell
 from bridge.store.dialect import now_ms
 from bridge.store.lanes import Claimed, Settlement, Wish
+from bridge.store.listening import Listener
 from bridge.store.recall import pack, remember, twin, unpack
 from bridge.store.spool import Spool
 from bridge.store.waiting import drop_decided, send_decided
@@ -54,6 +55,7 @@ class Store:
         self._spool = Spool(spool, limit=spool_limit, process=process)
         self._clock = clock
         self._writer: Writer | None = None
+        self._listener: Listener | None = None
         #: Rung whenever lanes may have something to do.
         self.bell = Bell()
 
@@ -82,6 +84,9 @@ class Store:
             on_ready=self.bell.ring,
         )
         self._writer.start()
+        if not self.embedded:
+            self._listener = Listener(self.url, self.bell.ring)
+            self._listener.start()
 
     @property
     def writer(self) -> Writer:
@@ -126,6 +131,8 @@ class Store:
 
     def close(self) -> None:
         """Write what waits and let go of everything."""
+        if self._listener is not None:
+            self._listener.stop()
         if self._writer is not None:
             self._writer.stop()
         self._readers.dispose()

@@ -12,6 +12,7 @@ from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
 from bridge.store.dialect import Prepared, as_rows, listing
+from bridge.store.listening import notify
 from bridge.store.verdicts import LIVE, strongest
 
 
@@ -148,6 +149,7 @@ def queue(conn: Connection, batch: Batch) -> dict[str, int]:
     ready: dict[str, int] = {}
     for destination, _ in lanes:
         ready[destination] = ready.get(destination, 0) + 1
+    notify(conn, ready)
     return ready
 
 

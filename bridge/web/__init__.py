@@ -7,6 +7,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from bridge.app import Bridge
+from bridge.errors import places
 from bridge.web import health, hooks
 
 log = structlog.get_logger()
@@ -26,5 +27,7 @@ def _unforeseen(error: Exception) -> Response | HTTPException:
     """Log what nobody foresaw, without the path, which may hold a token; ask for another try."""
     if isinstance(error, HTTPException):
         return error
-    log.error("door.failed", door=request.endpoint, exc_info=error)
+    # Not as exc_info: the message, or locals that a renderer shows, could hold what people wrote.
+    kind = type(error).__name__
+    log.error("door.failed", door=request.endpoint, error=kind, where=places(error))
     return Response("Something failed here.\n", 503, content_type="text/plain; charset=utf-8")

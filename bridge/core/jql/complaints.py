@@ -29,6 +29,7 @@ _FOREIGN: Final = {
     "equals": "=",
     "has": "=",
 }
+_LOOKALIKE: Final = re.compile(f"[{''.join(LOOKALIKES)}]")
 _WITHIN: Final = {
     quote: re.compile(rf"(?:[^{quote}{UNQUOTABLE}]++|{ESCAPE})*+") for quote in ("'", '"')
 }
@@ -53,15 +54,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" Did you mean '{by_fold[found[0]]}'?" if found else ""
 
 
-def pasted(text: str, start: int = 0, end: int | None = None) -> str:
-    """Name the first character that looks like another and came by pasting, or give ""."""
-    for offset, character in enumerate(text[start:end], start):
-        if character in LOOKALIKES:
-            return (
-                f"There is {LOOKALIKES[character]} (U+{ord(character):04X}) at "
-                f"{place(text, offset)}, which Jira takes for a letter; type it anew."
-            )
-    return ""
+def lookalike(text: str) -> tuple[int, str] | None:
+    """Find the first character that looks like another and came by pasting, and say so."""
+    found = _LOOKALIKE.search(text)
+    if found is None:
+        return None
+    character = found.group()
+    message = (
+        f"There is {LOOKALIKES[character]} (U+{ord(character):04X}) at "
+        f"{place(text, found.start())}, which Jira takes for a letter; type it anew."
+    )
+    return found.start(), message
 
 
 def place(text: str, offset: int) -> str:
@@ -103,7 +106,8 @@ def unexpected(text: str, token: Token, expecting: str, role: str = "") -> BadFi
 
 def complaint(text: str, offset: int, message: str) -> BadFilter:
     """Complain about a place, and about pasted characters when the text has any."""
-    return BadFilter(" ".join(filter(None, (message, pasted(text)))), text=text, offset=offset)
+    _, strange = lookalike(text) or (0, "")
+    return BadFilter(f"{message} {strange}".rstrip(), text=text, offset=offset)
 
 
 def no_operator(text: str, token: Token) -> BadFilter:

@@ -42,6 +42,8 @@ class Known:
     always: bool = False
     #: Why a body can never tell; "" when one can.
     elsewhere: str = ""
+    #: What of it a body leaves out, so that only what is found is sure; "" when nothing.
+    partial: str = ""
     #: It is another one for everybody who looks.
     personal: bool = False
 
@@ -76,7 +78,13 @@ def _text(name: str) -> Known:
 
 
 def _people(name: str, outer: str, inner: str) -> Known:
-    return Known(name=name, kind="user", operators=_PLAIN, read=places.count(outer, inner))
+    return Known(
+        name=name,
+        kind="user",
+        operators=_PLAIN,
+        read=places.count(outer, inner),
+        partial=f"a body only counts {name}s",
+    )
 
 
 def _number(name: str, outer: str, inner: str) -> Known:
@@ -201,12 +209,48 @@ _SYSTEM: Final = (
     _text("summary"),
     _text("description"),
     _text("environment"),
-    Known(name="comment", kind="text", operators=_SEARCH, read=places.comments),
-    Known(name="text", kind="text", operators=_SEARCH, read=places.everything),
-    Known(name="textfields", kind="text", operators=_SEARCH, read=places.described),
-    Known(name="worklogComment", kind="text", operators=_SEARCH, read=places.worklogs("comment")),
-    Known(name="worklogAuthor", kind="user", operators=_PLAIN, read=places.worklogs("author")),
-    Known(name="worklogDate", kind="date", operators=_RANKED, read=places.worklogs("started")),
+    Known(
+        name="comment",
+        kind="text",
+        operators=_SEARCH,
+        read=places.comments,
+        partial="a body seldom has every comment",
+    ),
+    Known(
+        name="text",
+        kind="text",
+        operators=_SEARCH,
+        read=places.everything,
+        partial="a body seldom has every comment and does not tell which custom fields are texts",
+    ),
+    Known(
+        name="textfields",
+        kind="text",
+        operators=_SEARCH,
+        read=places.described,
+        partial="a body does not tell which custom fields are texts",
+    ),
+    Known(
+        name="worklogComment",
+        kind="text",
+        operators=_SEARCH,
+        read=places.worklogs("comment"),
+        partial="a body seldom has every worklog",
+    ),
+    Known(
+        name="worklogAuthor",
+        kind="user",
+        operators=_PLAIN,
+        read=places.worklogs("author"),
+        partial="a body seldom has every worklog",
+    ),
+    Known(
+        name="worklogDate",
+        kind="date",
+        operators=_RANKED,
+        read=places.worklogs("started"),
+        partial="a body seldom has every worklog",
+    ),
     _named("level", "security"),
     replace(_named("category", ""), read=within("project", "projectCategory", dict)),
     Known(

@@ -75,14 +75,21 @@ def match(function: Function, known: Known, operator: str, setting: Setting) -> 
         )
         raise setting.refuse(function.offset, message)
     if call.make is None:
-        because = f"{call.elsewhere} is not in the body, only Jira knows it"
-        return Match(holds=lambda _item, _view: None, because=because, blind=True)
+        return unknown(call.elsewhere)
     holds = call.make(tuple(argument.casefold() for argument in function.arguments))
     because = f"the body does not tell what {call.name}() asks for"
     empty = call.name == "cascadeOption" and function.arguments[0].casefold() == "none"
-    return Match(holds=holds, because=because, empty=empty)
+    sight = "dim" if call.name in _DIM else "clear"
+    return Match(holds=holds, because=because, empty=empty, sight=sight)
 
 
+def unknown(what: str) -> Match:
+    """Make the comparison nobody can make by a body."""
+    because = f"{what} is not in the body"
+    return Match(holds=lambda _item, _view: None, because=because, sight="blind")
+
+
+_DIM: Final = frozenset({"latestReleasedVersion", "earliestUnreleasedVersion"})
 _LISTS: Final = frozenset({"in", "not in", "was in", "was not in"})
 
 

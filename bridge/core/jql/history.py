@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta, tzinfo
+from datetime import UTC, timedelta, tzinfo
 from typing import Any, Final
 
 from bridge.core.jql import dates, functions, values
@@ -96,7 +96,7 @@ class Past:
 
 def _instant(view: View, name: str) -> int | None:
     told = view.fields.get(name)
-    return dates.read(told, dates.UTC) if isinstance(told, str) else None
+    return dates.read(told, UTC) if isinstance(told, str) else None
 
 
 def _time(view: View) -> int | None:

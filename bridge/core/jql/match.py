@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.core.jql import complaints, fields, functions, history, parts, values
-from bridge.core.jql.fields import Known
-from bridge.core.jql.operands import asked
+from bridge.core.jql import clauses, complaints, fields, parts
 from bridge.core.jql.parse import parse
-from bridge.core.jql.parts import Leaf, Part
-from bridge.core.jql.places import Reader
+from bridge.core.jql.parts import Part
 from bridge.core.jql.setting import Setting
-from bridge.core.jql.syntax import And, Condition, Empty, Function, Node, Not, Or, Query, Value
-from bridge.core.jql.values import Match
-from bridge.core.jql.view import Gap, Partial, Values, View, handle, mapping
+from bridge.core.jql.syntax import And, Condition, Node, Not, Query
+from bridge.core.jql.view import View
 from bridge.model import Answer, Clause, Site
-
-_Test = Callable[[View], bool | None]
-
-#: Under a NOT, every operator turns into its opposite.
-_FLIP: Final = {
-    "=": "!=",
-    "~": "!~",
-    "in": "not in",
-    "is": "is not",
-    "<": ">=",
-    ">": "<=",
-    "was": "was not",
-    "was in": "was not in",
-    "changed": "not changed",
-}
-_FLIPPED: Final = _FLIP | {opposite: operator for operator, opposite in _FLIP.items()}
-_NEGATIVE: Final = frozenset({"!=", "!~", "not in", "is not", "was not", "was not in", "not changed"})
-_ORDER: Final = frozenset({"<", ">", "<=", ">="})
-_LONGEST: Final = 120
-_MOST: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +60,8 @@ def compile(text: str, site: Site, lookup: bool = False) -> CompiledFilter:
     _warn(query, setting)
     return CompiledFilter(
         text=text,
-        projects=part and part.projects,
-        types=part and part.types,
+        projects=None if part is None else part.projects,
+        types=None if part is None else part.types,
         warnings=tuple(sorted(setting.warnings)),
         part=part,
     )
@@ -108,13 +84,6 @@ def _part(node: Node, setting: Setting, *, positive: bool) -> Part:
         case Not(part=part):
             return _part(part, setting, positive=not positive)
         case Condition():
-            return _clause(node, setting, positive=positive)
+            return clauses.clause(node, setting, positive=positive)
     join = parts.every if isinstance(node, And) is positive else parts.either
     return join([_part(part, setting, positive=positive) for part in node.parts])
-
-
-def _clause(condition: Condition, setting: Setting, *, positive: bool) -> Part:
-    known = fields.find(condition.field, setting)
-    _check_operator(condition, known, setting)
-    operator = condition.operator if positive else _FLIPPED[condition.operator]
-    ...

@@ -1,4 +1,4 @@
-"""What a clause is held against, taken apart: values, functions, and whether EMPTY is among them."""
+"""What a clause is held against, taken apart: values, functions, and EMPTY."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A compiled filter's parts: clauses that judge a body, and AND and OR over them, as Kleene has it."""
+"""A compiled filter's parts: clauses that judge a body, and AND and OR over them, by Kleene."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Part:
 
 
 def clause(
-    leaf: Leaf, *, projects: frozenset[str] | None, types: frozenset[str] | None
+    leaf: Leaf, *, projects: frozenset[str] | None = None, types: frozenset[str] | None = None
 ) -> Part:
     """Make a part of one clause."""
     test = leaf.test
@@ -82,7 +82,9 @@ def either(parts: Sequence[Part]) -> Part:
     )
 
 
-def _judge(judges: Sequence[Callable[[View], Result]], *, decisive: bool) -> Callable[[View], Result]:
+def _judge(
+    judges: Sequence[Callable[[View], Result]], *, decisive: bool
+) -> Callable[[View], Result]:
     """Join answers: one decisive answer decides, else one unknown, else all of them together."""
 
     def judge(view: View) -> Result:
@@ -112,7 +114,10 @@ def _all_together(needs: Sequence[frozenset[str] | None]) -> frozenset[str] | No
 def why(result: Result, view: View) -> str:
     """Name the clauses that decided and what they found, in one line."""
     leaves = list(_deciding(result))
-    told = [f"{leaf.text} is {_WORDS[value]}: {leaf.found(view, value)}" for value, leaf in leaves[:_MOST]]
+    told = [
+        f"{leaf.text} is {_WORDS[value]}: {leaf.found(view, value)}"
+        for value, leaf in leaves[:_MOST]
+    ]
     if len(leaves) > _MOST:
         told.append(f"and {len(leaves) - _MOST} more")
     return "; ".join(told)

@@ -48,8 +48,8 @@ class Match:
 
     holds: Holds
     because: str
-    #: It never can tell.
-    blind: bool = False
+    #: "clear"; "dim" where it often cannot tell, "blind" where it never can.
+    sight: str = "clear"
     #: A field without a value is what it asks for.
     empty: bool = False
 
@@ -298,7 +298,7 @@ def _unordered(known: Known, sign: str, value: Value) -> Match:
     because = f"the order of {_plural(known.name)} is not in the body"
     if known.kind == "priority":
         because += "; give the site's `priorities`"
-    return Match(holds=holds, because=because)
+    return Match(holds=holds, because=because, sight="dim")
 
 
 def _plural(name: str) -> str:

@@ -1,0 +1,326 @@
+"""One clause made ready: the field found, the operator allowed, the values understood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from bridge.core.jql import fields, functions, history, parts, values
+from bridge.core.jql.fields import Known
+from bridge.core.jql.operands import Asked, asked
+from bridge.core.jql.parts import Leaf, Part
+from bridge.core.jql.places import Reader
+from bridge.core.jql.setting import Setting
+from bridge.core.jql.syntax import Condition
+from bridge.core.jql.values import Holds, Match
+from bridge.core.jql.view import Gap, Partial, Values, View, handle
+
+_Test = Callable[[View], bool | None]
+
+#: Under a NOT, every operator turns into its opposite.
+_OPPOSITES: Final = (
+    ("=", "!="),
+    ("~", "!~"),
+    ("in", "not in"),
+    ("is", "is not"),
+    ("<", ">="),
+    (">", "<="),
+    ("was", "was not"),
+    ("was in", "was not in"),
+    ("changed", "not changed"),
+)
+_FLIPPED: Final = {a: b for one, other in _OPPOSITES for a, b in ((one, other), (other, one))}
+_NEGATIVE: Final = frozenset(
+    {"!=", "!~", "not in", "is not", "was not", "was not in", "not changed"}
+)
+_ORDER: Final = frozenset({"<", ">", "<=", ">="})
+_EQUALITY: Final = frozenset({"=", "in"})
+_SEARCH: Final = frozenset({"~", "!~"})
+_PAST: Final = frozenset({"was", "was not", "was in", "was not in", "changed", "not changed"})
+_EMPTINESS: Final = "whether there are more is not in the body"
+#: What was probably meant where an operator does not go with a field, in order of likelihood.
+_MEANT: Final = {
+    "=": ("~", "is"),
+    "!=": ("!~", "is not"),
+    "~": ("=",),
+    "!~": ("!=",),
+    "in": ("~",),
+    "not in": ("!~",),
+    "is": ("=",),
+    "is not": ("!=",),
+    "was": ("=",),
+    "was not": ("!=",),
+    "was in": ("in",),
+    "was not in": ("not in",),
+}
+_LONGEST: Final = 120
+_MOST: Final = 5
+_WAYS_OUT: Final = "put `lookup` in the route's `unknown` to have Jira asked, or ask otherwise"
+
+
+def clause(condition: Condition, setting: Setting, *, positive: bool) -> Part:
+    """Compile a clause or its opposite; raises `errors.BadFilter` for what Jira would refuse."""
+    known = fields.find(condition.field, setting)
+    told = asked(condition.operand, known)
+    _check(condition, known, told, setting)
+    operator = condition.operator if positive else _FLIPPED[condition.operator]
+    text = _printed(condition, operator)
+    if known.elsewhere:
+        match = functions.unknown(known.elsewhere)
+        _warn(condition, replace(known, always=True), match, setting)
+        return _part(text, known, operator, match, told)
+    if operator in _PAST:
+        return _of_the_past(condition, operator, text, known, told, setting)
+    if told.empty and not (told.values or told.functions):
+        return parts.clause(
+            Leaf(
+                text=text,
+                test=_emptiness(known.read, empty=operator not in _NEGATIVE),
+                found=_found(known, _EMPTINESS, operator),
+            )
+        )
+    match = _match(condition, operator, known, told, setting)
+    _warn(condition, known, match, setting)
+    return _part(text, known, operator, match, told)
+
+
+def _part(text: str, known: Known, operator: str, match: Match, told: Asked) -> Part:
+    positive = operator not in _NEGATIVE
+    leaf = Leaf(
+        text=text,
+        test=_test(
+            known.read,
+            match.holds,
+            positive=positive,
+            empty=positive and (told.empty or match.empty),
+        ),
+        found=_found(known, known.partial or match.because, operator),
+    )
+    needed = None
+    if operator in _EQUALITY and not (told.functions or told.empty):
+        needed = frozenset(value.text.casefold() for value in told.values)
+    return parts.clause(
+        leaf,
+        projects=needed if known.name == "project" else None,
+        types=needed if known.name == "issuetype" else None,
+    )
+
+
+def _match(
+    condition: Condition, operator: str, known: Known, told: Asked, setting: Setting
+) -> Match:
+    if operator in _ORDER:
+        return _ordered(operator, known, told, setting)
+    matches = [
+        functions.match(function, known, condition.operator, setting) for function in told.functions
+    ]
+    if operator in _SEARCH:
+        matches += [values.find(known, value, setting) for value in told.values]
+    elif told.values:
+        matches.append(values.equal(known, told.values, setting))
+    return matches[0] if len(matches) == 1 else _any_of(matches)
+
+
+def _ordered(operator: str, known: Known, told: Asked, setting: Setting) -> Match:
+    for function in told.functions:
+        when = functions.when(function, known, setting)
+        if when is not None:
+            return values.dated(known, operator, [when], setting)
+        functions.match(function, known, operator, setting)
+        return functions.unknown(f"the order of {known.name} values")
+    return values.order(known, operator, told.values[0], setting)
+
+
+def _any_of(matches: Sequence[Match]) -> Match:
+    """Join comparisons: one that holds is enough."""
+
+    def holds(item: object, view: View) -> bool | None:
+        found = [match.holds(item, view) for match in matches]
+        return True if True in found else None if None in found else False
+
+    sights = {match.sight for match in matches}
+    return Match(
+        holds=holds,
+        because=next((m.because for m in matches if m.sight != "clear"), matches[0].because),
+        sight=sights.pop() if len(sights) == 1 else "dim",
+        empty=any(match.empty for match in matches),
+    )
+
+
+def _test(read: Reader, holds: Holds, *, positive: bool, empty: bool) -> _Test:
+    """Judge a field's values: any one that holds decides; an empty field is no match by itself."""
+
+    def test(view: View) -> bool | None:
+        items = read(view)
+        if isinstance(items, Gap):
+            return None
+        sure = not isinstance(items, Partial)
+        for item in items:
+            found = holds(item, view)
+            if found:
+                return positive
+            if found is None:
+                sure = False
+        if not sure:
+            return None
+        return not positive if items else empty
+
+    return test
+
+
+def _emptiness(read: Reader, *, empty: bool) -> _Test:
+    def test(view: View) -> bool | None:
+        items = read(view)
+        if isinstance(items, Gap):
+            return None
+        if items:
+            return not empty
+        return None if isinstance(items, Partial) else empty
+
+    return test
+
+
+def _of_the_past(
+    condition: Condition,
+    operator: str,
+    text: str,
+    known: Known,
+    told: Asked,
+    setting: Setting,
+) -> Part:
+    because = f"the past of {known.name} is not in the body, beyond this event's changelog"
+    if condition.operator == "changed":
+        test = history.changed(known, condition, setting)
+    else:
+        present = _present(condition, known, told, setting)
+        test = history.was(known, condition, present, setting)
+    message = f"'{text}' is unknown for most bodies: {because}; {_WAYS_OUT}."
+    setting.warn(condition.offset, message)
+    if operator in _NEGATIVE:
+        test = _opposite(test)
+    return parts.clause(Leaf(text=text, test=test, found=_found_past(known, because)))
+
+
+def _present(condition: Condition, known: Known, told: Asked, setting: Setting) -> _Test:
+    if told.empty and not (told.values or told.functions):
+        return _emptiness(known.read, empty=True)
+    operator = "in" if condition.operator.endswith("in") else "="
+    match = _match(condition, operator, known, told, setting)
+    return _test(known.read, match.holds, positive=True, empty=told.empty)
+
+
+def _opposite(test: _Test) -> _Test:
+    def opposite(view: View) -> bool | None:
+        found = test(view)
+        return None if found is None else not found
+
+    return opposite
+
+
+def _check(condition: Condition, known: Known, told: Asked, setting: Setting) -> None:
+    """Raise where Jira takes the operator not with this field, or not with this value."""
+    operator = condition.operator
+    if known.personal:
+        message = (
+            f"The field '{known.name}' is another one for everybody who looks, and nobody looks "
+            "when a webhook comes in."
+        )
+        raise setting.refuse(condition.field.offset, message)
+    if operator not in known.operators:
+        raise setting.refuse(condition.offset, _unsupported(operator, known))
+    if told.empty and ("is" not in known.operators or operator in _ORDER):
+        message = f"The field '{known.name}' does not support searching for EMPTY values this way."
+        raise setting.refuse(condition.offset, message)
+
+
+def _unsupported(operator: str, known: Known) -> str:
+    meant = next((m for m in _MEANT.get(operator, ()) if m in known.operators), "")
+    guess = f" Did you mean '{meant}'?" if meant else ""
+    takes = ", ".join(sorted(known.operators))
+    return (
+        f"The operator '{operator}' is not supported by the '{known.name}' field."
+        f"{guess} It takes: {takes}."
+    )
+
+
+def _warn(condition: Condition, known: Known, match: Match, setting: Setting) -> None:
+    text = _printed(condition, condition.operator)
+    place = condition.field.offset
+    if match.sight == "blind" and known.always:
+        if not setting.lookup:
+            message = f"'{text}' can never be decided by a webhook body: {match.because}"
+            raise setting.refuse(place, f"{message}; {_WAYS_OUT}.")
+        setting.warn(place, f"'{text}' is unknown for every body: {match.because}.")
+    elif match.sight != "clear":
+        setting.warn(place, f"'{text}' is unknown for most bodies: {match.because}; {_WAYS_OUT}.")
+    elif known.partial:
+        setting.warn(place, f"'{text}' is unknown for most bodies: {known.partial}; {_WAYS_OUT}.")
+
+
+def _printed(condition: Condition, operator: str) -> str:
+    if operator == "not changed":
+        return f"NOT {_short(str(condition))}"
+    return _short(str(replace(condition, operator=operator)))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _found(known: Known, because: str, operator: str) -> Callable[[View, bool | None], str]:
+    positive = operator not in _NEGATIVE
+
+    def found(view: View, value: bool | None) -> str:
+        items = known.read(view)
+        if isinstance(items, Gap):
+            return f"{known.name} {items.value}"
+        if value is None:
+            return because
+        if items and known.kind == "text" and operator in _SEARCH:
+            return f"{known.name} {'has' if value is positive else 'does not have'} it"
+        return f"{known.name} is {_described(known, items)}"
+
+    return found
+
+
+def _found_past(known: Known, because: str) -> Callable[[View, bool | None], str]:
+    def found(view: View, value: bool | None) -> str:
+        if value is None:
+            return because
+        items = known.read(view)
+        told = [] if isinstance(items, Gap) else [f"{known.name} is {_described(known, items)}"]
+        told += [
+            f"this event changed it from {_quoted(change.get('fromString'))} "
+            f"to {_quoted(change.get('toString'))}"
+            for change in view.changes(known.history)
+        ]
+        told += ["the issue has just been created"] if view.created else []
+        return ", ".join(told) or because
+
+    return found
+
+
+def _described(known: Known, items: Values) -> str:
+    if known.kind == "text":
+        return "not empty" if items else "empty"
+    shown = [_quoted(_name(known, item)) for item in items[:_MOST]]
+    if len(items) > _MOST:
+        shown.append(f"{len(items) - _MOST} more")
+    return ", ".join(shown) or "empty"
+
+
+def _name(known: Known, item: object) -> object:
+    if not isinstance(item, dict):
+        return item
+    handles = ("displayName", *known.handles, "value", "accountId")
+    return next((item[part] for part in handles if handle(item.get(part))), None)
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, float):
+        return str(value)
+    told = " ".join(value.split()) if isinstance(value, str) else handle(value)
+    if told is None:
+        return "nothing" if value is None else "nothing that can be read"
+    return f'"{_short(told)}"' if isinstance(value, str) else told
