@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from bridge.core.decide import Plan
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
-from bridge.store import Store, keeping
+from bridge.store import Down, Store, keeping
 from bridge.worker import Crew
 
 log = structlog.get_logger()
@@ -63,7 +64,8 @@ class Bridge:
         self._files = _Files(seen=_look(settings.mappings))
         self.plan = Plan.of(config.require(settings.mappings, environ))
         self._hooks = _by_token(self.plan.configuration)
-        self.process = f"{socket.gethostname()}-{os.getpid()}"
+        # In a container the number is the same each time; what a dead process left is not ours.
+        self.process = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.store = Store(
             settings.database,
             spool=settings.spool,
@@ -74,6 +76,10 @@ class Bridge:
         self.intake = Intake(store=self.store, plan=lambda: self.plan)
         self._gangs: dict[str, _Gang] = {}
         self._delivering = False
+        #: Destinations whose token was replaced, until the database knows.
+        self._renewed: set[str] = set()
+        #: Whether the workers follow the mappings in use.
+        self._staffed = True
         self._scheduler: BackgroundScheduler | None = None
 
     # Starting and stopping
@@ -140,8 +146,12 @@ class Bridge:
     def reload(self) -> bool:
         """Use the mapping files of now, if they changed and are in order; else keep the last."""
         seen = _look(self.settings.mappings)
-        if seen == self._files.seen:
-            return False
+        changed = seen != self._files.seen and self._reread(seen)
+        if changed or not self._staffed:
+            self._staff()
+        return changed
+
+    def _reread(self, seen: Mapping[Path, tuple[int, int]]) -> bool:
         self._files.seen = seen
         loaded = config.load(self.settings.mappings, self._environ)
         if loaded.configuration is None:
@@ -150,21 +160,38 @@ class Bridge:
             log.error("mappings.kept_the_last", problems=[str(p) for p in errors])
             return False
         self._files.trouble = ""
+        self._renewed |= _renewed(self.plan.configuration, loaded.configuration)
         self.plan = Plan.of(loaded.configuration)
         self._hooks = _by_token(loaded.configuration)
-        self._install(loaded.configuration)
         log.info("mappings.reloaded", routes=len(loaded.configuration.routes))
         return True
 
+    def _staff(self) -> None:
+        """Let the workers follow the mappings; without the database, at the next look."""
+        try:
+            self._install(self.plan.configuration)
+        except Down as error:
+            self._staffed = False
+            log.warning("mappings.wait_for_the_database", detail=str(error))
+        else:
+            self._staffed = True
+            self._renewed.clear()
+
     def _install(self, configuration: Configuration) -> None:
-        """Tell the store of the destinations, free what an edit freed, and staff them."""
+        """Tell the store of the destinations, free what an edit freed, and staff them.
+
+        Raises `Down`; doing it again is then all there is to do.
+        """
         tokens = {t.name: sha256(t.token.encode()).hexdigest() for t in _targets(configuration)}
         revisions = {route.name: route.revision for route in configuration.routes.values()}
-        self.store.run(lambda conn, now: keeping.introduce(conn, now, tokens))
-        self.store.run(lambda conn, now: keeping.free_mended(conn, now, revisions))
         for name, gang in list(self._gangs.items()):
             if configuration.targets.get(name) != gang.target:
                 self._dismiss(name)
+        self.store.run(lambda conn, now: keeping.introduce(conn, now, tokens))
+        # A process that had not heard of the new token yet may have paused it again.
+        renewed = sorted(self._renewed)
+        self.store.run(lambda conn, now: [keeping.resume(conn, now, name) for name in renewed])
+        self.store.run(lambda conn, now: keeping.free_mended(conn, now, revisions))
         if self._delivering:
             for target in _targets(configuration):
                 if target.name not in self._gangs:
@@ -229,6 +256,12 @@ class Bridge:
 
 def _targets(configuration: Configuration) -> tuple[Target, ...]:
     return tuple(configuration.targets.values())
+
+
+def _renewed(before: Configuration, after: Configuration) -> set[str]:
+    """Name the destinations whose token was replaced."""
+    pairs = ((name, before.targets.get(name), target) for name, target in after.targets.items())
+    return {name for name, old, new in pairs if old is not None and old.token != new.token}
 
 
 def _by_token(configuration: Configuration) -> dict[bytes, Hook]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 
+_INNERMOST = 6
+
 
 class BridgeError(Exception):
     """Something went wrong."""
@@ -15,7 +17,7 @@ class BridgeError(Exception):
 
 def places(error: BaseException) -> list[str]:
     """Say where something was raised, and not its message or values: they could tell secrets."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)[-_INNERMOST:]
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import secrets
-import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
 from bridge import sources, store
-from bridge.core import decide
+from bridge.core import decide, ids
 from bridge.core.decide import Memory, Plan
-from bridge.errors import BadSignature, Rejected
+from bridge.errors import BadSignature, Rejected, places
 from bridge.model import Event, Hook, Reply, Request, Verdict, VerdictName
 from bridge.store import Arrival, Entry, Store
 
 log = structlog.get_logger()
 
 
-#: Letters and digits that sort as their values do, without those that look alike.
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+#: Where a request says, also out of the spool, why it was refused unread. No sender can say it:
+#: such a header is not taken in at the door.
+_REFUSED = "bridge-refused"
 
 
 def new_id(seconds: float) -> str:
-    """Make an event's id of an instant, in seconds since the epoch: it sorts by time.
-
-    Ten letters of ms and ten of chance: 50 random bits within each ms.
-    """
-    number = (int(seconds * 1000) << 50) | secrets.randbits(50)
-    letters = []
-    for _ in range(20):
-        number, digit = divmod(number, 32)
-        letters.append(_ALPHABET[digit])
-    return "".join(reversed(letters))
+    """Make an event's id of an instant, in seconds since the epoch: it sorts by time."""
+    return ids.made(int(seconds * 1000), secrets.randbits(ids.CHANCE))
 
 
 class Intake:
@@ -48,13 +41,13 @@ class Intake:
         Returns once it is kept, with a source's own answer if it wants one; raises
         `errors.NotKept` when neither the database nor the spool could take it.
         """
-        reply = sources.get(hook.source).handshake(request)
+        reply = _handshake(hook, request)
         if reply is not None:
             return reply
         entries = self._judge(hook, request)
         self._store.keep(Arrival(request=request, entries=entries))
         for entry in entries:
-            log.info(
+            log.debug(
                 "event.kept",
                 event_id=entry.event.id,
                 hook=hook.name,
@@ -66,8 +59,9 @@ class Intake:
 
     def refuse(self, hook: Hook, request: Request, reason: str) -> None:
         """Keep a row that says why a request was not even read; raises `errors.NotKept`."""
-        entry = _rejected(request, hook.source, reason, keep=False)
-        self._store.keep(Arrival(request=request, entries=(entry,)))
+        refused = replace(request, headers={_REFUSED: reason}, body=b"")
+        log.warning("event.refused", event_id=request.id, hook=hook.name, reason=reason)
+        self._store.keep(Arrival(request=refused, entries=self._judge(hook, refused)))
 
     def judge(self, request: Request) -> tuple[Entry, ...]:
         """Read and judge a request that waited in the spool, by the hooks of today."""
@@ -75,19 +69,21 @@ class Intake:
         if hook is None:
             reason = f"the hook {request.hook} is no longer configured"
             return (_rejected(request, "", reason, keep=True),)
-        return self._judge(hook, request)
+        return self._judge(hook, replace(request, site=hook.site))
 
     def resolve(self, event: Event, memory: Memory | None) -> tuple[Verdict, ...]:
         """Decide an event for good, with what is remembered of its record."""
         return decide.resolve(self._plan(), event, event.received, memory=memory)
 
     def _judge(self, hook: Hook, request: Request) -> tuple[Entry, ...]:
+        if reason := request.headers.get(_REFUSED):
+            return (_rejected(request, hook.source, reason, keep=False),)
         source = sources.get(hook.source)
         try:
             source.verify(hook.secrets, request)
-            events = source.read(request)
             packed = store.pack(request.body)
-            return tuple(self._entry(event, packed) for event in events)
+            found = tuple(self._entry(event, packed) for event in source.read(request))
+            return found or (_rejected(request, hook.source, _NO_EVENT, keep=True),)
         except BadSignature as error:
             log.warning("event.bad_signature", event_id=request.id, hook=hook.name)
             return (_rejected(request, hook.source, str(error), keep=False),)
@@ -101,11 +97,20 @@ class Intake:
         return Entry(event=event, verdicts=verdicts, packed=packed)
 
 
+_NO_EVENT = "the body tells of no event"
+
+
+def _handshake(hook: Hook, request: Request) -> Reply | None:
+    try:
+        return sources.get(hook.source).handshake(request)
+    except Exception as error:  # noqa: BLE001 - then it is an event that we failed on, and kept
+        _mistake(request, error)
+        return None
+
+
 def _mistake(request: Request, error: Exception) -> str:
-    """Say where we failed. Not the message or the values: they could hold what people wrote."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     kind = type(error).__name__
+    where = places(error)
     log.error("event.failed", event_id=request.id, hook=request.hook, error=kind, where=where)
     return f"the bridge itself failed on this body: {kind}"
 

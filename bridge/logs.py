@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 import re
 import sys
-import traceback
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from bridge.errors import places
+
 #: A webhook's path ends in its token: ours, and that of Aha!.
 _TOKEN = re.compile(r"(/api/v1/webhooks/)[^\s/?#\"'\\]+")
-#: How many of the innermost places of an exception are told.
-_FRAMES = 6
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -86,7 +84,7 @@ def _without_messages(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         error = _exception(found)
         if error is not None:
             event["raised"] = type(error).__name__
-            event["where"] = _where(error)
+            event["where"] = places(error)
     return event
 
 
@@ -94,11 +92,6 @@ def _exception(found: ExcInfo | BaseException | bool) -> BaseException | None:
     if isinstance(found, BaseException):
         return found
     return found[1] if isinstance(found, tuple) else sys.exc_info()[1]
-
-
-def _where(error: BaseException) -> list[str]:
-    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
-    return [f"{'/'.join(Path(f.filename).parts[-3:])}:{f.lineno}" for f in frames]
 
 
 def _harmless(_: WrappedLogger, __: str, event: EventDict) -> MutableMapping[str, Any]:

@@ -148,12 +148,20 @@ class Clause:
 class Filter(Protocol):
     """A compiled `when`. Pure; the same body and instant always give the same answer."""
 
-    #: The filter as its author wrote it.
-    text: str
-    #: Lower-case keys, names or ids of projects, one of which a matching body must have; None: any.
-    projects: frozenset[str] | None
-    #: The same for issue types.
-    types: frozenset[str] | None
+    @property
+    def text(self) -> str:
+        """The filter as its author wrote it."""
+        ...
+
+    @property
+    def projects(self) -> frozenset[str] | None:
+        """Lower-case keys, names or ids of projects, one of which must match; None: any."""
+        ...
+
+    @property
+    def types(self) -> frozenset[str] | None:
+        """The same for issue types."""
+        ...
 
     def match(self, body: Mapping[str, Any], now: int) -> Answer:
         """Judge a webhook body at an instant in ms since the epoch."""

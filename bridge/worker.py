@@ -13,7 +13,7 @@ import structlog
 
 from bridge import sources, store
 from bridge.core import decide, retry
-from bridge.core.decide import Plan
+from bridge.core.decide import Memory, Plan
 from bridge.core.mapping import outgoing
 from bridge.errors import (
     DeliveryError,
@@ -24,6 +24,7 @@ from bridge.errors import (
     Refused,
     Throttled,
     Unmappable,
+    places,
 )
 from bridge.model import (
     Destination,
@@ -95,14 +96,40 @@ def run(crew: Crew, stopping: threading.Event) -> None:
             if stopping.is_set():
                 return
             continue
+        except Exception as error:  # noqa: BLE001 - a worker outlives what the database refuses
+            # The lease of what it was about ends by itself, and then it is in doubt.
+            _mistake(crew, error)
+            settlement = None
+            stopping.wait(LOOK_AGAIN)
+            continue
         settlement = None
         if turn.claimed is not None:
-            settlement = deliver(crew, turn.claimed)
+            settlement = _attend(crew, turn.claimed)
         elif wish is None:
             return
         else:
             wait = LOOK_AGAIN if turn.wait is None else min(LOOK_AGAIN, turn.wait / 1000)
             crew.store.bell.wait(crew.target.name, wait)
+
+
+def _attend(crew: Crew, claimed: Claimed) -> Settlement | None:
+    """Deliver, and settle also what nobody foresaw: nothing was sent then."""
+    try:
+        return deliver(crew, claimed)
+    except Down:
+        return _settled(claimed, State.QUEUED, "", "")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the lane must not be left behind
+        reason = f"the bridge itself failed on this: {_mistake(crew, error, claimed)}"
+        return _settled(claimed, State.PARKED, "mistake", reason, cause="mistake")
+
+
+def _mistake(crew: Crew, error: Exception, claimed: Claimed | None = None) -> str:
+    """Log where we failed and return what it was."""
+    kind, event = type(error).__name__, "" if claimed is None else claimed.event
+    where = places(error)
+    name = crew.target.name
+    log.error("delivery.mistake", event_id=event, destination=name, error=kind, where=where)
+    return kind
 
 
 def deliver(crew: Crew, claimed: Claimed) -> Settlement | None:
@@ -152,22 +179,34 @@ def _decide_now(crew: Crew, claimed: Claimed) -> Claimed | None:
 
 
 def _verdict(crew: Crew, claimed: Claimed) -> Verdict:
-    plan = crew.plan()
+    name = crew.target.name
     event = _read_again(claimed)
     if event is None:
-        reason = "the body is no longer kept"
-        return Verdict(name=VerdictName.FILTERED, reason=reason, destination=crew.target.name)
-    with crew.store.reading() as conn:
-        memory = store.twin(conn, event) or store.remember(conn, event.site, event.record)
+        return _filtered("the body is no longer kept", name)
+    memory = _recall(crew, event)
     told = [
-        verdict
-        for verdict in decide.resolve(plan, event, claimed.received, memory=memory)
-        if verdict.destination in (crew.target.name, "")
+        replace(v, effects=tuple(held for held in v.effects if held in claimed.effects))
+        for v in decide.resolve(crew.plan(), event, claimed.received, memory=memory)
+        if v.destination in (name, "")
     ]
-    wanted = next((v for v in told if v.name is VerdictName.DELIVER), None)
-    found = wanted or next((v for v in told if v.destination), told[0])
-    held = tuple(name for name in found.effects if name in claimed.effects)
-    return replace(found, destination=crew.target.name, effects=held)
+    wanted = next((v for v in told if v.name is VerdictName.DELIVER and v.effects), None)
+    others = [v for v in told if v.name is not VerdictName.DELIVER]
+    others.sort(key=lambda verdict: not verdict.destination)
+    nobody = _filtered("no route sends it here any more", name)
+    return replace(next(iter([wanted] if wanted else others), nobody), destination=name)
+
+
+def _filtered(reason: str, destination: str) -> Verdict:
+    return Verdict(name=VerdictName.FILTERED, reason=reason, destination=destination)
+
+
+def _recall(crew: Crew, event: Event) -> Memory | None:
+    """Look for a fuller body; through the writer, which says `Down` when there is no database."""
+    found = crew.store.run(
+        lambda conn, _: store.twin(conn, event) or store.remember(conn, event.site, event.record)
+    )
+    assert found is None or isinstance(found, Memory)  # noqa: S101 - what the two return
+    return found
 
 
 def _read_again(claimed: Claimed) -> Event | None:
@@ -199,19 +238,18 @@ def _send(crew: Crew, claimed: Claimed) -> Settlement:
     if claimed.packed is None:
         return _settled(claimed, State.PARKED, "no_body", "the body is no longer kept")
     try:
-        receipt = crew.destination.send(_body(crew, claimed, route))
+        body = _body(crew, claimed, route)
     except Unmappable as error:
         _log("delivery.parked", claimed, why="unmappable")
-        return _settled(
-            claimed,
-            State.PARKED,
-            "unmappable",
-            str(error),
-            cause="mapping",
-            revision=route.revision,
-        )
+        settled = _settled(claimed, State.PARKED, "unmappable", str(error), cause="mapping")
+        return replace(settled, revision=route.revision)
+    try:
+        receipt = crew.destination.send(body)
     except DeliveryError as error:
         return _failed(crew, claimed, error)
+    except Exception as error:  # noqa: BLE001 - it may have been on its way already
+        kind = _mistake(crew, error, claimed)
+        return _failed(crew, claimed, InDoubt(f"the bridge itself failed while sending: {kind}"))
     return _delivered(claimed, receipt)
 
 
@@ -254,7 +292,7 @@ def _failed(crew: Crew, claimed: Claimed, error: DeliveryError) -> Settlement:
         failed=isinstance(error, NotSent | Failed | InDoubt),
     )
     if isinstance(error, Gone):
-        return replace(settled, pause=str(error))
+        return replace(settled, pause=str(error) if _token_is_current(crew) else "")
     if isinstance(error, InDoubt) and not _may_repeat(crew, claimed):
         return replace(settled, state=State.IN_DOUBT)
     delay = retry.next_attempt(
@@ -266,14 +304,14 @@ def _failed(crew: Crew, claimed: Claimed, error: DeliveryError) -> Settlement:
     return replace(settled, delay=delay, block=block)
 
 
+def _token_is_current(crew: Crew) -> bool:
+    """Tell whether the token was not replaced while we were sending with it."""
+    target = crew.plan().configuration.targets.get(crew.target.name)
+    return target is None or target.token == crew.target.token
+
+
 def _settled(
-    claimed: Claimed,
-    state: State,
-    outcome: str,
-    answer: str,
-    *,
-    cause: str = "",
-    revision: str = "",
+    claimed: Claimed, state: State, outcome: str, answer: str, *, cause: str = ""
 ) -> Settlement:
     return Settlement(
         lane=claimed.lane,
@@ -282,9 +320,8 @@ def _settled(
         destination=claimed.destination,
         state=state,
         outcome=outcome,
-        answer=answer[:500],
+        answer=answer.replace("\0", " ")[:500],  # which PostgreSQL does not take
         cause=cause,
-        revision=revision,
     )
 
 

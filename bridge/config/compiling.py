@@ -37,9 +37,10 @@ def _compile_filters(route: Draft, sites: list[Site], findings: Findings) -> Non
     if findings.broken(route.document, _WHEN):
         return
     text = route.data.get("when") or ""
+    lookup = "lookup" in route.data.get("unknown_", ())
     for site in sites:
         try:
-            compiled = jql.compile(text, site)
+            compiled = jql.compile(text, site, lookup=lookup)
         except BadFilter as error:
             place = route.document.inside(_WHEN, error.offset)
             findings.error(route.document, _WHEN, str(error), place)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from bridge.core import ids
 from bridge.desk import instant
 from bridge.store import Store
 from bridge.store.log import Line, Query, lines
@@ -31,6 +32,8 @@ FIELDS = (
 #: Events are looked at again for so long, in ms: what was kept a moment later than a younger event,
 #: and what was undecided when it came.
 WINDOW = 60_000
+#: An event's id is made when its first byte arrives; so much later, in ms, its body has.
+_UPLOAD = 300_000
 #: How long to wait between two looks, in seconds.
 LOOK_AGAIN = 0.5
 
@@ -46,14 +49,22 @@ def told(line: Line) -> dict[str, Any]:
 
 def read(store: Store, query: Query, *, limit: int | None = None) -> Iterator[Line]:
     """Read the log in order of arrival; with a limit, of so many events, the last ones."""
+    bounded = _bounded(query)
     with store.reading() as conn:
         if limit is None:
-            yield from lines(conn, query, limit=None, newest=False)
+            yield from lines(conn, bounded, limit=None, newest=False)
             return
-        found = list(lines(conn, query, limit=limit, newest=True))
+        found = list(lines(conn, bounded, limit=limit, newest=True))
     events = [list(several) for _, several in groupby(found, key=lambda line: line.event)]
     for several in reversed(events):
         yield from several
+
+
+def _bounded(query: Query) -> Query:
+    """Skip by their ids the events that arrived before: their instants are in no index."""
+    if query.since is None or query.after:
+        return query
+    return replace(query, after=ids.made(query.since - _UPLOAD))
 
 
 def follow(
@@ -63,37 +74,16 @@ def follow(
 
     `after` is the last event that is known already.
     """
-    seen = _Seen()
-    first = True
+    seen: dict[tuple[str, ...], int] = {}
+    known = after
     while True:
         since = store.now() - WINDOW
         for line in read(store, replace(query, since=max(since, query.since or 0))):
-            if seen.anew(line) and not (first and line.event <= after):
+            decision = (line.event, line.route, line.destination, line.verdict)
+            if decision not in seen and line.event > known:
                 yield line
-        seen.forget(since)
-        first = False
+            seen[decision] = line.received
+        seen = {decision: at for decision, at in seen.items() if at >= since}
+        known = ""
         if wait(LOOK_AGAIN):
             return
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Seen:
-    """The decisions that were given already, and when their events arrived."""
-
-    lines: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
-
-    def anew(self, line: Line) -> bool:
-        decision = (line.event, line.route, line.destination, line.verdict)
-        return self.lines.setdefault(decision, line.received) is line.received
-
-    def forget(self, before: int) -> None:
-        for decision in [d for d, received in self.lines.items() if received < before]:
-            del self.lines[decision]
-
-
-def counted(found: Iterable[Line]) -> dict[str, int]:
-    """Count lines by verdict."""
-    counts: dict[str, int] = {}
-    for line in found:
-        counts[line.verdict] = counts.get(line.verdict, 0) + 1
-    return counts

@@ -54,12 +54,12 @@ def claim(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
     if asked:
         # In one order everywhere, so that two processes cannot wait for each other in a circle.
         rows = as_rows([(*key, asked[key]) for key in sorted(asked)])
-        taken = _CLAIM.run(conn, {"rows": rows, "now": batch.now})
+        taken = _CLAIM.rows(conn, {"rows": rows, "now": batch.now})
         batch.free = {(row.destination, row.site, row.identity) for row in taken}
         looked_up |= asked.keys() - batch.free
     looked_up -= batch.free
     if looked_up:
-        held = _HOLDERS.run(conn, {"rows": as_rows(sorted(looked_up))})
+        held = _HOLDERS.rows(conn, {"rows": as_rows(sorted(looked_up))})
         batch.held = {(row.destination, row.site, row.identity): row.event for row in held}
 
 
@@ -93,7 +93,7 @@ def find_waiting(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> No
     if not batch.held or all(entry.event.thin for entry in entries):
         return
     holders = sorted(set(batch.held.values()))
-    for row in _WAITING.run(conn, {"rows": as_rows([(holder,) for holder in holders])}):
+    for row in _WAITING.rows(conn, {"rows": as_rows([(holder,) for holder in holders])}):
         batch.waiting[row.event, row.destination] = Waiting(
             id=row.id, lane=row.lane, hold_until=row.hold_until
         )

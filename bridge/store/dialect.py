@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, CursorResult, Executable, Table, text
+from sqlalchemy import Connection, Executable, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -50,9 +53,9 @@ def insert_or_ignore(conn: Connection, table: Table) -> Insert:
 class Prepared:
     """A statement that is compiled once for each dialect, and then handed to the driver as it is.
 
-    For the few statements that every batch runs: building and looking up a statement costs
-    SQLAlchemy about five times what the database needs to run it. No `IN` of varying length, and
-    values in the driver's own types, in and out.
+    For the few statements that every batch runs: building, looking up and wrapping them costs
+    SQLAlchemy several times what the database needs to run them. No `IN` of varying length, and
+    values in the driver's own types, in and out. Errors are SQLAlchemy's, as everywhere.
     """
 
     def __init__(
@@ -61,18 +64,48 @@ class Prepared:
         self._statement = statement
         self._keys = list(keys) or None
         self._compiled: dict[str, tuple[str, Mapping[str, object], list[str] | None]] = {}
+        self._row: type[tuple[Any, ...]] | None = None
 
-    def run(self, conn: Connection, values: Values | Sequence[Values] = ()) -> CursorResult[Any]:
-        """Run it with the values of its parameters, or with several such sets."""
-        name = conn.dialect.name
-        sql, constants, order = self._compiled.get(name) or self._compile(conn)
-        sets = [values] if isinstance(values, Mapping) else values or [{}]
-        merged = [{**constants, **one} for one in sets] if constants else sets
-        if order is None:
-            given: Any = merged
-        else:
-            given = [tuple([one[key] for key in order]) for one in merged]
-        return conn.exec_driver_sql(sql, given if len(given) > 1 else given[0])
+    def rows(self, conn: Connection, values: Values | None = None) -> list[Any]:
+        """Run it and return its rows, as named tuples."""
+        cursor = self._execute(conn, [values or {}])
+        try:
+            found = cursor.fetchall()
+            if self._row is None:
+                names = [column[0] for column in cursor.description]
+                self._row = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+            return [self._row._make(row) for row in found]  # type: ignore[attr-defined]
+        finally:
+            cursor.close()
+
+    def first(self, conn: Connection, values: Values | None = None) -> Any:  # noqa: ANN401 - a row
+        """Run it and return its first row, or None."""
+        found = self.rows(conn, values)
+        return found[0] if found else None
+
+    def run(self, conn: Connection, values: Values | Sequence[Values]) -> int:
+        """Run it with one set of values, or several; returns how many rows it touched."""
+        cursor = self._execute(conn, [values] if isinstance(values, Mapping) else values)
+        try:
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
+
+    def _execute(self, conn: Connection, sets: Sequence[Values]) -> DBAPICursor:
+        sql, constants, order = self._compiled.get(conn.dialect.name) or self._compile(conn)
+        given: list[Any] = [{**constants, **one} for one in sets] if constants else list(sets)
+        if order is not None:
+            given = [tuple([one[key] for key in order]) for one in given]
+        cursor = conn.connection.cursor()
+        try:
+            if len(given) == 1:
+                cursor.execute(sql, given[0])
+            else:
+                cursor.executemany(sql, given)
+        except Exception as error:
+            cursor.close()
+            raise _translated(conn, error) from error
+        return cursor
 
     def _compile(self, conn: Connection) -> tuple[str, Mapping[str, object], list[str] | None]:
         statement = self._statement
@@ -82,6 +115,23 @@ class Prepared:
         found = (str(compiled), constants, compiled.positiontup)
         self._compiled[conn.dialect.name] = found
         return found
+
+
+def _translated(conn: Connection, error: Exception) -> BaseException:
+    """Turn a driver's error into SQLAlchemy's, which says whether the connection is gone."""
+    dbapi = conn.dialect.loaded_dbapi
+    if not isinstance(error, dbapi.Error):
+        return error
+    gone = conn.dialect.is_disconnect(error, conn.connection, None)
+    return DBAPIError.instance(
+        None,
+        None,
+        error,
+        dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=gone,
+        dialect=conn.dialect,
+    )
 
 
 #: How a list of rows, given as JSON, is read: the source, the value in one of its columns, and

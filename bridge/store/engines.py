@@ -54,7 +54,7 @@ def _prepare_sqlite(engine: Engine, begin: str) -> None:
 
     @event.listens_for(engine, "begin")
     def _on_begin(conn: object) -> None:
-        conn.exec_driver_sql(begin)  # type: ignore[attr-defined]  # SQLAlchemy's Connection
+        conn.connection.dbapi_connection.execute(begin)  # type: ignore[attr-defined]  # sqlite3's
 
 
 def _alembic(engine: Engine) -> Config:

@@ -107,7 +107,7 @@ def due(conn: Connection, now: int, wish: Wish) -> int | None:
     gate = gate_of(conn, wish.destination)
     if gate is None or gate.paused:
         return None
-    soonest = _SOONEST.run(conn, {"destination": wish.destination, "now": now}).scalar()
+    soonest = _SOONEST.first(conn, {"destination": wish.destination, "now": now})[0]
     if soonest is None:
         return None
     return max(int(soonest), int(gate.blocked_until), *allowed_at(gate, wish.limits), now + 1)
@@ -159,7 +159,8 @@ _HOLD = Prepared(_GATE.with_for_update())
 
 def gate_of(conn: Connection, destination: str, *, hold: bool = False) -> Gate | None:
     """Read what all processes know of a destination; `hold` keeps it still till the commit."""
-    return (_HOLD if hold else _LOOK).run(conn, {"name": destination}).first()
+    found: Gate | None = (_HOLD if hold else _LOOK).first(conn, {"name": destination})
+    return found
 
 
 _FREE = (
@@ -187,7 +188,7 @@ _LEASE = Prepared(
 
 
 def _lease(conn: Connection, now: int, wish: Wish, count: int) -> dict[int, int]:
-    rows = _LEASE.run(
+    rows = _LEASE.rows(
         conn,
         {
             "w_destination": wish.destination,
@@ -234,7 +235,7 @@ _MARK = Prepared(
 
 
 def _heads(conn: Connection, leased: dict[int, int]) -> Sequence[Row[Any]]:
-    rows = (_HEAD.run(conn, {"lane": lane}).first() for lane in leased)
+    rows = (_HEAD.first(conn, {"lane": lane}) for lane in leased)
     return [row for row in rows if row is not None]
 
 

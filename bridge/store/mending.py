@@ -43,7 +43,8 @@ class Parcel:
 def find_events(conn: Connection, beginning: str) -> list[str]:
     """Find up to two events whose id begins so."""
     e = t.events.c
-    ids = select(e.id).where(e.id >= beginning, e.id < f"{beginning}~").order_by(e.id).limit(2)
+    last = beginning.ljust(20, "z")
+    ids = select(e.id).where(e.id >= beginning, e.id <= last).order_by(e.id).limit(2)
     return list(conn.scalars(ids))
 
 

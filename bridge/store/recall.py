@@ -88,5 +88,5 @@ def deletions(conn: Connection, events: Iterable[Event]) -> dict[tuple[str, str]
     }
     if not asked:
         return {}
-    found = _SIGHTED.run(conn, {"rows": as_rows(sorted(asked))})
+    found = _SIGHTED.rows(conn, {"rows": as_rows(sorted(asked))})
     return {(row.site, row.identity): row.event for row in found}

@@ -173,4 +173,4 @@ def _lanes(conn: Connection, batch: Batch) -> dict[tuple[str, str], int]:
     for p in batch.planned:
         first.setdefault((p.destination, lane_of(p.event)), p.hold_until or batch.now)
     rows = as_rows([(*key, first[key]) for key in sorted(first)])
-    return {(row.destination, row.record): row.id for row in _LANES.run(conn, {"rows": rows})}
+    return {(row.destination, row.record): row.id for row in _LANES.rows(conn, {"rows": rows})}

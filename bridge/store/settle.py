@@ -52,7 +52,7 @@ def settle(conn: Connection, now: int, settlements: Sequence[Settlement]) -> lis
     nothing. Returns those that counted.
     """
     lanes = sorted({(s.lane,) for s in settlements})
-    fences = {row.id: row.fence for row in _FENCES.run(conn, {"rows": as_rows(lanes)})}
+    fences = {row.id: row.fence for row in _FENCES.rows(conn, {"rows": as_rows(lanes)})}
     valid = [s for s in settlements if fences.get(s.lane) == s.fence]
     if not valid:
         return []

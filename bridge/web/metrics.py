@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import structlog
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from bridge.app import Bridge
-from bridge.store import log
+from bridge.store.log import Account, account
+
+log = structlog.get_logger()
 
 ANSWERS = Counter("bridge_answers_total", "Answers given at the webhook door.", ["status"])
 ACCEPTED = Histogram(
@@ -26,29 +29,39 @@ class Rows(Collector):
         self._bridge = bridge
 
     def collect(self) -> Iterator[Metric]:
-        """Read the account once."""
-        with self._bridge.store.reading() as conn:
-            account = log.account(conn)
-        events = GaugeMetricFamily(
-            "bridge_events", "Events kept, by what they came to.", labels=["outcome"]
-        )
-        for outcome, count in account.events.items():
-            events.add_metric([outcome], count)
-        yield events
-        deliveries = GaugeMetricFamily(
-            "bridge_deliveries", "Deliveries, by where they are.", labels=["state"]
-        )
-        for state, count in account.deliveries.items():
-            deliveries.add_metric([state], count)
-        yield deliveries
-        paused = GaugeMetricFamily(
-            "bridge_destination_paused", "Whether a destination is paused.", labels=["destination"]
-        )
-        for name, gate in account.destinations.items():
-            paused.add_metric([name], float(bool(gate["paused"])))
-        yield paused
+        """Read the account once; what needs no database is told without one, too."""
         yield GaugeMetricFamily(
             "bridge_spool_waiting",
             "Whether events wait in the spool.",
             value=float(self._bridge.store.writer.backlog),
         )
+        found = self._account()
+        yield GaugeMetricFamily(
+            "bridge_database_up", "Whether the database answers.", value=float(found is not None)
+        )
+        if found is not None:
+            yield from _of(found)
+
+    def _account(self) -> Account | None:
+        try:
+            with self._bridge.store.reading() as conn:
+                return account(conn)
+        except Exception as error:  # noqa: BLE001 - a database that is away has many faces
+            log.warning("metrics.without_database", error=type(error).__name__)
+            return None
+
+
+def _of(found: Account) -> Iterator[Metric]:
+    paused = {name: float(bool(gate["paused"])) for name, gate in found.destinations.items()}
+    yield _gauge("bridge_events", "Events kept, by what they came to.", "outcome", found.events)
+    yield _gauge("bridge_deliveries", "Deliveries, by where they are.", "state", found.deliveries)
+    yield _gauge(
+        "bridge_destination_paused", "Whether a destination is paused.", "destination", paused
+    )
+
+
+def _gauge(name: str, sentence: str, label: str, values: Mapping[str, float]) -> Metric:
+    gauge = GaugeMetricFamily(name, sentence, labels=[label])
+    for value, count in values.items():
+        gauge.add_metric([value], count)
+    return gauge

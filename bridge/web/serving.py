@@ -19,9 +19,9 @@ from typing import Any
 
 import structlog
 from flask import Flask
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
-from granian.net import SocketHolder
 from granian.server.mp import MPServer
 
 from bridge import logs
@@ -90,9 +90,10 @@ class _Server(MPServer):
         self._listening = listening
 
     def _init_shared_socket(self) -> None:
-        self._ssp, self._sso = None, self._listening
-        self._sfd = self._listening.fileno()
-        self._shd = SocketHolder(self._sfd, False, BACKLOG)
+        held: Any = self._listening
+        self._ssp, self._sso, self._sfd = None, held, held.fileno()
+        # What Granian's own code calls it with; its stubs leave the arguments out.
+        self._shd = SocketHolder(held.fileno(), False, BACKLOG)  # type: ignore[call-arg,assignment]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

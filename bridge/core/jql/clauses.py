@@ -273,9 +273,9 @@ def _found(known: Known, because: str, operator: str) -> Callable[[View, bool | 
 
     def found(view: View, value: bool | None) -> str:
         items = known.read(view)
-        if isinstance(items, Gap):
+        if isinstance(items, Gap) and not known.elsewhere:
             return f"{known.name} {items.value}"
-        if value is None:
+        if value is None or isinstance(items, Gap):
             return because
         if items and known.kind == "text" and operator in _SEARCH:
             return f"{known.name} {'has' if value is positive else 'does not have'} it"
@@ -313,7 +313,7 @@ def _described(known: Known, items: Values) -> str:
 def _name(known: Known, item: object) -> object:
     if not isinstance(item, dict):
         return item
-    handles = ("displayName", *known.handles, "value", "accountId")
+    handles = ("displayName", "value", *known.handles, "accountId")
     return next((item[part] for part in handles if handle(item.get(part))), None)
 
 

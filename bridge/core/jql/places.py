@@ -10,7 +10,8 @@ from bridge.core.jql.view import Gap, Partial, Values, View, mapping
 
 Reader = Callable[[View], Values | Gap]
 
-_SPRINT: Final = re.compile(r"(\w+)=(.*?)(?=,\w+=|\]?$)")
+_SPRINT: Final = re.compile(r"\b(\w++)=(.*?)(?=,\w++=|\]?$)", re.DOTALL)
+_LONGEST_SPRINT: Final = 10_000
 _SPRINT_STATES: Final = frozenset({"active", "closed", "future"})
 _DELETED: Final = "comment_deleted"
 
@@ -160,7 +161,7 @@ def _sprints(told: Values | Gap) -> Values | Gap:
 
 def sprint(item: object) -> object:
     """Read `…Sprint@1f[id=7,state=ACTIVE,name=One, two,…]` into an object."""
-    if not isinstance(item, str) or "[" not in item:
+    if not isinstance(item, str) or "[" not in item or len(item) > _LONGEST_SPRINT:
         return item
     return dict(_SPRINT.findall(item[item.index("[") + 1 :]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from types import UnionType
 
 from bridge.core.jql.words import quoted
 
@@ -126,7 +125,7 @@ class Not:
     part: Node
 
     def __str__(self) -> str:
-        return f"NOT {_within(self.part, And | Or)}"
+        return _printed(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,7 +135,7 @@ class And:
     parts: tuple[Node, ...]
 
     def __str__(self) -> str:
-        return " AND ".join(_within(part, And | Or) for part in self.parts)
+        return _printed(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,14 +145,24 @@ class Or:
     parts: tuple[Node, ...]
 
     def __str__(self) -> str:
-        return " OR ".join(_within(part, Or) for part in self.parts)
+        return _printed(self)
 
 
 Node = Condition | Not | And | Or
 
 
-def _within(part: Node, parenthesised: type | UnionType) -> str:
-    return f"({part})" if isinstance(part, parenthesised) else str(part)
+def _printed(node: Node) -> str:
+    """Print a node, one call for each level of the tree."""
+    if isinstance(node, Condition):
+        return str(node)
+    loose = Or if isinstance(node, Or) else And | Or
+    printed = []
+    for part in node.parts if not isinstance(node, Not) else (node.part,):
+        text = _printed(part)
+        printed.append(f"({text})" if isinstance(part, loose) else text)
+    if isinstance(node, Not):
+        return f"NOT {printed[0]}"
+    return (" OR " if isinstance(node, Or) else " AND ").join(printed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -74,7 +74,7 @@ class _Term:
             return word.startswith(self.text)
         if word == self.text or _singular(word) == _singular(self.text):
             return True
-        if word[0] != self.text[0] and word.isascii() and self.text.isascii():
+        if word[0] != self.text[0] and _plain(word[0]) != _plain(self.text[0]):
             return False
         return False if self.roots.isdisjoint(_roots(word)) else None
 
@@ -198,12 +198,19 @@ def _singular(word: str) -> str:
 
 def _roots(word: str) -> frozenset[str]:
     """Give what may be left of a word without accents and without an ending."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+    plain = _plain(word)
     roots = {_root(plain)}
     for ending in _ENDINGS:
         if plain.endswith(ending) and len(plain) - len(ending) >= _SHORTEST_ROOT:
             roots.add(_root(plain[: -len(ending)]))
     return frozenset(roots)
+
+
+def _plain(word: str) -> str:
+    """Take the accents off."""
+    if word.isascii():
+        return word
+    return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
 
 
 def _root(stem: str) -> str:

@@ -1,0 +1,227 @@
+"""What would become of a webhook body, stage by stage and clause by clause; nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bridge import sources
+from bridge.core import decide
+from bridge.core.decide import Case, Plan
+from bridge.core.mapping import outgoing
+from bridge.desk import instant
+from bridge.errors import NotFound, Rejected, Unmappable
+from bridge.model import Clause, Event, Hook, Request, Route, Verdict, VerdictName
+
+#: What an event is called that never arrived.
+NO_ID = "(not kept)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What one stage of the pipeline did."""
+
+    #: Its name in `core.decide`.
+    stage: str
+    #: "passed", "narrowed" when it took some effects out, or the verdict that ended it.
+    outcome: str
+    #: Why it ended, or which effects were taken out.
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What would happen at one destination."""
+
+    verdict: Verdict
+    #: What it comes to if nothing fuller comes and nothing is remembered; None: it is final.
+    then: Verdict | None
+    #: What would be sent, if anything would be.
+    body: Mapping[str, Any] | None
+    #: Why nothing could be sent although it should be.
+    trouble: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """One event before one route."""
+
+    route: str
+    description: str
+    when: str
+    #: The route's words for what the filter cannot decide.
+    unknown: tuple[str, ...]
+    steps: tuple[Step, ...]
+    #: The filter, clause by clause.
+    clauses: tuple[Clause, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """What would become of one event of a body."""
+
+    hook: str
+    #: None when the body would be rejected.
+    event: Event | None
+    #: Why it would be.
+    rejected: str = ""
+    courses: tuple[Course, ...] = ()
+
+
+def hook_for(plan: Plan, name: str) -> Hook:
+    """Find a hook, or for "" the first that Jira calls; raises `NotFound`."""
+    hooks = plan.configuration.hooks
+    if name:
+        if name not in hooks:
+            raise NotFound(f"there is no hook {name}; there are: {', '.join(hooks)}")
+        return hooks[name]
+    found = next((hook for hook in hooks.values() if hook.source == "jira"), None)
+    if found is None:
+        raise NotFound("no hook is called by Jira; name one with --hook")
+    return found
+
+
+def explain(plan: Plan, hook: Hook, body: bytes, now: int) -> tuple[Explanation, ...]:
+    """Put a body before every route of a hook, as if it came through it at `now`, in ms.
+
+    Its signature is not looked at, and nothing is remembered of its record.
+    """
+    request = Request(
+        id=NO_ID, hook=hook.name, site=hook.site, received=now, headers={}, query={}, body=body
+    )
+    try:
+        events = tuple(sources.get(hook.source).read(request))
+    except Rejected as error:
+        return (Explanation(hook=hook.name, event=None, rejected=str(error)),)
+    return tuple(
+        Explanation(
+            hook=hook.name,
+            event=event,
+            courses=tuple(_course(plan, event, r, now) for r in plan.by_hook.get(hook.name, ())),
+        )
+        for event in events
+    )
+
+
+def _course(plan: Plan, event: Event, route: Route, now: int) -> Course:
+    judge = route.filters[event.site]
+    # With nothing but this route in it, a plan says of it what it says of it among all others.
+    alone = replace(
+        plan, by_hook={event.hook: (route,)}, by_project={}, anywhere={event.hook: (route,)}
+    )
+    last = {v.destination: v for v in decide.resolve(alone, event, now, memory=None)}
+    return Course(
+        route=route.name,
+        description=route.description,
+        when=judge.text,
+        unknown=route.unknown,
+        steps=_walk(plan, event, route, now),
+        clauses=tuple(judge.explain(event.body, now)),
+        outcomes=tuple(
+            _outcome(plan, event, route, verdict, last[verdict.destination])
+            for verdict in alone.judge(event, now)
+        ),
+    )
+
+
+def _walk(plan: Plan, event: Event, route: Route, now: int) -> tuple[Step, ...]:
+    """Go through the stages as `core.decide.decide` does, and note what each one did."""
+    ignored = plan.configuration.ignored_actors
+    case = Case(
+        event=event, route=route, now=now, ignored=ignored, effects=event.effects, body=event.body
+    )
+    steps = []
+    for stage in decide.STAGES:
+        found = stage(case)
+        if isinstance(found, Verdict):
+            steps.append(Step(stage=stage.__name__, outcome=found.name, why=found.reason))
+            break
+        steps.append(_passed(stage.__name__, case, found))
+        case = found
+    return tuple(steps)
+
+
+def _passed(name: str, before: Case, after: Case) -> Step:
+    gone = [effect.identity for effect in before.effects if effect not in after.effects]
+    if not gone:
+        return Step(stage=name, outcome="passed")
+    return Step(stage=name, outcome="narrowed", why=f"without {', '.join(gone)}")
+
+
+def _outcome(plan: Plan, event: Event, route: Route, verdict: Verdict, last: Verdict) -> Outcome:
+    then = last if verdict.name is VerdictName.UNDECIDED else None
+    if last.name is not VerdictName.DELIVER:
+        return Outcome(verdict=verdict, then=then, body=None)
+    told = {effect.part for effect in event.effects if effect.part}
+    carried = {effect.part for effect in event.effects if effect.identity in last.effects}
+    try:
+        body = outgoing(
+            event.body,
+            record=event.record,
+            key=event.key,
+            drop=told - carried,
+            route=route,
+            target=plan.configuration.targets[verdict.destination],
+        )
+    except Unmappable as error:
+        return Outcome(verdict=verdict, then=then, body=None, trouble=str(error))
+    return Outcome(verdict=verdict, then=then, body=body)
+
+
+# As plain data
+
+
+def told(explained: Sequence[Explanation], *, body: bool = False) -> list[dict[str, Any]]:
+    """Say what was explained as plain data, with `body` also what would be sent."""
+    return [
+        {
+            "hook": each.hook,
+            "rejected": each.rejected,
+            "event": None if each.event is None else _event(each.event),
+            "routes": [_told_course(course, body=body) for course in each.courses],
+        }
+        for each in explained
+    ]
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "name": event.name,
+        "source": event.source,
+        "site": event.site,
+        "time": instant(event.time),
+        "record": event.record,
+        "key": event.key,
+        "actor": event.actor,
+        "thin": event.thin,
+        "moved": event.moved,
+        "empty": event.empty,
+        "effects": [asdict(effect) for effect in event.effects],
+    }
+
+
+def _told_course(course: Course, *, body: bool) -> dict[str, Any]:
+    return {
+        "route": course.route,
+        "description": course.description,
+        "when": course.when,
+        "unknown": list(course.unknown),
+        "stages": [asdict(step) for step in course.steps],
+        "filter": [asdict(clause) for clause in course.clauses],
+        "destinations": [_told_outcome(outcome, body=body) for outcome in course.outcomes],
+    }
+
+
+def _told_outcome(outcome: Outcome, *, body: bool) -> dict[str, Any]:
+    verdict, then = outcome.verdict, outcome.then
+    said = {
+        "destination": verdict.destination,
+        "verdict": verdict.name.value,
+        "reason": verdict.reason,
+        "effects": list(verdict.effects),
+        "then": None if then is None else {"verdict": then.name.value, "reason": then.reason},
+        "trouble": outcome.trouble,
+    }
+    return said | {"body": outcome.body} if body else said

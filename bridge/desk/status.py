@@ -1,0 +1,66 @@
+"""How things stand: an account in which every event appears once, and what is on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bridge.desk import instant
+from bridge.model import VerdictName
+from bridge.store import Store
+from bridge.store.log import Account, account
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """The account of a store and its spool."""
+
+    account: Account
+    #: Bytes that wait in the spool, of all processes that share it.
+    spool: int
+    #: Requests that the database refused, for a person to look at.
+    refused: int
+
+    @property
+    def received(self) -> int:
+        """Count every event that was kept."""
+        return sum(self.account.events.values())
+
+    @property
+    def verdicts(self) -> Mapping[str, int]:
+        """Count events by what they came to; their sum is `received`."""
+        return {name.value: self.account.events.get(name, 0) for name in VerdictName}
+
+
+def take(store: Store, spool: Path) -> Status:
+    """Count everything, from the rows alone."""
+    with store.reading() as conn:
+        found = account(conn)
+    return Status(
+        account=found,
+        spool=sum(path.stat().st_size for path in spool.glob("*.spool")),
+        refused=sum(1 for _ in spool.glob("*.refused")),
+    )
+
+
+def told(status: Status) -> dict[str, Any]:
+    """Say it as plain data."""
+    found = status.account
+    return {
+        "received": status.received,
+        "verdicts": dict(status.verdicts),
+        "deliveries": dict(found.deliveries),
+        "destinations": {
+            name: {
+                "paused": gate["paused"],
+                "blocked_until": instant(gate["blocked_until"] or None),
+                "failures": gate["failures"],
+                "open": dict(found.open.get(name, {})),
+            }
+            for name, gate in found.destinations.items()
+        },
+        "oldest_unfinished": instant(found.oldest),
+        "spool": {"bytes": status.spool, "refused": status.refused},
+    }

@@ -1,0 +1,181 @@
+"""The points on the path at which the process is killed, and how: patched in from outside.
+
+A point is a function of the bridge, and the moment before or after it. A process that is started
+with CRASH_POINT set kills itself at the N-th passage (CRASH_PASSAGE), and its parent with it, as
+long as the file CRASH_DEATHS holds fewer lines than CRASH_TIMES.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Condition = Callable[[tuple[Any, ...], Any], bool]
+
+
+def _always(_given: tuple[Any, ...], _got: Any) -> bool:
+    return True
+
+
+def _has_arrivals(given: tuple[Any, ...], _got: Any) -> bool:
+    return any(type(job.task).__name__ == "Arrival" for job in given[1])
+
+
+def _has_settled(given: tuple[Any, ...], _got: Any) -> bool:
+    return any(getattr(job.task, "settlement", None) is not None for job in given[1])
+
+
+def _has_claimed(_given: tuple[Any, ...], got: Any) -> bool:
+    return any(getattr(result, "claimed", None) is not None for result in got[0])
+
+
+def _from_spool(given: tuple[Any, ...], _got: Any) -> bool:
+    return any(entry.again for entry in given[2])
+
+
+def _deleted(_given: tuple[Any, ...], got: Any) -> bool:
+    return bool(got)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """Where, and what must be going on for a passage to count."""
+
+    #: module:name, as the caller looks it up.
+    place: str
+    #: before | after
+    moment: str = "after"
+    when: Condition = _always
+    #: What has to be done to get there: nothing, or one of outage, thin, migrate, retention.
+    needs: str = ""
+    #: The passages it is killed at, one after the other.
+    passages: tuple[int, ...] = (1, 4)
+
+
+POINTS: dict[str, Point] = {
+    # The door
+    "after read": Point(place="bridge.intake:Intake._judge"),
+    "before commit": Point(place="bridge.store.writer:accept"),
+    "after commit, before the answer": Point(
+        place="bridge.store.writer:Writer._transact", when=_has_arrivals
+    ),
+    # The worker
+    "before claim": Point(place="bridge.store.writer:claim", moment="before", passages=(2, 6)),
+    "during claim": Point(place="bridge.store.writer:claim", when=_deleted),
+    "after claim": Point(place="bridge.store.writer:Writer._transact", when=_has_claimed),
+    "before send": Point(place="bridge.destinations.aha:Aha.send", moment="before"),
+    "while sending": Point(place="bridge.destinations.aha:_Careful.endheaders"),
+    "after send, before the answer": Point(
+        place="bridge.destinations.aha:_Careful.getresponse", moment="before"
+    ),
+    "after the answer, before settle": Point(place="bridge.destinations.aha:Aha.send"),
+    "during settle": Point(place="bridge.store.settle:_free", moment="before"),
+    "settled, before commit": Point(place="bridge.store.writer:settle"),
+    "after settle": Point(place="bridge.store.writer:Writer._transact", when=_has_settled),
+    # Thin events
+    "fuller event took over, before commit": Point(
+        place="bridge.store.accept:take_over", needs="thin"
+    ),
+    "thin event decided, before commit": Point(
+        place="bridge.store:send_decided", needs="thin", passages=(1, 2)
+    ),
+    # The spool
+    "while spooling": Point(
+        place="bridge.store.spool:os.fsync", moment="before", needs="outage", passages=(3,)
+    ),
+    "spooled, before the answer": Point(
+        place="bridge.store.spool:Spool.append", needs="outage", passages=(2,)
+    ),
+    "during drain, before commit": Point(
+        place="bridge.store.writer:accept", when=_from_spool, needs="outage", passages=(1, 1)
+    ),
+    "drained, before it is forgotten": Point(
+        place="bridge.store.spool:Spool.drop", moment="before", needs="outage", passages=(1, 1)
+    ),
+    "drained and forgotten": Point(
+        place="bridge.store.spool:Spool.drop", needs="outage", passages=(1,)
+    ),
+    # The schema
+    "migration: nothing there yet": Point(
+        place="alembic.op:create_table", moment="before", needs="migrate", passages=(1,)
+    ),
+    "during migration": Point(place="alembic.op:create_index", needs="migrate", passages=(1, 7)),
+    "migrated, before commit": Point(
+        place="alembic.runtime.migration:HeadMaintainer.update_to_step",
+        needs="migrate",
+        passages=(1,),
+    ),
+    # Retention
+    "during retention": Point(
+        place="bridge.store.keeping:_drop_events", when=_deleted, needs="retention", passages=(1, 2)
+    ),
+    "a slice forgotten, before commit": Point(
+        place="bridge.store.keeping:forget", when=_deleted, needs="retention", passages=(1, 2)
+    ),
+}
+
+
+def arm() -> None:
+    """Patch the point that the environment names into this process."""
+    name = os.environ.get("CRASH_POINT", "")
+    if name:
+        point = POINTS[name]
+        _wrap(point, int(os.environ["CRASH_PASSAGE"]))
+
+
+def _wrap(point: Point, passage: int) -> None:
+    module, _, path = point.place.partition(":")
+    *owners, last = path.split(".")
+    owner: Any = importlib.import_module(module)
+    for each in owners:
+        owner = getattr(owner, each)
+    original = getattr(owner, last)
+    passed = _Counter(passage)
+
+    @functools.wraps(original)
+    def wrapper(*given: Any, **named: Any) -> Any:
+        if point.moment == "before":
+            passed.count(point.when(given, None))
+            return original(*given, **named)
+        got = original(*given, **named)
+        passed.count(point.when(given, got))
+        return got
+
+    setattr(owner, last, wrapper)
+
+
+class _Counter:
+    """Counts passages, of all threads of a process."""
+
+    def __init__(self, last: int) -> None:
+        self._left = last
+        self._lock = threading.Lock()
+
+    def count(self, counts: bool) -> None:
+        if not counts:
+            return
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                die()
+
+
+def die() -> None:
+    """Kill this process and the one that would start it again, unless that is enough of it."""
+    deaths = Path(os.environ["CRASH_DEATHS"])
+    if deaths.exists() and len(deaths.read_text().splitlines()) >= int(os.environ["CRASH_TIMES"]):
+        return
+    with deaths.open("a") as file:
+        file.write(f"{os.environ['CRASH_POINT']} {os.getpid()}\n")
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid:
+        os.kill(parent.pid, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)

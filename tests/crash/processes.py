@@ -1,0 +1,207 @@
+"""Processes under test: the sink, and the bridge as its users start it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+
+from crash.databases import free_port
+from crash.sink import Manners
+
+TESTS = Path(__file__).parents[1]
+#: name -> token, of the hooks; two for each Jira.
+HOOKS = {
+    f"{site}-{letter}": f"hook-{site}-{letter}-0123456789abcdef"
+    for site in ("cloud", "dc")
+    for letter in ("a", "b")
+}
+_BRIDGE = """\
+version: 1
+hooks:
+{hooks}
+destinations:
+  aha:
+    kind: aha
+    url: http://127.0.0.1:{sink}
+    token: callback-token-0123456789
+    run_as: {{name: Integration user, email: integration@acme.example}}
+    limits: none
+    on_doubt: hold
+    private: true
+sites:
+  cloud: {{timezone: UTC}}
+  dc: {{timezone: UTC}}
+"""
+_ROUTE = """\
+version: 1
+from: [{site}-a, {site}-b]
+to: [aha]
+when: project = {project}
+"""
+#: Short, so that what a killed process held is free again soon.
+SETTINGS = {
+    "BRIDGE_CONNECT_TIMEOUT": "1",
+    "BRIDGE_READ_TIMEOUT": "2",
+    "BRIDGE_LEASE_SECONDS": "5",
+    "BRIDGE_GRACE_SECONDS": "2",
+}
+
+
+def write_mappings(folder: Path, sink: int) -> None:
+    """Write what the bridge is configured with."""
+    folder.mkdir()
+    hooks = "\n".join(
+        f"  {name}: {{source: jira, site: {name.rpartition('-')[0]}, token: {token}}}"
+        for name, token in HOOKS.items()
+    )
+    (folder / "bridge.yaml").write_text(_BRIDGE.format(hooks=hooks, sink=sink))
+    for site, project in (("cloud", "PLAT"), ("dc", "CORE")):
+        (folder / f"{site}.yaml").write_text(_ROUTE.format(site=site, project=project))
+
+
+class Process:
+    """A process that is started, killed and started again; its output is kept in a file."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], environ: Mapping[str, str], folder: Path
+    ) -> None:
+        self.name = name
+        self.starts = 0
+        self._command = command
+        self._environ = {**os.environ, "PYTHONPATH": str(TESTS), **environ}
+        self._output = folder / f"{name}.out"
+        self._folder = folder
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def start(self, **environ: str) -> None:
+        """Start it, with some more in its environment."""
+        self.starts += 1
+        with self._output.open("ab") as output:
+            self._running = subprocess.Popen(
+                self._command,
+                env={**self._environ, **environ},
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        return self._running is None or self._running.poll() is not None
+
+    def pids(self) -> list[int]:
+        """List it and the processes it started, the parent first."""
+        if self._running is None:
+            return []
+        found = [self._running.pid]
+        for pid in found:
+            with suppress(OSError):
+                told = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+                found += [int(child) for child in told.split()]
+        return found
+
+    def kill(self, *, children_only: bool = False) -> None:
+        """Kill it and what it started; or what it started alone, so that it starts it again."""
+        pids = self.pids()
+        for pid in pids[1:] if children_only else pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not children_only and self._running is not None:
+            self._running.wait(10)
+            self._wait_for_orphans(pids[1:])
+
+    def _wait_for_orphans(self, pids: Sequence[int]) -> None:
+        until = time.monotonic() + 10
+        while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in pids):
+            time.sleep(0.02)
+
+    def reap(self) -> None:
+        """Wait for what killed itself to be gone, with the processes it started."""
+        assert self._running is not None
+        self._running.wait(10)
+
+    def end(self) -> int:
+        """Ask it to end, and return how it did."""
+        assert self._running is not None
+        self._running.terminate()
+        return self._running.wait(30)
+
+    def output(self) -> str:
+        """Read what it wrote so far."""
+        return self._output.read_text(errors="replace") if self._output.exists() else ""
+
+
+class SinkProcess(Process):
+    """The stand-in for Aha!."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.journal = folder / "sink.journal"
+        command = [sys.executable, "-m", "crash.sink", str(self.port), str(self.journal)]
+        super().__init__("sink", command, {}, folder)
+
+    def behave(self, manners: Manners) -> None:
+        """Change its manners."""
+        self._put(orjson.dumps(asdict(manners)))
+
+    def _put(self, body: bytes) -> None:
+        until = time.monotonic() + 10
+        while True:
+            conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            try:
+                conn.request("PUT", "/manners", body)
+                conn.getresponse().read()
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+            finally:
+                conn.close()
+
+
+class BridgeProcess(Process):
+    """One `aha-bridge serve`, `web` or `worker`."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], folder: Path, database: str, **settings: str
+    ) -> None:
+        self.port = free_port()
+        environ = {
+            **SETTINGS,
+            "BRIDGE_MAPPINGS": str(folder / "mappings"),
+            "BRIDGE_DATABASE": database,
+            "BRIDGE_SPOOL": str(folder / "spool"),
+            "BRIDGE_PORT": str(self.port),
+            **settings,
+        }
+        self.deaths = folder / f"{name}.deaths"
+        super().__init__(name, [sys.executable, "-m", "bridge", *command], environ, folder)
+
+    def start_armed(self, point: str, passage: int) -> None:
+        """Start it so that it kills itself at a point, once."""
+        self.start(
+            PYTHONPATH=str(Path(__file__).parent / "armed"),
+            CRASH_POINT=point,
+            CRASH_PASSAGE=str(passage),
+            CRASH_DEATHS=str(self.deaths),
+            CRASH_TIMES=str(self.died() + 1),
+        )
+
+    def died(self) -> int:
+        """Count the times it killed itself."""
+        return len(self.deaths.read_text().splitlines()) if self.deaths.exists() else 0
