@@ -90,17 +90,15 @@ def run(crew: Crew, stopping: threading.Event) -> None:
         wish = None if stopping.is_set() else crew.wish
         try:
             turn = crew.store.exchange(settlement, wish)
-        except Down:
-            # The settlement is kept: what was sent must not be forgotten because of an outage.
+        except Exception as error:  # noqa: BLE001 - a worker outlives what the database refuses
+            # The settlement is kept: what was sent must not be forgotten because of an outage. One
+            # that the database refuses is let go: its lease ends, and then it is in doubt.
+            if not isinstance(error, Down):
+                _mistake(crew, error)
+                settlement = None
             stopping.wait(LOOK_AGAIN)
             if stopping.is_set():
                 return
-            continue
-        except Exception as error:  # noqa: BLE001 - a worker outlives what the database refuses
-            # The lease of what it was about ends by itself, and then it is in doubt.
-            _mistake(crew, error)
-            settlement = None
-            stopping.wait(LOOK_AGAIN)
             continue
         settlement = None
         if turn.claimed is not None:

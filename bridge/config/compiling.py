@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.config.documents import Findings, Steps
 from bridge.config.drafts import Draft, Drafts
-from bridge.config.schemas import LINE_KEYS
+from bridge.config.schemas import LINE
 from bridge.core import jql
 from bridge.core.mapping import compile_fields
 from bridge.errors import BadField, BadFilter
@@ -37,7 +37,7 @@ def _compile_filters(route: Draft, sites: list[Site], findings: Findings) -> Non
     if findings.broken(route.document, _WHEN):
         return
     text = route.data.get("when") or ""
-    lookup = "lookup" in route.data.get("unknown_", ())
+    lookup = "lookup" in route.data.get("unknown", ())
     for site in sites:
         try:
             compiled = jql.compile(text, site, lookup=lookup)
@@ -52,11 +52,11 @@ def _compile_filters(route: Draft, sites: list[Site], findings: Findings) -> Non
 
 
 def _compile_lines(route: Draft, findings: Findings) -> None:
-    lines = route.data.get("lines") or []
+    lines = route.data.get("fields") or []
     unmapped = route.data.get("unmapped", "keep")
     for index, line in enumerate(lines):
         if isinstance(line, dict):
-            known = {key: value for key, value in line.items() if key in LINE_KEYS}
+            known = {key: value for key, value in line.items() if key in LINE.keys}
             _judge_line((*_FIELDS, index), known, route, findings)
     if findings.broken(route.document, _FIELDS):
         return
@@ -65,7 +65,7 @@ def _compile_lines(route: Draft, findings: Findings) -> None:
 
 def _judge_line(steps: Steps, line: dict[str, Any], route: Draft, findings: Findings) -> None:
     """Say everything that is wrong with a line: after each complaint, its part is replaced."""
-    for _ in LINE_KEYS:
+    for _ in LINE.keys:
         error = _complaint(line)
         if error is None:
             return

@@ -32,12 +32,12 @@ class Draft:
     @property
     def hooks(self) -> tuple[str, ...]:
         """Return the names under `from`."""
-        return tuple(self.data.get("hooks", ()))
+        return tuple(self.data.get("from", ()))
 
     @property
     def destinations(self) -> tuple[str, ...]:
         """Return the names under `to`."""
-        return tuple(self.data.get("destinations", ()))
+        return tuple(self.data.get("to", ()))
 
     def route(self) -> Route:
         """Finish the route; only once nothing is wrong with it."""
@@ -50,7 +50,7 @@ class Draft:
             workspace=data["workspace"],
             filters=self.filters,
             events=frozenset(data["events"]),
-            unknown=_with_a_last_word(data["unknown_"]),
+            unknown=_with_a_last_word(data["unknown"]),
             moves=data["moves"],
             comments=Comments(**data["comments"]),
             mapper=self.mapper[0],
@@ -140,5 +140,4 @@ def _target(name: str, part: Mapping[str, Any]) -> Target:
 
 
 def _site(name: str, part: Mapping[str, Any]) -> Site:
-    given = dict(part)
-    return Site(name=name, fields=given.pop("fields_", {}), **given)
+    return Site(name=name, **part)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.types import ErrorMessages
 
 from bridge.config.variables import Filled, shown
@@ -27,34 +27,47 @@ class AtKey(str):
     __slots__ = ()
 
 
-class Part(Schema):
+class Part:
     """A mapping with known keys; any other is an error that names the nearest known one."""
 
-    def __init__(self) -> None:
-        super().__init__(unknown=EXCLUDE)  # know_every_key refuses them, and says more
-        self.error_messages["type"] = "must be a mapping: lines of `key: value`"
+    def __init__(
+        self,
+        keys: dict[str, fields.Field[Any]],
+        judge: Callable[[dict[str, Any]], dict[str, Any]] = lambda _valid: {},
+    ) -> None:
+        """Take each key's kind of value, and what to say of all valid values together."""
+        self.keys = frozenset(keys)
+        self._schema = Schema.from_dict(keys)(unknown=EXCLUDE)
+        self._judge = judge
 
-    @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def know_every_key(self, _data: object, original: object, **_options: object) -> None:
-        """Refuse keys that mean nothing."""
-        known = {field.data_key or name for name, field in self.fields.items()}
-        strange = (
-            [key for key in original if key not in known] if isinstance(original, dict) else []
-        )
-        if strange:
-            raise ValidationError(
-                {key: [AtKey(f"unknown key{advice(key, known)}")] for key in strange}
-            )
+    def load(self, value: object) -> dict[str, Any]:
+        """Check a mapping and fill in defaults; raises ValidationError, with what is valid."""
+        if not isinstance(value, dict):
+            raise ValidationError("must be a mapping: lines of `key: value`")
+        strange = [key for key in value if key not in self.keys]
+        wrong = {key: [AtKey(f"unknown key{advice(key, self.keys)}")] for key in strange}
+        try:
+            valid: Any = self._schema.load(value)
+        except ValidationError as error:
+            valid = error.valid_data
+            wrong |= error.messages_dict
+        wrong |= self._judge(valid)
+        if wrong:
+            raise ValidationError(dict(wrong), valid_data=valid)
+        return dict(valid)
 
 
 class _Plain(fields.Field[Any]):
-    default_error_messages = _PLAINLY
+    """A value that says plainly when it is missing."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
+        super().__init__(error_messages=_PLAINLY, **options)
 
 
 class Text(_Plain):
     """A text; what YAML reads as a number or as true has to be quoted."""
 
-    def __init__(self, *checks: Check, empty: bool = False, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, *checks: Check, empty: bool = False, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
         super().__init__(validate=checks, post_load=str, **options)
         self._empty = empty
 
@@ -86,7 +99,7 @@ class Flag(_Plain):
 class Whole(_Plain):
     """A whole number out of a range, or, where that may be said, `none`."""
 
-    def __init__(self, allowed: range, *, none: bool = False, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, allowed: range, *, none: bool = False, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
         super().__init__(**options)
         self._allowed = allowed
         self._none = none
@@ -114,7 +127,7 @@ class Words(_Plain):
         self,
         *checks: Check,
         empty: str = "must name at least one",
-        **options: Any,  # noqa: ANN401
+        **options: Any,  # noqa: ANN401 - marshmallow's
     ) -> None:
         super().__init__(**options)
         self._checks = checks
@@ -164,10 +177,16 @@ class Secrets(Words):
         return super()._deserialize(value, *args, **kwargs)
 
 
-class Nest(fields.Nested):
-    """A mapping with known keys inside another."""
+class Nest(_Plain):
+    """A mapping with known keys inside another; left out, it is its defaults."""
 
-    default_error_messages = _PLAINLY
+    def __init__(self, part: Part, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
+        default = {} if options.get("required") else {"load_default": lambda: part.load({})}
+        super().__init__(**default, **options)
+        self._part = part
+
+    def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> dict[str, Any]:
+        return self._part.load(value)
 
 
 class Named(_Plain):
@@ -178,7 +197,7 @@ class Named(_Plain):
         load: Callable[[Any], object],
         *,
         names: str = _NAMES,
-        **options: Any,  # noqa: ANN401
+        **options: Any,  # noqa: ANN401 - marshmallow's
     ) -> None:
         super().__init__(**options)
         self._load = load
@@ -224,14 +243,14 @@ def matching(pattern: str, message: str) -> Check:
     return check
 
 
-def flatten(messages: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:  # noqa: ANN401
+def flatten(messages: object) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Give marshmallow's nested messages as pairs of steps and message."""
     if isinstance(messages, str):
         yield (), messages
     elif isinstance(messages, list):
         for inner in messages:
             yield from flatten(inner)
-    else:
+    elif isinstance(messages, dict):
         for step, inner in messages.items():
             for below, message in flatten(inner):
                 yield below if step == "_schema" else (step, *below), message

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from bridge.config.documents import Document, Findings, Steps
 from bridge.config.drafts import Draft, Drafts
-from bridge.config.words import advice, nearest, quoted
+from bridge.config.words import RECORD_EVENTS, advice, nearest, quoted
 from bridge.model import Filter, Target
 
 #: The routes so far, by site, destination and each project that they are about.
@@ -156,7 +156,7 @@ def _judge_workspace(
 def lookups_are_not_there_yet(drafts: Drafts, findings: Findings) -> None:
     """Warn of `lookup`: it is understood and does nothing so far."""
     for route in drafts.routes:
-        for index, word in enumerate(route.data.get("unknown_", ())):
+        for index, word in enumerate(route.data.get("unknown", ())):
             if word == "lookup":
                 message = "look-ups in Jira are not available yet: what comes after it decides"
                 findings.warn(route.document, _item(route, "unknown", index), message)
@@ -196,10 +196,11 @@ def _lanes(drafts: Drafts, route: Draft) -> Iterator[tuple[str, str]]:
 
 
 def _overlap(one: Draft, two: Draft, site: str) -> bool:
-    mine, theirs = one.data.get("events", ()), two.data.get("events", ())
-    if mine and theirs and not set(mine) & set(theirs):
-        return False
-    return not _apart(one.filters[site], two.filters[site])
+    return bool(_events(one) & _events(two)) and not _apart(one.filters[site], two.filters[site])
+
+
+def _events(route: Draft) -> frozenset[str]:
+    return frozenset(route.data.get("events", ())) or RECORD_EVENTS
 
 
 def _apart(one: Filter, two: Filter) -> bool:
@@ -209,8 +210,8 @@ def _apart(one: Filter, two: Filter) -> bool:
 
 
 def _say_twice(one: Draft, two: Draft, site: str, destination: str, findings: Findings) -> None:
-    mine, theirs = set(one.data.get("events", ())), set(two.data.get("events", ()))
-    which = ", ".join(sorted(mine & theirs or mine or theirs)) or "all events"
+    both = _events(one) & _events(two)
+    which = "all events" if both == RECORD_EVENTS else ", ".join(sorted(both))
     message = (
         f"{one.document.file} sends the same effects to {quoted(destination)}: {which} of {site}"
         " that pass both filters; only the first route's would be written. Name other projects or"

@@ -8,11 +8,12 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow import ValidationError, fields
 
 from bridge.config.documents import Document, Findings
 from bridge.config.fields import (
     AtKey,
+    Check,
     Flag,
     Named,
     Nest,
@@ -32,9 +33,11 @@ _SAFE = r"[A-Za-z0-9._~-]*"
 _URL_SAFE = matching(_SAFE, "may only hold letters, digits, `-`, `_`, `.` and `~`")
 _LONG_ENOUGH = matching(r"(?s).{16,}", "is shorter than 16 characters, and so could be guessed")
 _LAST_WORDS = ("deliver", "drop")
+_CUSTOM_FIELD = Text(matching("customfield_[0-9]+", "must look like customfield_10016"))
+_VERSION = Whole(range(1, 2), required=True)
 
 
-def _kind_of(folder: str) -> Any:  # noqa: ANN401
+def _kind_of(folder: str) -> Check:
     def check(word: str) -> None:
         known = kinds(folder)
         if word in PLANNED[folder] and word not in known:
@@ -85,58 +88,6 @@ def _web_address(text: str) -> None:
         raise ValidationError("must end after the host: the callback's token goes under `token`")
 
 
-class RunAsPart(Part):
-    name = Text(required=True)
-    email = Text(matching(r"[^@\s]+@[^@\s]+", "is no e-mail address"), required=True)
-
-
-class LimitsPart(Part):
-    per_second = Whole(range(1, 10_001), none=True, load_default=20)
-    per_minute = Whole(range(1, 600_001), none=True, load_default=300)
-
-
-class Limits(Nest):
-    """A mapping of limits, or the word `none`."""
-
-    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        if value == "none":
-            return {"per_second": None, "per_minute": None}
-        if isinstance(value, str):
-            raise ValidationError("must be `none` or a mapping with per_second and per_minute")
-        return super()._deserialize(value, *args, **kwargs)
-
-
-class HookPart(Part):
-    source = Text(_kind_of("sources"), required=True)
-    site = Text(load_default=None)
-    token = Text(_URL_SAFE, _LONG_ENOUGH, required=True)
-    secret = Secrets(load_default=(), allow_none=True)
-    enabled = Flag(load_default=True)
-
-
-class TargetPart(Part):
-    kind = Text(_kind_of("destinations"), required=True)
-    url = Text(_web_address, required=True)
-    token = Text(_URL_SAFE, required=True)
-    integration = Whole(range(1, 3), load_default=2)
-    run_as = Nest(RunAsPart(), required=True)
-    workspaces = Words(
-        empty="an empty list would mean everywhere: leave `workspaces` out if you want that",
-        load_default=(),
-    )
-    limits = Limits(LimitsPart(), load_default=lambda: LimitsPart().load({}))
-    on_doubt = Text(one_of("verify", "hold", "resend"), load_default="verify")
-    private = Flag(load_default=False)
-
-    @validates_schema(skip_on_field_errors=False)
-    def reachable(self, data: dict[str, Any], **_options: object) -> None:
-        """Refuse an address that events may not be sent to."""
-        if "url" in data and data.get("private") is False:
-            message = _not_public(urlsplit(data["url"]))
-            if message:
-                raise ValidationError({"url": [message]})
-
-
 def _not_public(url: SplitResult) -> str:
     if url.scheme == "http":
         return "must begin with https:// (http:// is for a destination with `private: true`)"
@@ -148,106 +99,142 @@ def _not_public(url: SplitResult) -> str:
     return "" if public else "is a private address: say `private: true` if that is meant"
 
 
-class SitePart(Part):
-    timezone = Text(_timezone, load_default="UTC")
-    week_starts = Text(one_of("sunday", "monday"), load_default="sunday")
-    priorities = Words(empty="", load_default=())
-    fields_ = Named(
-        Text(matching(r"customfield_[0-9]+", "must look like customfield_10016")).deserialize,
-        names=".+",
-        load_default=dict,
-        data_key="fields",
-    )
+def _reachable(target: dict[str, Any]) -> dict[str, Any]:
+    """Refuse an address that events may not be sent to."""
+    if "url" not in target or target.get("private") is not False:
+        return {}
+    message = _not_public(urlsplit(target["url"]))
+    return {"url": [message]} if message else {}
 
 
-class IgnorePart(Part):
-    actors = Words(empty="", load_default=())
+def _last_word_last(route: dict[str, Any]) -> dict[str, Any]:
+    """Refuse words after `deliver` and `drop`: they would never be tried."""
+    for index, word in enumerate(route.get("unknown", ())[:-1]):
+        if word in _LAST_WORDS:
+            message = f"nothing after {quoted(word)} is tried: it has to be last"
+            return {"unknown": {index: [message]}}
+    return {}
 
 
-class BridgePart(Part):
-    """The file bridge.yaml."""
+class _Limits(Nest):
+    """A mapping of limits, or the word `none`."""
 
-    version = Whole(range(1, 2), required=True)
-    hooks = Named(HookPart().load, required=True)
-    destinations = Named(TargetPart().load, required=True)
-    sites = Named(SitePart().load, load_default=dict)
-    ignore = Nest(IgnorePart(), load_default=lambda: {"actors": ()})
-
-
-class CommentsPart(Part):
-    private = Text(one_of("drop", "keep"), load_default="drop")
-    attribution = Text(_attribution, empty=True, load_default="")
+    def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> dict[str, Any]:
+        if value == "none":
+            return {"per_second": None, "per_minute": None}
+        if isinstance(value, str):
+            raise ValidationError("must be `none` or a mapping with per_second and per_minute")
+        return super()._deserialize(value)
 
 
-class LinePart(Part):
-    """One line of `fields`; what its values mean is the mapping's business."""
-
-    from_ = fields.Raw(data_key="from")
-    to = fields.Raw()
-    values_ = fields.Raw(data_key="values", allow_none=True)
-    otherwise = fields.Raw(allow_none=True)
-    type = fields.Raw()
-    join = fields.Raw()
-    default = fields.Raw(allow_none=True)
-    template = fields.Raw()
-
-
-_LINE = LinePart()
-#: What a line of `fields` may hold.
-LINE_KEYS = frozenset(field.data_key or name for name, field in _LINE.fields.items())
-
-
-class Lines(fields.Field[Any]):
+class _Lines(fields.Field[Any]):
     """The list of `fields`, checked for keys that mean nothing and handed on as it is."""
 
     def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> list[Any]:
         if not isinstance(value, list):
             raise ValidationError("must be a list: lines of `- {from: …, to: …}`")
-        wrong = {index: _LINE.validate(line) for index, line in enumerate(value)}
-        wrong = {index: messages for index, messages in wrong.items() if messages}
+        wrong: dict[int, Any] = {}
+        for index, line in enumerate(value):
+            try:
+                LINE.load(line)
+            except ValidationError as error:
+                wrong[index] = error.messages
         if wrong:
             raise ValidationError(dict(wrong), valid_data=value)
         return value
 
 
-class RoutePart(Part):
-    """A route's file."""
-
-    version = Whole(range(1, 2), required=True)
-    description = Text(empty=True, load_default="")
-    hooks = Words(required=True, data_key="from")
-    destinations = Words(required=True, data_key="to")
-    workspace = Text(load_default="")
-    when = Text(empty=True, load_default="", allow_none=True)
-    events = Words(
-        _event,
-        empty="with an empty list nothing would pass: leave `events` out to let all pass",
-        load_default=(),
-    )
-    unknown_ = Words(
-        one_of("remember", "lookup", *_LAST_WORDS), load_default=("remember",), data_key="unknown"
-    )
-    moves = Text(one_of("follow", "filter"), load_default="follow")
-    comments = Nest(CommentsPart(), load_default=lambda: CommentsPart().load({}))
-    unmapped = Text(one_of("keep", "drop"), load_default="keep")
-    lines = Lines(load_default=list, allow_none=True, data_key="fields")
-
-    @validates_schema(skip_on_field_errors=False)
-    def ends_with_a_last_word(self, data: dict[str, Any], **_options: object) -> None:
-        """Refuse words after `deliver` and `drop`: they would never be tried."""
-        for index, word in enumerate(data.get("unknown_", ())[:-1]):
-            if word in _LAST_WORDS:
-                raise ValidationError(
-                    {
-                        "unknown": {
-                            index: [f"nothing after {quoted(word)} is tried: it has to be last"]
-                        }
-                    }
-                )
-
-
-_BRIDGE = BridgePart()
-_ROUTE = RoutePart()
+_RUN_AS = Part(
+    {
+        "name": Text(required=True),
+        "email": Text(matching(r"[^@\s]+@[^@\s]+", "is no e-mail address"), required=True),
+    }
+)
+_LIMITS = Part(
+    {
+        "per_second": Whole(range(1, 10_001), none=True, load_default=20),
+        "per_minute": Whole(range(1, 600_001), none=True, load_default=300),
+    }
+)
+_HOOK = Part(
+    {
+        "source": Text(_kind_of("sources"), required=True),
+        "site": Text(load_default=None),
+        "token": Text(_URL_SAFE, _LONG_ENOUGH, required=True),
+        "secret": Secrets(load_default=(), allow_none=True),
+        "enabled": Flag(load_default=True),
+    }
+)
+_DESTINATION = Part(
+    {
+        "kind": Text(_kind_of("destinations"), required=True),
+        "url": Text(_web_address, required=True),
+        "token": Text(_URL_SAFE, required=True),
+        "integration": Whole(range(1, 3), load_default=2),
+        "run_as": Nest(_RUN_AS, required=True),
+        "workspaces": Words(
+            empty="an empty list would mean everywhere: leave `workspaces` out if you want that",
+            load_default=(),
+        ),
+        "limits": _Limits(_LIMITS),
+        "on_doubt": Text(one_of("verify", "hold", "resend"), load_default="verify"),
+        "private": Flag(load_default=False),
+    },
+    _reachable,
+)
+_SITE = Part(
+    {
+        "timezone": Text(_timezone, load_default="UTC"),
+        "week_starts": Text(one_of("sunday", "monday"), load_default="sunday"),
+        "priorities": Words(empty="", load_default=()),
+        "fields": Named(_CUSTOM_FIELD.deserialize, names=".+", load_default=dict),
+    }
+)
+_BRIDGE = Part(
+    {
+        "version": _VERSION,
+        "hooks": Named(_HOOK.load, required=True),
+        "destinations": Named(_DESTINATION.load, required=True),
+        "sites": Named(_SITE.load, load_default=dict),
+        "ignore": Nest(Part({"actors": Words(empty="", load_default=())})),
+    }
+)
+#: One line of `fields`; what its values mean is the mapping's business.
+LINE = Part(
+    {
+        key: fields.Raw(allow_none=True)
+        for key in ("from", "to", "values", "otherwise", "type", "join", "default", "template")
+    }
+)
+_COMMENTS = Part(
+    {
+        "private": Text(one_of("drop", "keep"), load_default="drop"),
+        "attribution": Text(_attribution, empty=True, load_default=""),
+    }
+)
+_ROUTE = Part(
+    {
+        "version": _VERSION,
+        "description": Text(empty=True, load_default=""),
+        "from": Words(required=True),
+        "to": Words(required=True),
+        "workspace": Text(load_default=""),
+        "when": Text(empty=True, load_default="", allow_none=True),
+        "events": Words(
+            _event,
+            empty="with an empty list nothing would pass: leave `events` out to let all pass",
+            load_default=(),
+        ),
+        "unknown": Words(
+            one_of("remember", "lookup", *_LAST_WORDS), load_default=("remember", "deliver")
+        ),
+        "moves": Text(one_of("follow", "filter"), load_default="follow"),
+        "comments": Nest(_COMMENTS),
+        "unmapped": Text(one_of("keep", "drop"), load_default="keep"),
+        "fields": _Lines(load_default=list, allow_none=True),
+    },
+    _last_word_last,
+)
 
 
 def check_bridge(document: Document, findings: Findings) -> dict[str, Any]:
@@ -260,9 +247,9 @@ def check_route(document: Document, findings: Findings) -> dict[str, Any]:
     return _check(_ROUTE, document, findings)
 
 
-def _check(schema: Schema, document: Document, findings: Findings) -> dict[str, Any]:
+def _check(part: Part, document: Document, findings: Findings) -> dict[str, Any]:
     try:
-        return dict(schema.load(document.content))
+        return part.load(document.content)
     except ValidationError as error:
         # A value that could not even be read has had its say: no second complaint about it.
         told = [

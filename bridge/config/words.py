@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -14,13 +14,15 @@ PLANNED = {
     "destinations": ("centercode", "http", "jira", "siem"),
 }
 
-_HAPPENINGS = {
+_ABOUT_ISSUES = {
     "issue": "created updated deleted",
     "comment": "created updated deleted",
     "worklog": "created updated deleted",
     "attachment": "created deleted",
     "issuelink": "created deleted",
     "issue_property": "set deleted",
+}
+_ABOUT_OTHERS = {
     "project": "created updated deleted soft_deleted restored_deleted archived restored_archived",
     "version": "created updated released unreleased moved merged deleted",
     "sprint": "created updated deleted started closed",
@@ -34,11 +36,17 @@ _HAPPENINGS = {
     "app": "access_to_objects_blocked access_to_objects_in_container_blocked",
 }
 
-#: What Jira tells of, without its prefix `jira:`; the words of a route's `events`.
-EVENTS = frozenset(
-    {"transition"}
-    | {f"{thing}_{what}" for thing, all_of_it in _HAPPENINGS.items() for what in all_of_it.split()}
-)
+
+def _words(happenings: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(
+        f"{thing}_{what}" for thing, told in happenings.items() for what in told.split()
+    )
+
+
+#: What Jira tells of its issues, without its prefix `jira:`; a route without `events` takes these.
+RECORD_EVENTS = _words(_ABOUT_ISSUES) | {"transition"}
+#: All that Jira tells of; the words of a route's `events`.
+EVENTS = RECORD_EVENTS | _words(_ABOUT_OTHERS)
 
 
 @cache

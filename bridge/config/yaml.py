@@ -146,7 +146,7 @@ class _Walk:
             self._done[id(node)] = value
         return value
 
-    def _plain(self, node: Node, steps: Steps) -> Any:  # noqa: ANN401
+    def _plain(self, node: Node, steps: Steps) -> Any:  # noqa: ANN401 - the same
         if isinstance(node, MappingNode):
             return self._mapping(node, steps)
         if isinstance(node, SequenceNode):

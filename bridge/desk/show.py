@@ -42,17 +42,8 @@ def told(found: Life, *, body: bool = False) -> dict[str, Any]:
     said: dict[str, Any] = {
         **_row(found.event),
         "verdicts": [_row(row, "event") for row in found.verdicts],
-        "deliveries": [
-            {
-                **_row(row, "event"),
-                "attempts": [
-                    _row(attempt, "delivery", "id")
-                    for attempt in found.attempts
-                    if attempt["delivery"] == row["id"]
-                ],
-            }
-            for row in found.deliveries
-        ],
+        "deliveries": [_row(row, "event") for row in found.deliveries],
+        "attempts": [_row(row, "id") for row in found.attempts],
         "sightings": [_row(row, "site") for row in found.sightings],
         "actions": [_row(row, "event", "id") for row in found.actions],
         "body_kept": found.body is not None,

@@ -8,13 +8,15 @@ process is gone, the next one to look takes its segments over.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import zlib
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import orjson
 
@@ -26,6 +28,16 @@ _HEADER = 8
 SEGMENT = 16 * 1024 * 1024
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Record:
+    """What one record of a segment holds."""
+
+    #: None: it was kept once, and can no longer be read.
+    request: Request | None
+    #: In bytes, with its header.
+    length: int
+
+
 class Spool:
     """Segments in one folder. Not thread-safe: the store's writer alone uses it."""
 
@@ -34,15 +46,18 @@ class Spool:
         self._limit = limit
         self._process = process
         self._count = 0
-        self._writing: BinaryIO | None = None
-        self._segments: deque[tuple[Path, BinaryIO]] = deque()
+        self._writing: FileIO | None = None
+        self._segments: deque[tuple[Path, FileIO]] = deque()
         self._offset = 0
+        self._damaged = False
 
     def __len__(self) -> int:
         """Count the bytes that wait, of every process that shares the folder."""
-        if not self._folder.is_dir():
-            return 0
-        return sum(path.stat().st_size for path in self._folder.glob("*.spool"))
+        size = 0
+        for path in self._folder.glob("*.spool"):
+            with contextlib.suppress(FileNotFoundError):  # another process drained it just now
+                size += path.stat().st_size
+        return size
 
     @property
     def backlog(self) -> bool:
@@ -63,11 +78,11 @@ class Spool:
             file = self._open()
             size = file.seek(0, os.SEEK_END)
             try:
-                file.write(blob)
-                file.flush()
-                os.fsync(file.fileno())
+                _write(file, blob)
             except OSError:
+                self._writing = None  # nothing may follow a torn record, should it stay
                 file.truncate(size)
+                self._writing = file
                 raise
         except OSError as error:
             raise NotKept(f"the spool cannot be written: {error.strerror}") from error
@@ -75,12 +90,10 @@ class Spool:
             self._writing = None
 
     def adopt(self) -> int:
-        """Take over the segments of processes that are gone; returns how many."""
-        if not self._folder.is_dir():
-            return 0
-        mine = {path for path, _ in self._segments}
-        found = [p for p in sorted(self._folder.glob("*.spool")) if p not in mine]
+        """Take over the segments of processes that are gone, in order; returns how many."""
+        found = sorted(self._folder.glob("*.spool"))
         adopted = [(path, file) for path in found if (file := _lock(path)) is not None]
+        adopted.sort(key=lambda segment: _first(segment[1]))
         self._segments.extendleft(reversed(adopted))
         self._offset = 0
         return len(adopted)
@@ -94,27 +107,41 @@ class Spool:
             record = _read(file, offset)
             if record is None:
                 break
-            requests.append(record[0])
-            offset += record[1]
+            if record.request is None:
+                self._damaged = True
+            else:
+                requests.append(record.request)
+            offset += record.length
         return requests, offset
 
-    def drop(self, offset: int) -> None:
-        """Forget what was read up to an offset; a segment read to its end is deleted."""
+    def drop(self, offset: int) -> Path | None:
+        """Forget what was read up to an offset; a segment read to its end is deleted.
+
+        Unless something in it could not be read: then it is kept for a person to look at, as
+        the file that is returned.
+        """
         self._offset = offset
         path, file = self._segments[0]
         if _read(file, offset) is not None:
-            return
+            return None
+        kept = None
+        if self._damaged or file.seek(0, os.SEEK_END) > offset:
+            kept = path.rename(path.with_suffix(".damaged"))
+        else:
+            path.unlink()
         if file is self._writing:
             self._writing = None
-        path.unlink()
         file.close()
         self._segments.popleft()
-        self._offset = 0
+        self._offset, self._damaged = 0, False
+        return kept
 
     def quarantine(self, request: Request) -> None:
         """Put a request aside for a person to look at: `<id>.refused`, in a segment's format."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / f"{request.id}.refused").write_bytes(_record(request))
+        with FileIO(self._folder / f"{request.id}.refused", "w") as file:
+            _write(file, _record(request))
+        _sync_folder(self._folder)
 
     def close(self) -> None:
         """Let go of the segments; what waits in them stays on disk."""
@@ -123,18 +150,25 @@ class Spool:
         self._segments.clear()
         self._writing = None
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> FileIO:
         if self._writing is not None:
             return self._writing
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._count += 1
-        path = self._folder / f"{self._process}-{self._count:06}.spool"
-        file = path.open("x+b")
+        path = self._unused()
+        file = FileIO(path, "x+")
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _sync_folder(self._folder)
         self._segments.append((path, file))
         self._writing = file
         return file
+
+    def _unused(self) -> Path:
+        """Name a new segment; a process of the same name, now gone, may have left some."""
+        while True:
+            self._count += 1
+            path = self._folder / f"{self._process}-{self._count:06}.spool"
+            if not path.exists():
+                return path
 
 
 def _sync_folder(folder: Path) -> None:
@@ -146,9 +180,23 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _lock(path: Path) -> BinaryIO | None:
+def _write(file: FileIO, blob: bytes) -> None:
+    """Write all of it, to the disk itself; no buffer, which would write on after a failure."""
+    rest = memoryview(blob)
+    while rest:
+        rest = rest[file.write(rest) :]
+    os.fsync(file.fileno())
+
+
+def _first(file: FileIO) -> str:
+    """Return the id of a segment's first request: ids sort by time."""
+    record = _read(file, 0)
+    return "" if record is None or record.request is None else record.request.id
+
+
+def _lock(path: Path) -> FileIO | None:
     try:
-        file = path.open("r+b")
+        file = FileIO(path, "r+")
     except FileNotFoundError:
         return None
     try:
@@ -177,15 +225,18 @@ def _record(request: Request) -> bytes:
     return len(payload).to_bytes(4) + zlib.crc32(payload).to_bytes(4) + payload
 
 
-def _read(file: BinaryIO, offset: int) -> tuple[Request, int] | None:
-    """Read the record at an offset, and its length; None at the end, torn ends included."""
+def _read(file: FileIO, offset: int) -> _Record | None:
+    """Read the record at an offset; None at the end, torn ends included."""
     file.seek(offset)
     header = file.read(_HEADER)
-    if len(header) < _HEADER:
-        return None
     length = int.from_bytes(header[:4])
-    payload = file.read(length)
-    if len(payload) < length or zlib.crc32(payload).to_bytes(4) != header[4:]:
+    if len(header) < _HEADER or not length:
         return None
-    head, _, body = payload.partition(b"\n")
-    return Request(**orjson.loads(head), body=body), _HEADER + length
+    payload = file.read(length)
+    if len(payload) < length:
+        return None
+    request = None
+    if zlib.crc32(payload).to_bytes(4) == header[4:]:
+        head, _, body = payload.partition(b"\n")
+        request = Request(**orjson.loads(head), body=body)
+    return _Record(request=request, length=_HEADER + length)

@@ -16,7 +16,8 @@ log = structlog.get_logger()
 def create(bridge: Bridge) -> Flask:
     """Make the WSGI application of a running bridge."""
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = bridge.settings.max_body
+    # One more than may be: what comes without a length is cut there, and must not pass for whole.
+    app.config["MAX_CONTENT_LENGTH"] = bridge.settings.max_body + 1
     app.register_blueprint(hooks.blueprint(bridge))
     app.register_blueprint(health.blueprint(bridge))
     app.register_error_handler(Exception, _unforeseen)

@@ -48,11 +48,7 @@ def blueprint(bridge: Bridge) -> Blueprint:
 
 
 def _receive(bridge: Bridge, hook: Hook) -> Response:
-    event, too_large = new_id(time.time()), False
-    try:
-        body = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        body, too_large = b"", True
+    event, body = new_id(time.time()), _body(bridge.settings.max_body)
     arrived = Request(
         id=event,
         hook=hook.name,
@@ -60,10 +56,10 @@ def _receive(bridge: Bridge, hook: Hook) -> Response:
         received=int(time.time() * 1000),
         headers=_headers(),
         query={name: value for name, value in request.args.items() if name != "secret"},
-        body=body,
+        body=body or b"",
     )
     try:
-        if too_large:
+        if body is None:
             bridge.intake.refuse(hook, arrived, f"larger than {bridge.settings.max_body} bytes")
             return _kept(event, 413)
         reply = bridge.intake.accept(hook, arrived)
@@ -71,6 +67,15 @@ def _receive(bridge: Bridge, hook: Hook) -> Response:
         log.error("event.not_kept", hook=hook.name, reason=str(error))  # noqa: TRY400 - no surprise
         return _plain(503, "This cannot be kept now; please send it again.")
     return _kept(event, 200) if reply is None else _own(reply)
+
+
+def _body(limit: int) -> bytes | None:
+    """Read the body; None when it is larger than it may be."""
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        return None
+    return body if len(body) <= limit else None
 
 
 def _headers() -> dict[str, str]:

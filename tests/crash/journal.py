@@ -32,3 +32,22 @@ def read(path: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_bytes().split(b"\n")
     return [orjson.loads(line) for line in lines[:-1]]
+
+
+class Tail:
+    """Reads a journal that is still being written, each line once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def news(self) -> list[dict[str, Any]]:
+        """Read what was added since the last time."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            added = file.read()
+        whole = added[: added.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [orjson.loads(line) for line in whole.splitlines()]

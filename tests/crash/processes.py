@@ -100,7 +100,11 @@ class Process:
     @property
     def ended(self) -> bool:
         """Whether it runs no more."""
-        return self._running is None or self._running.poll() is not None
+        return self.status() is not None
+
+    def status(self) -> int | None:
+        """Return how it ended; None while it runs."""
+        return 0 if self._running is None else self._running.poll()
 
     def pids(self) -> list[int]:
         """List it and the processes it started, the parent first."""
@@ -127,17 +131,6 @@ class Process:
         until = time.monotonic() + 10
         while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in pids):
             time.sleep(0.02)
-
-    def reap(self) -> None:
-        """Wait for what killed itself to be gone, with the processes it started."""
-        assert self._running is not None
-        self._running.wait(10)
-
-    def end(self) -> int:
-        """Ask it to end, and return how it did."""
-        assert self._running is not None
-        self._running.terminate()
-        return self._running.wait(30)
 
     def output(self) -> str:
         """Read what it wrote so far."""
@@ -190,17 +183,22 @@ class BridgeProcess(Process):
             **settings,
         }
         self.deaths = folder / f"{name}.deaths"
-        super().__init__(name, [sys.executable, "-m", "bridge", *command], environ, folder)
+        program = os.environ.get("CRASH_STUB", "-m bridge").split()
+        super().__init__(name, [sys.executable, *program, *command], environ, folder)
 
-    def start_armed(self, point: str, passage: int) -> None:
+    def start_armed(self, point: str, passage: int, **more: str) -> None:
         """Start it so that it kills itself at a point, once."""
-        self.start(
-            PYTHONPATH=str(Path(__file__).parent / "armed"),
+        self.start_patched(
             CRASH_POINT=point,
             CRASH_PASSAGE=str(passage),
             CRASH_DEATHS=str(self.deaths),
             CRASH_TIMES=str(self.died() + 1),
+            **more,
         )
+
+    def start_patched(self, **environ: str) -> None:
+        """Start it as `points.arm` finds in the environment."""
+        self.start(PYTHONPATH=str(Path(__file__).parent / "armed"), **environ)
 
     def died(self) -> int:
         """Count the times it killed itself."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,22 +11,24 @@ from sqlalchemy.exc import DBAPIError
 from bridge.errors import BridgeError
 from bridge.model import State
 from bridge.store import Store, mending
-from crash import journal
+from crash.journal import Tail
+from crash.rows import deliveries
+from crash.story import Effect
 
 #: A delivery in doubt is looked at when it has been for so long, in ms: the sink may be slow.
-_SETTLED = 1_000
+_RIPE = 1_000
 
 
 class Operator:
     """Someone at the desk, who sees the sink's journal and the bridge's rows."""
 
-    def __init__(self, database: str, spool: Path, sink: Path) -> None:
-        self._store = Store(database, spool=spool)
-        self._sink = sink
+    def __init__(self, database: str, folder: Path, sink: Path) -> None:
+        self._store = Store(database, spool=folder / "no-spool")
+        self._tail = Tail(sink)
+        self._written: set[Effect] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
-        #: How many were found in doubt, sent again, and given up as written.
-        self.found = 0
+        #: How many in doubt were sent again, and how many given up because they were written.
         self.retried = 0
         self.discarded = 0
 
@@ -47,37 +48,36 @@ class Operator:
             with suppress(DBAPIError, BridgeError):
                 self.look()
 
-    def look(self) -> int:
-        """Decide what is in doubt now; returns how many that were."""
+    def look(self) -> None:
+        """Decide what is in doubt now."""
         with self._store.reading() as conn:
-            doubtful = mending.stuck(conn, states=[State.IN_DOUBT])
-            told = {p.id: _effects(conn, p.id) for p in doubtful}
-            now = self._store.now()
-        ripe = [p for p in doubtful if now - told[p.id][1] > _SETTLED]
-        written = written_comments(journal.read(self._sink)) if ripe else set()
-        for parcel in ripe:
-            comments = told[parcel.id][0]
-            self._decide(parcel.id, is_written=bool(comments) and comments <= written)
-        return len(doubtful)
+            doubtful = deliveries(conn, State.IN_DOUBT)
+        now = self._store.now()
+        ripe = [d for d in doubtful if now - d.updated > _RIPE]
+        if not ripe:
+            return
+        self._read_sink()
+        for delivery in ripe:
+            self._decide(delivery.id, written=self._written.issuperset(delivery.comments))
 
-    def hurry(self, destination: str) -> None:
+    def hurry(self) -> None:
         """Let everything be tried at once."""
         with suppress(DBAPIError, BridgeError):
             self._store.run_here(
-                lambda conn, now: mending.resume(conn, now, destination, who="operator")
+                lambda conn, now: mending.resume(conn, now, "aha", who="operator")
             )
 
-    def _decide(self, delivery: int, *, is_written: bool) -> None:
-        if is_written:
-            self._store.run_here(
-                lambda conn, now: mending.discard(
-                    conn, now, delivery, who="operator", reason="it is in Aha!"
-                )
-            )
-            self.discarded += 1
-        else:
-            self._store.run_here(
-                lambda conn, now: mending.retry(conn, now, delivery, who="operator")
-            )
-            self.retried += 1
-        self.found += 1
+    def _read_sink(self) -> None:
+        for line in self._tail.news():
+            if line["written"]:
+                self._written.update((kind, one, verb) for kind, one, verb in line["effects"])
+
+    def _decide(self, delivery: int, *, written: bool) -> None:
+        def decide(conn: object, now: int) -> object:
+            if written:
+                return mending.discard(conn, now, delivery, who="operator", reason="it is there")
+            return mending.retry(conn, now, delivery, who="operator")
+
+        self._store.run_here(decide)
+        self.discarded += written
+        self.retried += not written

@@ -9,12 +9,13 @@ from typing import Final
 from bridge.core.jql import fields, functions, history, parts, values
 from bridge.core.jql.fields import Known
 from bridge.core.jql.operands import Asked, asked
-from bridge.core.jql.parts import Leaf, Part
+from bridge.core.jql.parts import Part
 from bridge.core.jql.places import Reader
+from bridge.core.jql.reasons import found, found_past, short
 from bridge.core.jql.setting import Setting
 from bridge.core.jql.syntax import Condition
 from bridge.core.jql.values import Holds, Match
-from bridge.core.jql.view import Gap, Partial, Values, View, handle
+from bridge.core.jql.view import Gap, Partial, View
 
 _Test = Callable[[View], bool | None]
 
@@ -37,6 +38,8 @@ _NEGATIVE: Final = frozenset(
 _ORDER: Final = frozenset({"<", ">", "<=", ">="})
 _EQUALITY: Final = frozenset({"=", "in"})
 _SEARCH: Final = frozenset({"~", "!~"})
+#: What equality with EMPTY alone is.
+_EMPTYING: Final = {"=": "is", "!=": "is not", "~": "is", "!~": "is not"}
 _PAST: Final = frozenset({"was", "was not", "was in", "was not in", "changed", "not changed"})
 _EMPTINESS: Final = "whether there are more is not in the body"
 #: What was probably meant where an operator does not go with a field, in order of likelihood.
@@ -54,8 +57,6 @@ _MEANT: Final = {
     "was in": ("in",),
     "was not in": ("not in",),
 }
-_LONGEST: Final = 120
-_MOST: Final = 5
 _WAYS_OUT: Final = "put `lookup` in the route's `unknown` to have Jira asked, or ask otherwise"
 
 
@@ -72,14 +73,9 @@ def clause(condition: Condition, setting: Setting, *, positive: bool) -> Part:
         return _part(text, known, operator, match, told)
     if operator in _PAST:
         return _of_the_past(condition, operator, text, known, told, setting)
-    if told.empty and not (told.values or told.functions):
-        return parts.clause(
-            Leaf(
-                text=text,
-                test=_emptiness(known.read, empty=operator not in _NEGATIVE),
-                found=_found(known, _EMPTINESS, operator),
-            )
-        )
+    if told.only_empty:
+        test = _emptiness(known.read, empty=operator not in _NEGATIVE)
+        return parts.clause(text, test, found(known, _EMPTINESS))
     match = _match(condition, operator, known, told, setting)
     _warn(condition, known, match, setting)
     return _part(text, known, operator, match, told)
@@ -87,21 +83,15 @@ def clause(condition: Condition, setting: Setting, *, positive: bool) -> Part:
 
 def _part(text: str, known: Known, operator: str, match: Match, told: Asked) -> Part:
     positive = operator not in _NEGATIVE
-    leaf = Leaf(
-        text=text,
-        test=_test(
-            known.read,
-            match.holds,
-            positive=positive,
-            empty=positive and (told.empty or match.empty),
-        ),
-        found=_found(known, known.partial or match.because, operator),
-    )
+    because = known.partial or match.because
+    empty = positive and (told.empty or match.empty)
     needed = None
     if operator in _EQUALITY and not (told.functions or told.empty):
         needed = frozenset(value.text.casefold() for value in told.values)
     return parts.clause(
-        leaf,
+        text,
+        _test(known.read, match.holds, positive=positive, empty=empty),
+        found(known, because, searched=operator in _SEARCH, positive=positive),
         projects=needed if known.name == "project" else None,
         types=needed if known.name == "issuetype" else None,
     )
@@ -136,8 +126,8 @@ def _any_of(matches: Sequence[Match]) -> Match:
     """Join comparisons: one that holds is enough."""
 
     def holds(item: object, view: View) -> bool | None:
-        found = [match.holds(item, view) for match in matches]
-        return True if True in found else None if None in found else False
+        held = [match.holds(item, view) for match in matches]
+        return True if True in held else None if None in held else False
 
     sights = {match.sight for match in matches}
     return Match(
@@ -157,10 +147,10 @@ def _test(read: Reader, holds: Holds, *, positive: bool, empty: bool) -> _Test:
             return None
         sure = not isinstance(items, Partial)
         for item in items:
-            found = holds(item, view)
-            if found:
+            held = holds(item, view)
+            if held:
                 return positive
-            if found is None:
+            if held is None:
                 sure = False
         if not sure:
             return None
@@ -199,11 +189,11 @@ def _of_the_past(
     setting.warn(condition.offset, message)
     if operator in _NEGATIVE:
         test = _opposite(test)
-    return parts.clause(Leaf(text=text, test=test, found=_found_past(known, because)))
+    return parts.clause(text, test, found_past(known, because))
 
 
 def _present(condition: Condition, known: Known, told: Asked, setting: Setting) -> _Test:
-    if told.empty and not (told.values or told.functions):
+    if told.only_empty:
         return _emptiness(known.read, empty=True)
     operator = "in" if condition.operator.endswith("in") else "="
     match = _match(condition, operator, known, told, setting)
@@ -212,8 +202,8 @@ def _present(condition: Condition, known: Known, told: Asked, setting: Setting) 
 
 def _opposite(test: _Test) -> _Test:
     def opposite(view: View) -> bool | None:
-        found = test(view)
-        return None if found is None else not found
+        answer = test(view)
+        return None if answer is None else not answer
 
     return opposite
 
@@ -227,6 +217,8 @@ def _check(condition: Condition, known: Known, told: Asked, setting: Setting) ->
             "when a webhook comes in."
         )
         raise setting.refuse(condition.field.offset, message)
+    if told.only_empty and operator in _EMPTYING:
+        operator = _EMPTYING[operator]
     if operator not in known.operators:
         raise setting.refuse(condition.offset, _unsupported(operator, known))
     if told.empty and ("is" not in known.operators or operator in _ORDER):
@@ -260,67 +252,5 @@ def _warn(condition: Condition, known: Known, match: Match, setting: Setting) ->
 
 def _printed(condition: Condition, operator: str) -> str:
     if operator == "not changed":
-        return f"NOT {_short(str(condition))}"
-    return _short(str(replace(condition, operator=operator)))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _found(known: Known, because: str, operator: str) -> Callable[[View, bool | None], str]:
-    positive = operator not in _NEGATIVE
-
-    def found(view: View, value: bool | None) -> str:
-        items = known.read(view)
-        if isinstance(items, Gap) and not known.elsewhere:
-            return f"{known.name} {items.value}"
-        if value is None or isinstance(items, Gap):
-            return because
-        if items and known.kind == "text" and operator in _SEARCH:
-            return f"{known.name} {'has' if value is positive else 'does not have'} it"
-        return f"{known.name} is {_described(known, items)}"
-
-    return found
-
-
-def _found_past(known: Known, because: str) -> Callable[[View, bool | None], str]:
-    def found(view: View, value: bool | None) -> str:
-        if value is None:
-            return because
-        items = known.read(view)
-        told = [] if isinstance(items, Gap) else [f"{known.name} is {_described(known, items)}"]
-        told += [
-            f"this event changed it from {_quoted(change.get('fromString'))} "
-            f"to {_quoted(change.get('toString'))}"
-            for change in view.changes(known.history)
-        ]
-        told += ["the issue has just been created"] if view.created else []
-        return ", ".join(told) or because
-
-    return found
-
-
-def _described(known: Known, items: Values) -> str:
-    if known.kind == "text":
-        return "not empty" if items else "empty"
-    shown = [_quoted(_name(known, item)) for item in items[:_MOST]]
-    if len(items) > _MOST:
-        shown.append(f"{len(items) - _MOST} more")
-    return ", ".join(shown) or "empty"
-
-
-def _name(known: Known, item: object) -> object:
-    if not isinstance(item, dict):
-        return item
-    handles = ("displayName", "value", *known.handles, "accountId")
-    return next((item[part] for part in handles if handle(item.get(part))), None)
-
-
-def _quoted(value: object) -> str:
-    if isinstance(value, float):
-        return str(value)
-    told = " ".join(value.split()) if isinstance(value, str) else handle(value)
-    if told is None:
-        return "nothing" if value is None else "nothing that can be read"
-    return f'"{_short(told)}"' if isinstance(value, str) else told
+        return f"NOT {short(str(condition))}"
+    return short(str(replace(condition, operator=operator)))

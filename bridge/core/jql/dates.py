@@ -25,6 +25,8 @@ _MINUTES: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 _INCREMENT: Final = re.compile(r"([+-]?\d{1,5})([yMwdhm]?)", re.ASCII)
 #: Minutes that may be meant for months.
 MONTH_LIKE: Final = re.compile(r"[+-]?\d{1,2}m", re.ASCII)
+#: Months where only minutes to weeks are known.
+MONTHS: Final = re.compile(r"\dM", re.ASCII)
 #: A span whose length hangs on the site's working hours.
 WORKING: Final = re.compile(r"\d[wd]", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

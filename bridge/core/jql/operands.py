@@ -18,6 +18,11 @@ class Asked:
     #: EMPTY is asked for, under whatever name.
     empty: bool
 
+    @property
+    def only_empty(self) -> bool:
+        """Nothing but EMPTY is asked for."""
+        return self.empty and not (self.values or self.functions)
+
 
 def asked(operand: Operand | None, known: Known) -> Asked:
     """Take an operand apart; lists in lists count like one list."""

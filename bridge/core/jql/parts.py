@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,10 +20,10 @@ _MOST: Final = 4
 class Leaf:
     """One clause, with NOT already worked into its operator."""
 
-    text: str
-    test: Callable[[View], bool | None]
     #: What was found, or what was missing, for the answer given.
     found: Callable[[View, bool | None], str]
+    #: The beginning of a sentence for each answer.
+    said: Mapping[bool | None, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,13 +47,19 @@ class Part:
 
 
 def clause(
-    leaf: Leaf, *, projects: frozenset[str] | None = None, types: frozenset[str] | None = None
+    text: str,
+    test: Callable[[View], bool | None],
+    found: Callable[[View, bool | None], str],
+    *,
+    projects: frozenset[str] | None = None,
+    types: frozenset[str] | None = None,
 ) -> Part:
     """Make a part of one clause."""
-    test = leaf.test
+    said = {answer: f"{text} is {word}: " for answer, word in _WORDS.items()}
+    leaf = Leaf(found=found, said=said)
     results: dict[bool | None, Result] = {answer: (answer, leaf) for answer in _WORDS}
     return Part(
-        text=leaf.text,
+        text=text,
         judge=lambda view: results[test(view)],
         projects=projects,
         types=types,
@@ -113,20 +119,21 @@ def _all_together(needs: Sequence[frozenset[str] | None]) -> frozenset[str] | No
 
 def why(result: Result, view: View) -> str:
     """Name the clauses that decided and what they found, in one line."""
-    leaves = list(_deciding(result))
-    told = [
-        f"{leaf.text} is {_WORDS[value]}: {leaf.found(view, value)}"
-        for value, leaf in leaves[:_MOST]
-    ]
+    value, by = result
+    if isinstance(by, Leaf):
+        return by.said[value] + by.found(view, value)
+    leaves = _deciding(by)
+    told = [leaf.said[answer] + leaf.found(view, answer) for answer, leaf in leaves[:_MOST]]
     if len(leaves) > _MOST:
         told.append(f"and {len(leaves) - _MOST} more")
     return "; ".join(told)
 
 
-def _deciding(result: Result) -> Iterator[tuple[bool | None, Leaf]]:
-    value, by = result
-    if isinstance(by, Leaf):
-        yield value, by
-    else:
-        for one in by:
-            yield from _deciding(one)
+def _deciding(results: tuple[Result, ...]) -> list[tuple[bool | None, Leaf]]:
+    leaves: list[tuple[bool | None, Leaf]] = []
+    for value, by in results:
+        if isinstance(by, Leaf):
+            leaves.append((value, by))
+        else:
+            leaves += _deciding(by)
+    return leaves

@@ -23,7 +23,14 @@ def nowhere(_view: View) -> Values | Gap:
 
 def single(name: str, *types: type) -> Reader:
     """Read a field that has one value of these types."""
-    return lambda view: _single(view.fields, name, types)
+
+    def read(view: View) -> Values | Gap:
+        value = view.fields.get(name, Gap.ABSENT)
+        if isinstance(value, types) and value != "" and not isinstance(value, bool):
+            return (value,)
+        return _single(view.fields, name, types)
+
+    return read
 
 
 def within(outer: str, inner: str, *types: type) -> Reader:

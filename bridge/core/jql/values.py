@@ -145,7 +145,8 @@ def named(known: Known, values: Sequence[Value]) -> Match:
         if not isinstance(item, dict):
             return None
         for part in handles:
-            if handle(item.get(part)) in wanted:
+            told = item.get(part)
+            if (told.casefold() if isinstance(told, str) else handle(told)) in wanted:
                 return True
         for part in needed:
             if handle(item.get(part)) is None:
@@ -202,6 +203,8 @@ def when(known: Known, value: Value, setting: Setting) -> When:
     at = dates.literal(value.text, number=value.number, zone=setting.zone)
     if at is None:
         message = f"Date value '{value.text}' for field '{known.name}' is invalid. {dates.FORMATS}"
+        if dates.MONTHS.search(value.text):
+            message += " There is no unit for months: use startOfMonth(-1) or weeks."
         raise setting.refuse(value.offset, message)
     if dates.MONTH_LIKE.fullmatch(value.text):
         message = f"'{value.text}' is in minutes; relative dates have no unit for months."

@@ -314,6 +314,10 @@ BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
             "moves: `main` is not known; known: filter, follow",
         ],
     ),
+    "an anchor twice": (
+        route("workspace: ▸&x A\nmoves: ▸&x follow\n"),
+        ["workspace: anchors and aliases", "moves: anchors and aliases"],
+    ),
     "an alias of nothing": (
         {"route.yaml": "from: ▸*x\n"},
         ["anchors and aliases are not read here"],

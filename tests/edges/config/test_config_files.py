@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from bridge import config
 from bridge.config.documents import Findings
@@ -129,6 +130,12 @@ def test_whatever_a_file_holds_is_a_document_or_a_finding(text):
     variables = Variables(environ={}, folder=Path())
     document = read("x.yaml", "x", text.encode(), variables, findings)
     assert document is not None or findings.problems()
+
+
+def test_the_parser_knows_what_it_is_told():
+    parser = YAML(typ="safe", pure=True)
+    assert parser.max_depth == 0
+    assert parser.composer.warn_double_anchors is True
 
 
 # --- what is kept

@@ -167,11 +167,15 @@ def test_a_route_about_no_project_meets_every_other(expect):
             "from: cloud\nto: one\nwhen: issuetype in (Story, Epic)\n",
         ),
         (
+            "from: cloud\nto: one\n",
+            "from: cloud\nto: one\nevents: [sprint_closed, version_released]\n",
+        ),
+        (
             "from: cloud\nto: one\nevents: [comment_created]\n",
             "from: cloud\nto: one\nevents: [issue_created]\n",
         ),
     ],
-    ids=["other sites", "other projects", "other types", "other events"],
+    ids=["other sites", "other projects", "other types", "other events", "no record"],
 )
 def test_routes_that_cannot_meet_are_fine(first, second, expect):
     two = TWO.replace("ACME", "acme2")

@@ -134,6 +134,14 @@ def test_a_flag_that_is_no_setting_is_a_mistake_of_the_caller():
         config.settings({}, prot=1)
 
 
+def test_a_secret_can_lie_in_a_file(tmp_path):
+    (tmp_path / "key").write_text("from a file\n")
+    settings = config.settings(
+        {"BRIDGE_SECRET_KEY_FILE": str(tmp_path / "key"), "BRIDGE_CONSOLE_PASSWORD": "direct"}
+    )
+    assert (settings.secret_key, settings.console_password) == ("from a file", "direct")
+
+
 def test_secrets_are_masked():
     shown = repr(
         config.settings(

@@ -1,0 +1,43 @@
+"""The commands: `aha-bridge`, or `python -m bridge`. One module for each group of them."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from bridge.cli import checking, looking, mending, running
+from bridge.cli.failing import Commands
+
+try:
+    _VERSION = version("aha-bridge")
+except PackageNotFoundError:  # run from a source tree that was not installed
+    _VERSION = "unknown"
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_VERSION, prog_name="aha-bridge")
+def main() -> None:
+    """Take Jira's webhooks in, and bring them to Aha!: filtered, mapped, in order and once.
+
+    Begin with `aha-bridge demo`: the whole bridge on this machine, with nothing to configure.
+    """
+
+
+for command in (
+    running.serve,
+    running.web,
+    running.worker,
+    checking.check,
+    checking.explain,
+    checking.jql,
+    looking.log,
+    looking.show,
+    looking.status,
+    mending.retry,
+    mending.discard,
+    mending.replay,
+    running.migrate,
+    running.sandbox,
+):
+    main.add_command(command)

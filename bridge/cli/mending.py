@@ -1,0 +1,170 @@
+"""Commands that step in: retry, discard, replay."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from bridge.cli import opening, screen
+from bridge.cli.options import as_json, with_settings
+from bridge.desk import mend
+from bridge.desk.mend import Mended
+from bridge.model import State
+from bridge.store.mending import Parcel
+
+_STUCK = click.Choice([State.PARKED, State.IN_DOUBT])
+
+
+def _who() -> str:
+    """Name who is at the keyboard, for the log of actions."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "someone"
+
+
+def _mends(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what all of these commands take."""
+    for option in (
+        with_settings("database"),
+        as_json,
+        click.option("--as", "who", help="Who does it.  [default: who is logged in]"),
+        click.option("--yes", is_flag=True, help="Do not ask, however many there are."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("ids", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All that are parked or in doubt.")
+@click.option("--state", type=_STUCK, help="All that are in this state: parked or in_doubt.")
+@click.option(
+    "--destination",
+    default="",
+    help="Of those, only to there. Alone: end its pause, if it has one.",
+)
+@_mends
+def retry(  # noqa: PLR0913 - one for each flag
+    *,
+    ids: Sequence[str],
+    every: bool,
+    state: str | None,
+    destination: str,
+    yes: bool,
+    who: str | None,
+    as_json: bool,
+    database: str | None,
+) -> None:
+    """Send again what is parked or in doubt.
+
+    IDS are numbers of deliveries, or ids of events. What is in doubt may have been written: look
+    in Aha! before you send it once more.
+    """
+    by = who or _who()
+    with opening.store(opening.settings(database=database)) as store:
+        if destination and not (ids or every or state):
+            mend.resume(store, destination, who=by)
+            _say({"destination": destination, "resumed": True}, as_json=as_json)
+            return
+        if bool(ids) == (every or bool(state)):
+            raise click.UsageError("Name deliveries or events, or say --all or --state.")
+        if ids:
+            found = [p for p in mend.named(store, ids) if destination in ("", p.destination)]
+        else:
+            found = mend.waiting(store, state=state or "", destination=destination)
+        _confirm(f"Send {len(found)} deliveries again?", found, yes=yes)
+        done = mend.retry(store, found, who=by)
+    _report(done, "queued again", as_json=as_json)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@click.option("--reason", required=True, help="Why; it is kept with the delivery.")
+@_mends
+def discard(
+    *,
+    ids: Sequence[str],
+    reason: str,
+    yes: bool,
+    who: str | None,
+    as_json: bool,
+    database: str | None,
+) -> None:
+    """Give deliveries up, so that what waits behind them goes on.
+
+    IDS are numbers of deliveries, or ids of events.
+    """
+    with opening.store(opening.settings(database=database)) as store:
+        found = mend.named(store, ids)
+        _confirm(f"Give {len(found)} deliveries up?", found, yes=yes)
+        done = mend.discard(store, found, who=who or _who(), reason=reason)
+    _report(done, "discarded", as_json=as_json)
+
+
+@click.command()
+@click.argument("event")
+@click.option("--route", default="", help="By this route; needed when none sent it.")
+@_mends
+@with_settings("mappings")
+def replay(  # noqa: PLR0913 - one for each flag
+    *,
+    event: str,
+    route: str,
+    yes: bool,
+    who: str | None,
+    as_json: bool,
+    database: str | None,
+    mappings: str | None,
+) -> None:
+    """Send an event once more on purpose, whatever was sent before, by the mappings of today.
+
+    It becomes a new delivery at the end of its lane. EVENT is its id, or the beginning of it.
+    """
+    del yes  # it is always one event
+    settings = opening.settings(database=database, mappings=mappings)
+    plan = opening.plan(settings.mappings)
+    with opening.store(settings) as store:
+        done = mend.replay(store, plan, event, route=route, who=who or _who())
+    if as_json:
+        screen.json_line([asdict(each) for each in done])
+        return
+    for each in done:
+        click.echo(f"event {each.event} is queued once more: {each.route} > {each.destination}")
+
+
+def _confirm(question: str, found: Sequence[Parcel], *, yes: bool) -> None:
+    """Ask before many are touched; nobody is asked where nobody sits."""
+    if len(found) < 2 or yes or not sys.stdin.isatty():
+        return
+    doubtful = sum(parcel.state == State.IN_DOUBT and parcel.writes for parcel in found)
+    if doubtful:
+        click.echo(f"{doubtful} of them may have been written already.")
+    click.confirm(question, abort=True)
+
+
+def _say(told: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        screen.json_line(told)
+    else:
+        click.echo(f"{told['destination']}: goes on")
+
+
+def _report(done: Sequence[Mended], what: str, *, as_json: bool) -> None:
+    if as_json:
+        screen.json_line([mend.told(each) for each in done])
+    elif not done:
+        click.echo("nothing to do")
+    else:
+        for each in done:
+            parcel = each.parcel
+            about = f"{parcel.key or 'event ' + parcel.event} to {parcel.destination}"
+            said = screen.plain(f"delivery {parcel.id} ({about}): {each.trouble or what}")
+            click.echo(said.plain)
+    if any(each.trouble for each in done):
+        sys.exit(1)

@@ -1,0 +1,38 @@
+"""What commands open: the settings, the mappings, the store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge import config
+from bridge.config import Settings
+from bridge.core.decide import Plan
+from bridge.errors import BridgeError
+from bridge.store import Store
+
+
+def settings(**flags: object) -> Settings:
+    """Read the settings of this process; raises `BadConfiguration`."""
+    return config.settings(os.environ, **flags)
+
+
+def plan(folder: Path) -> Plan:
+    """Load the mappings; raises `BadConfiguration` with everything wrong in them."""
+    return Plan.of(config.require(folder, os.environ))
+
+
+@contextmanager
+def store(found: Settings) -> Iterator[Store]:
+    """Open the database of a bridge that runs, or ran, beside this command."""
+    made = Store(found.database, spool=found.spool)
+    path = made.url.database
+    if made.embedded and path not in (None, "", ":memory:") and not Path(path).exists():
+        raise BridgeError(f"there is no database {path}; BRIDGE_DATABASE says where it is")
+    try:
+        made.require_schema()
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,69 @@
+"""What commands take: settings as flags, instants, ids."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from bridge.config import OPTIONS, Option
+
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_AGO = re.compile(r"([0-9]{1,9})\s*([smhdw])")
+
+
+def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the flags of some settings, or of all; the command gets them as keyword arguments."""
+    picked = [option for option in OPTIONS if not names or option.name in names]
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(picked):
+            command = _flag(option)(command)
+        return command
+
+    return add
+
+
+def _flag(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    default = "" if not option.default else f"; default: {option.default}"
+    return click.option(
+        option.flag,
+        option.name,
+        metavar="TEXT" if option.default is None else None,
+        help=f"{option.sentence}  [{option.variable}{default}]",
+    )
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def now() -> int:
+    """Read the clock, in ms since the epoch."""
+    return int(time.time() * 1000)
+
+
+class Instant(click.ParamType[int]):
+    """An instant in ms since the epoch: ISO 8601, or how long ago: 90s, 15m, 2h, 3d, 1w."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read it; without a time zone it is in UTC, as all that is printed."""
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        ago = _AGO.fullmatch(text)
+        if ago:
+            return now() - int(ago[1]) * _UNITS[ago[2]]
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f"{text!r} is neither like 2026-03-05T14:00:00Z nor like 2h", param, ctx)
+        at = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return int(at.timestamp() * 1000)

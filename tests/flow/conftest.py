@@ -1,0 +1,325 @@
+"""A whole bridge in one process: from its HTTP door to a stand-in for Aha!."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+from sqlalchemy import text
+from werkzeug.test import TestResponse
+
+from bridge import config, store
+from bridge.app import Bridge
+from bridge.demo.bodies import Body, Change, Comment, Installation, Issue, Item, Person
+from bridge.demo.stories import ANA, CLOUD, DATA_CENTER
+from bridge.model import Limits
+from bridge.sandbox import Integration, Sandbox
+from bridge.store import Turn, Wish, log
+from bridge.web import create
+
+#: By the names that `bridge.demo.traffic` gives the registrations of its two Jiras.
+HOOKS = {
+    "cloud_a": ("cloud", "hook-of-cloud-a-0001"),
+    "cloud_b": ("cloud", "hook-of-cloud-b-0002"),
+    "dc_a": ("dc", "hook-of-dc-a-00000003"),
+    "dc_b": ("dc", "hook-of-dc-b-00000004"),
+}
+CALLBACK = "callback-0001"
+PATIENCE = 30
+
+
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> Any:
+    """Return what a condition says once it says something; fail when it does not in time."""
+    end, pause = time.monotonic() + seconds, threading.Event()
+    while not (said := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        pause.wait(0.01)
+    return said
+
+
+class Clock:
+    """The database's clock, which a test can put forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0
+
+    def __call__(self) -> int:
+        return time.time_ns() // 1_000_000 + self.ahead
+
+
+class Scene:
+    """Mappings in a folder, a stand-in for Aha!, and the bridge between."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mappings = folder / "mappings"
+        self.mappings.mkdir()
+        self.sandbox = Sandbox(Integration(token=CALLBACK, account="acme"))
+        self.sandbox.start()
+        self.environ = {
+            "BRIDGE_MAPPINGS": str(self.mappings),
+            "BRIDGE_DATABASE": f"sqlite:///{folder / 'bridge.db'}",
+            "BRIDGE_CONNECT_TIMEOUT": "1",
+            "BRIDGE_READ_TIMEOUT": "1",
+        }
+        self.bridge_yaml: dict[str, Any] = {
+            "version": 1,
+            "hooks": {
+                name: {"source": "jira", "site": site, "token": token}
+                for name, (site, token) in HOOKS.items()
+            },
+            "destinations": {"aha": self.destination()},
+            "ignore": {"actors": ["aha-sync@acme.example", "712020:aha-sync"]},
+        }
+        self.clock = Clock()
+        self._running: Bridge | None = None
+        self._client: Any = None
+        self._written = count(1)
+
+    # What is configured
+
+    def destination(self, token: str = CALLBACK, **more: object) -> dict[str, Any]:
+        """Describe a destination that is the stand-in."""
+        run_as = {"name": "Integration", "email": "integration@acme.example"}
+        plain = {"kind": "aha", "url": self.sandbox.url, "private": True, "limits": "none"}
+        return {**plain, "token": token, "run_as": run_as, "on_doubt": "hold", **more}
+
+    def aha(self, **more: object) -> None:
+        """Change the destination."""
+        self.bridge_yaml["destinations"]["aha"].update(more)
+
+    def hook(self, name: str, **more: object) -> None:
+        """Change a hook."""
+        self.bridge_yaml["hooks"][name].update(more)
+
+    def route(self, name: str = "all", **more: object) -> None:
+        """Write a route, from every hook to the destination unless it says otherwise."""
+        told = {"version": 1, "from": list(HOOKS), "to": ["aha"], **more}
+        self._write(self.mappings / f"{name}.yaml", told)
+
+    def configure(self) -> None:
+        """Write bridge.yaml, and a route that lets everything through if there is none."""
+        if not [path for path in self.mappings.iterdir() if path.stem != "bridge"]:
+            self.route()
+        self._write(self.mappings / "bridge.yaml", self.bridge_yaml)
+
+    def _write(self, path: Path, told: Mapping[str, Any]) -> None:
+        # Each text is longer than the last, so that no clock is too coarse to tell them apart.
+        path.write_text(f"# {'.' * next(self._written)}\n{json.dumps(told, indent=1)}\n")
+
+    # Running
+
+    @property
+    def bridge(self) -> Bridge:
+        assert self._running is not None, "the bridge does not run"
+        return self._running
+
+    def start(self, *, deliver: bool = True, **settings: object) -> Scene:
+        """Start a bridge; settings are given by the names of their flags."""
+        self.configure()
+        read = config.settings(self.environ, **settings)
+        self._running = Bridge(read, {}, clock=self.clock)
+        self._running.start(deliver=deliver, periodic=False)
+        self._client = create(self._running).test_client
+        return self
+
+    def stop(self) -> None:
+        """Stop the bridge, if it runs."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.stop()
+
+    def end(self) -> None:
+        self.stop()
+        self.sandbox.stop()
+
+    def reload(self) -> bool:
+        """Write what is configured now, and let the bridge look at it."""
+        self.configure()
+        return self.bridge.reload()
+
+    def later(self, seconds: float) -> None:
+        """Put the clock forward, and wake whoever waited for that."""
+        self.clock.ahead += round(seconds * 1000)
+        self.wake()
+
+    def wake(self) -> None:
+        names = self.bridge.plan.configuration.targets
+        self.bridge.store.bell.ring(dict.fromkeys(names, self.bridge.settings.workers))
+
+    # At the door
+
+    def post(self, hook: str, body: Body | bytes, **more: Any) -> TestResponse:
+        """Post a body to a hook, and return the answer."""
+        data = body if isinstance(body, bytes) else orjson.dumps(body)
+        headers = {"Content-Type": "application/json", **more.pop("headers", {})}
+        token = self.bridge_yaml["hooks"][hook]["token"]
+        client = self._client()
+        return client.post(f"/api/v1/webhooks/{token}", data=data, headers=headers, **more)
+
+    def get(self, path: str) -> TestResponse:
+        return self._client().get(path)
+
+    def send(self, hook: str, body: Body | bytes, **more: Any) -> str:
+        """Post a body that has to be taken, and return the event's id."""
+        answer = self.post(hook, body, **more)
+        assert answer.status_code == 200, answer.data
+        assert answer.json == {"event": answer.headers["X-Bridge-Event"]}
+        return str(answer.json["event"])
+
+    def together(self, *posts: tuple[str, Body | bytes]) -> list[str]:
+        """Post from one thread each, at the same instant; the ids come in the order given."""
+        gate, found = threading.Barrier(len(posts)), dict[int, str]()
+
+        def send(position: int, hook: str, body: Body | bytes) -> None:
+            gate.wait(PATIENCE)
+            found[position] = self.send(hook, body)
+
+        threads = [threading.Thread(target=send, args=(n, *one)) for n, one in enumerate(posts)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return [found[position] for position in range(len(posts))]
+
+    # What came of it
+
+    def life(self, event: str) -> log.Life:
+        with self.bridge.store.reading() as conn:
+            found = log.life(conn, event)
+        assert found is not None, "the event was not kept"
+        return found
+
+    def line(self, event: str) -> log.Line:
+        """Read the one line that the log has of an event."""
+        [line] = self.lines(event)
+        return line
+
+    def lines(self, event: str = "") -> list[log.Line]:
+        with self.bridge.store.reading() as conn:
+            every = list(log.lines(conn, log.Query(), limit=None, newest=False))
+        return [line for line in every if not event or line.event == event]
+
+    def state(self, event: str) -> str:
+        """Read the state of an event's one delivery, "" when it has none."""
+        return "".join(delivery["state"] for delivery in self.life(event).deliveries)
+
+    def outcomes(self, event: str) -> list[str]:
+        """Read what the attempts of an event's delivery came to."""
+        return [attempt["outcome"] for attempt in self.life(event).attempts]
+
+    def account(self) -> log.Account:
+        with self.bridge.store.reading() as conn:
+            return log.account(conn)
+
+    def rows(self, statement: str) -> list[Any]:
+        with self.bridge.store.reading() as conn:
+            return list(conn.execute(text(statement)))
+
+    def finish(self) -> log.Account:
+        """Wait until nothing is on its way, and return the account."""
+        until(lambda: not self.account().open)
+        return self.account()
+
+    def asked(self, destination: str = "aha") -> Turn:
+        """Ask for work as a worker does; what it gets is its own for a moment only."""
+        wish = Wish(destination=destination, owner="a test", lease=0, limits=Limits())
+        return self.bridge.store.exchange(None, replace(wish, limits=_NO_LIMITS))
+
+    def write(self, work: store.writer.Work) -> object:
+        return self.bridge.store.run(work)
+
+    until = staticmethod(until)
+
+
+_NO_LIMITS = Limits(per_second=None, per_minute=None)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A scene that is not started yet."""
+    made = Scene(tmp_path)
+    yield made
+    made.end()
+
+
+class Jira:
+    """One Jira in which things happen to issues; returns the bodies it tells them by."""
+
+    def __init__(self, installation: Installation) -> None:
+        self.writes = installation
+        self._ids = count(10_001)
+        self._now = count(1_772_697_600_000, 60_000)
+
+    def issue(self, key: str = "", **more: Any) -> Issue:
+        number, now = next(self._ids), next(self._now)
+        plain = {"id": number, "key": key or f"PLAT-{number}", "reporter": ANA}
+        return Issue(**{**plain, "created": now, "updated": now, **more})
+
+    def comment(self, text: str = "Looks good to me.", **more: Any) -> Comment:
+        number, now = next(self._ids), next(self._now)
+        plain = {"id": number, "author": ANA, "text": text, "created": now, "updated": now}
+        return Comment(**{**plain, **more})
+
+    def created(self, issue: Issue, by: Person = ANA) -> Body:
+        return self.writes.issue_created(issue, by)
+
+    def deleted(self, issue: Issue, by: Person = ANA) -> Body:
+        return self.writes.issue_deleted(issue, by, next(self._now))
+
+    def edited(self, issue: Issue, *items: Item, by: Person = ANA) -> Body:
+        """Tell of an edit, of the priority unless the items say otherwise."""
+        return self.writes.issue_updated(issue, by, "issue_updated", self.change(*items))
+
+    def change(self, *items: Item) -> Change:
+        plain = Item(field="priority", field_id="priority", was=("3", "Medium"), now=("2", "High"))
+        return Change(id=next(self._ids), items=items or (plain,))
+
+    def said(self, comment: Comment, issue: Issue) -> Body:
+        """Tell of a new comment, by `comment_created` alone."""
+        return self.writes.comment_event("comment_created", comment, issue, comment.created)
+
+    def reworded(self, comment: Comment, issue: Issue) -> Body:
+        return self.writes.comment_event("comment_updated", comment, issue, comment.updated)
+
+    def unsaid(self, comment: Comment, issue: Issue) -> Body:
+        at = next(self._now)
+        return self.writes.comment_event("comment_deleted", comment, issue, at)
+
+    def edit(self, comment: Comment, text: str = "Looks better to me.") -> Comment:
+        return replace(comment, text=text, updated=next(self._now))
+
+
+@pytest.fixture
+def cloud() -> Jira:
+    return Jira(CLOUD)
+
+
+@pytest.fixture
+def dc() -> Jira:
+    return Jira(DATA_CENTER)
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """Everything our own log is told while a test runs."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
+def corpus() -> Path:
+    """Bodies that real Jiras sent, where they are at hand."""
+    folder = Path(__file__).parents[2].parent / "shared" / "corpus" / "jira"
+    if not folder.is_dir():
+        pytest.skip("the corpus of captured bodies is not here")
+    return folder
