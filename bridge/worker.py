@@ -324,7 +324,9 @@ def _settled(
 
 
 def _log(what: str, claimed: Claimed, **more: object) -> None:
-    log.info(
+    # What goes well is in the decision log; a line each would cost more than the sending.
+    tell = log.debug if what == "delivery.delivered" else log.info
+    tell(
         what,
         event_id=claimed.event,
         delivery=claimed.delivery,

@@ -5,6 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
+#: How many rings are remembered: enough for all workers, and few enough that, after a busy time in
+#: which nobody had to wait, they do not look in vain for long.
+MOST = 64
+
 
 class Bell:
     """Rings are remembered, so none is lost between looking for work and waiting for it."""
@@ -19,7 +23,7 @@ class Bell:
             return
         with self._changed:
             for name, count in ready.items():
-                self._rung[name] = self._rung.get(name, 0) + count
+                self._rung[name] = min(self._rung.get(name, 0) + count, MOST)
             self._changed.notify_all()
 
     def wait(self, destination: str, seconds: float) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
@@ -18,6 +19,10 @@ from bridge.errors import BridgeError
 
 class WrongSchema(BridgeError):
     """The database's schema is not this version's: run `aha-bridge migrate`."""
+
+
+class ForeignDatabase(WrongSchema):
+    """This database belongs to something else."""
 
 
 def url_of(text: str) -> URL:
@@ -64,10 +69,13 @@ def _alembic(engine: Engine) -> Config:
     return config
 
 
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent / "migrations"))
+
+
 def latest() -> str:
     """Return the revision of the schema this version needs."""
-    scripts = Path(__file__).parent / "migrations"
-    return ScriptDirectory(str(scripts)).get_current_head() or ""
+    return _scripts().get_current_head() or ""
 
 
 def revision(engine: Engine) -> str:
@@ -79,23 +87,40 @@ def revision(engine: Engine) -> str:
 def migrate(engine: Engine) -> tuple[str, str]:
     """Bring the schema up to date; returns the revisions before and after.
 
-    A SQLite file that has data is copied beside itself first.
+    A SQLite file that has data is copied beside itself first. Raises `ForeignDatabase` rather
+    than touch what is not ours.
     """
     before = revision(engine)
     if before == latest():
         return before, before
+    _require_ours(engine, before)
     if before and engine.dialect.name == "sqlite":
         _copy(engine, before)
     command.upgrade(_alembic(engine), "head")
     return before, revision(engine)
 
 
+def _require_ours(engine: Engine, found: str) -> None:
+    if found and found not in {script.revision for script in _scripts().walk_revisions()}:
+        raise ForeignDatabase(
+            f"the database's schema is {found}, which this version does not know: it belongs to "
+            "a newer version, or to something else"
+        )
+    tables = sorted(set(inspect(engine).get_table_names()) - {"alembic_version"})
+    if not found and tables:
+        raise ForeignDatabase(
+            f"this database belongs to something else: it has tables ({tables[0]}) but no version"
+        )
+
+
 def _copy(engine: Engine, before: str) -> None:
-    """Keep the file as it was; `VACUUM INTO` would rewrite it, and it must be exactly as before."""
+    """Keep the file as it was, with what is still in its log, whoever else has it open."""
     path = Path(str(engine.url.database))
-    with engine.connect() as conn:
-        conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    shutil.copyfile(path, path.with_name(f"{path.name}.before-{before}"))
+    with (
+        engine.connect() as conn,
+        closing(sqlite3.connect(path.with_name(f"{path.name}.before-{before}"))) as copy,
+    ):
+        conn.connection.dbapi_connection.backup(copy)  # type: ignore[union-attr]  # sqlite3's
 
 
 def require_schema(engine: Engine) -> None:
@@ -103,8 +128,7 @@ def require_schema(engine: Engine) -> None:
     found, needed = revision(engine), latest()
     if found == needed:
         return
-    if not found and inspect(engine).get_table_names():
-        raise WrongSchema("this database belongs to something else: it has tables but no version")
+    _require_ours(engine, found)
     raise WrongSchema(
         f"the database's schema is {found or 'empty'}, this version needs {needed}: "
         "run `aha-bridge migrate`"

@@ -110,7 +110,7 @@ def due(conn: Connection, now: int, wish: Wish) -> int | None:
     soonest = _SOONEST.first(conn, {"destination": wish.destination, "now": now})[0]
     if soonest is None:
         return None
-    return max(int(soonest), int(gate.blocked_until), *allowed_at(gate, wish.limits), now + 1)
+    return max(int(soonest), int(gate.blocked_until), *allowed_at(gate, now, wish.limits), now + 1)
 
 
 # Claim

@@ -4,59 +4,79 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, update
+from sqlalchemy import Connection, Row, bindparam, update
 
 from bridge.model import Limits
 from bridge.store import tables as t
+from bridge.store.dialect import Prepared
 
 #: A destination's row.
 Gate = Row[Any]
 
+#: Rates are counted in us: a thousand a second leave one ms each, and rounding must not halve it.
+_US = 1_000
+_SECOND = 1_000_000
 
-def _cell(limit: int, period: int) -> tuple[float, float]:
-    """Return (ms between two sends, ms of burst) so that no window of `period` holds more.
+
+def _cell(limit: int, period: int) -> tuple[int, int]:
+    """Return (time between two sends, time of a burst) so that no window of `period` holds more.
 
     A burst is a tenth of the limit, and the steady rate what is left of it.
     """
     burst = max(1, limit // 10)
-    spacing = period / max(1, limit - burst)
+    spacing = -(-period // (limit - burst + 1))
     return spacing, (burst - 1) * spacing
 
 
 def permits(gate: Gate, now: int, limits: Limits) -> int:
     """Tell how many may be sent now."""
     allowed = 1_000
-    for limit, period, arrival in _rates(gate, limits):
+    for limit, period, arrival in _rates(gate, limits, now):
         spacing, slack = _cell(limit, period)
-        room = now + slack - max(arrival, now)
-        allowed = min(allowed, int(room // spacing) + 1 if room >= 0 else 0)
+        room = now * _US + slack - max(arrival, now * _US)
+        allowed = min(allowed, room // spacing + 1 if room >= 0 else 0)
     return allowed
 
 
-def allowed_at(gate: Gate, limits: Limits) -> list[int]:
-    """Tell when each limit next lets one through."""
+def allowed_at(gate: Gate, now: int, limits: Limits) -> list[int]:
+    """Tell when each limit next lets one through, in ms since the epoch."""
     return [
-        int(arrival - _cell(limit, period)[1]) + 1
-        for limit, period, arrival in _rates(gate, limits)
+        -(-(arrival - _cell(limit, period)[1]) // _US)
+        for limit, period, arrival in _rates(gate, limits, now)
     ]
 
 
-def _rates(gate: Gate, limits: Limits) -> list[tuple[int, int, int]]:
+def _rates(gate: Gate, limits: Limits, now: int) -> list[tuple[int, int, int]]:
+    """List (limit, period, when the next one would come at the steady rate), in us."""
     rates = []
-    if limits.per_second:
-        rates.append((limits.per_second, 1_000, int(gate.second)))
-    if limits.per_minute:
-        rates.append((limits.per_minute, 60_000, int(gate.minute)))
+    for limit, period, arrival in (
+        (limits.per_second, _SECOND, gate.second),
+        (limits.per_minute, 60 * _SECOND, gate.minute),
+    ):
+        if limit:
+            # Further ahead than a period it can only be when the clock was put back.
+            rates.append((limit, period, min(arrival, now * _US + period)))
     return rates
 
 
 def spend(conn: Connection, gate: Gate, now: int, limits: Limits, count: int) -> None:
     """Count what is about to be sent."""
-    values: dict[str, int] = {}
-    if limits.per_second:
-        spacing, _ = _cell(limits.per_second, 1_000)
-        values["second"] = int(max(gate.second, now) + spacing * count) + 1
-    if limits.per_minute:
-        spacing, _ = _cell(limits.per_minute, 60_000)
-        values["minute"] = int(max(gate.minute, now) + spacing * count) + 1
-    conn.execute(update(t.destinations).where(t.destinations.c.name == gate.name).values(values))
+    after = {
+        period: max(arrival, now * _US) + _cell(limit, period)[0] * count
+        for limit, period, arrival in _rates(gate, limits, now)
+    }
+    _SPEND.run(
+        conn,
+        {
+            "b_name": gate.name,
+            "b_second": after.get(_SECOND, gate.second),
+            "b_minute": after.get(60 * _SECOND, gate.minute),
+        },
+    )
+
+
+_SPEND = Prepared(
+    update(t.destinations)
+    .where(t.destinations.c.name == bindparam("b_name"))
+    .values(second=bindparam("b_second"), minute=bindparam("b_minute"))
+)

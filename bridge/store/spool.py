@@ -157,8 +157,8 @@ class Spool:
         path = self._unused()
         file = FileIO(path, "x+")
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _sync_folder(self._folder)
         self._segments.append((path, file))
+        _sync_folder(self._folder)
         self._writing = file
         return file
 

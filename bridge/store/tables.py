@@ -169,7 +169,7 @@ destinations = Table(
     Column("paused", Text, nullable=False, server_default=""),  # why; "" when it is not
     Column("blocked_until", BigInteger, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
-    Column("second", BigInteger, nullable=False, server_default="0"),  # GCRA: theoretical arrival
+    Column("second", BigInteger, nullable=False, server_default="0"),  # GCRA: arrival in us
     Column("minute", BigInteger, nullable=False, server_default="0"),
 )
 

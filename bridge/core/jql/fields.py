@@ -246,7 +246,7 @@ _SYSTEM: Final = (
     ),
     Known(
         name="worklogDate",
-        kind="date",
+        kind="day",
         operators=_RANKED,
         read=places.worklogs("started"),
         partial="a body seldom has every worklog",
@@ -428,7 +428,8 @@ def _unknown(asked: syntax.Field, setting: Setting) -> BadFilter:
         f"Field '{asked.name}' does not exist or you do not have permission to view it.{guess}"
     )
     if not guess:
-        message += f" A custom field needs a line in the `fields` of the site {setting.site.name}."
+        site = f"site {setting.site.name}" if setting.site.name else "site"
+        message += f" A custom field needs a line in the `fields` of its {site}."
     return setting.refuse(asked.offset, message)
 
 

@@ -16,6 +16,7 @@ from bridge.core.jql.values import Holds, Match, When, dated
 from bridge.core.jql.view import Gap, View, handle, mapping
 
 _Make = Callable[[tuple[str, ...]], Holds]
+_DATES: Final = ("date", "day")
 _ANY_NUMBER: Final = 1_000
 
 
@@ -43,7 +44,7 @@ def when(function: Function, known: Known, setting: Setting) -> When | None:
     name = call.name.lower()
     if name == "now":
         return When(at=lambda now: now)
-    if "date" not in call.fields:
+    if call.fields != _DATES:
         return None
     end = name.startswith("end")
     at = dates.boundary(
@@ -194,7 +195,7 @@ def _option(option: Mapping[str, object]) -> tuple[str | None, str | None]:
 
 def _boundaries() -> list[Call]:
     return [
-        Call(name=f"{edge}Of{period.title()}", fields=("date",), arguments=(0, 1), several=False)
+        Call(name=f"{edge}Of{period.title()}", fields=_DATES, arguments=(0, 1), several=False)
         for edge in ("start", "end")
         for period in dates.PERIODS
     ]
@@ -224,7 +225,7 @@ def _elsewhere(
 
 _VERSIONS: Final = ("version",)
 _ALL: Final = (
-    Call(name="now", fields=("date",), several=False),
+    Call(name="now", fields=_DATES, several=False),
     *_boundaries(),
     Call(name="openSprints", fields=("sprint",), make=partial(_sprint_state, "active")),
     Call(name="closedSprints", fields=("sprint",), make=partial(_sprint_state, "closed")),
@@ -266,7 +267,7 @@ _ALL: Final = (
     Call(name="cascadeOption", arguments=(1, 2), make=_cascade),
     Call(name="choiceOption", arguments=(1, _ANY_NUMBER), make=_choice),
     *_personal("currentUser", fields=("user",), several=False),
-    *_personal("currentLogin", "lastLogin", fields=("date",), several=False),
+    *_personal("currentLogin", "lastLogin", fields=_DATES, several=False),
     *_personal(
         *("issueHistory", "watchedIssues", "votedIssues"),
         *("workItemHistory", "watchedWorkItems", "votedWorkItems"),

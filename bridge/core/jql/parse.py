@@ -109,7 +109,6 @@ class _Reading:
         self._tokens = _tokens(text)
         self._at = 0
         self._depth = 0
-        self._listed = 0
 
     def query(self) -> Query:
         where = None if self._kind() in ("ORDER", "end") else self._expression()
@@ -267,8 +266,7 @@ class _Reading:
         values = [self._any()]
         while self._skip(","):
             values.append(self._any())
-            self._listed += 1
-            if self._listed > MAX_LIST:
+            if len(values) > MAX_LIST:
                 message = f"A list cannot have more than {MAX_LIST:,} values."
                 raise complaints.complaint(self._text, start, message)
         self._take(")", "',' or ')'")

@@ -71,7 +71,7 @@ def equal(known: Known, values: Sequence[Value], setting: Setting) -> Match:
 def order(known: Known, sign: str, value: Value, setting: Setting) -> Match:
     """Compare by <, >, <= or >=; raises `errors.BadFilter` for a value that has no order."""
     match known.kind:
-        case "date":
+        case "date" | "day":
             return dated(known, sign, [when(known, value, setting)], setting)
         case "number" | "span":
             return _counted(known, sign, [value], setting)
@@ -214,7 +214,7 @@ def when(known: Known, value: Value, setting: Setting) -> When:
 
 def dated(known: Known, sign: str, whens: Sequence[When], setting: Setting) -> Match:
     """Compare instants, and days where the body tells a day."""
-    tests = [_date_test(sign, when, setting.zone) for when in whens]
+    tests = [_date_test(sign, when, setting.zone, days=known.kind == "day") for when in whens]
 
     def holds(item: object, view: View) -> bool | None:
         if not isinstance(item, str):
@@ -225,13 +225,15 @@ def dated(known: Known, sign: str, whens: Sequence[When], setting: Setting) -> M
     return _in_body(known, holds)
 
 
-def _date_test(sign: str, when: When, zone: tzinfo) -> Callable[[str, int], bool | None]:
+def _date_test(
+    sign: str, when: When, zone: tzinfo, *, days: bool
+) -> Callable[[str, int], bool | None]:
     compare = COMPARE[sign]
     # The end of a day is that day and later than its beginning.
     by_day = COMPARE[{"<": "<=", ">=": ">"}.get(sign, sign)] if when.end else compare
 
     def test(item: str, now: int) -> bool | None:
-        if len(item) > _DAY:
+        if len(item) > _DAY and not days:
             found = dates.read(item, zone)
             # Jira's index keeps whole seconds.
             return None if found is None else compare(found // 1000, when.at(now) // 1000)
@@ -414,6 +416,7 @@ _EQUAL: Final[Mapping[str, Callable[[Known, Sequence[Value], Setting], Match]]] 
     "key": _key,
     "epic": _key,
     "date": _by_date,
+    "day": _by_date,
     "number": _by_amount,
     "span": _by_amount,
     "label": _by_label,
