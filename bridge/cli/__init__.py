@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from bridge.cli import checking, looking, mending, running
+from bridge.cli import checking, looking, mending, running, trying
 from bridge.cli.failing import Commands
 
 try:
@@ -25,6 +25,7 @@ def main() -> None:
 
 
 for command in (
+    trying.demo,
     running.serve,
     running.web,
     running.worker,
@@ -38,6 +39,6 @@ for command in (
     mending.discard,
     mending.replay,
     running.migrate,
-    running.sandbox,
+    trying.sandbox,
 ):
     main.add_command(command)

@@ -1,25 +1,20 @@
-"""Commands that run something: serve, web, worker, sandbox, demo, migrate."""
+"""Commands that run the bridge: serve, web, worker, migrate."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import signal
 import socket
-import sys
-import threading
 from collections.abc import Iterable
 
 import click
 
 from bridge import config, logs
 from bridge.app import Bridge
-from bridge.cli import opening, screen
+from bridge.cli import ending, opening, screen
 from bridge.cli.options import as_json, with_settings
 from bridge.config import Settings
 from bridge.errors import BadConfiguration
 from bridge.model import Configuration
-from bridge.sandbox import Integration, Sandbox
 from bridge.store import Store
 from bridge.web import serving
 
@@ -39,7 +34,7 @@ def web(**flags: object) -> None:
 
 
 def _serve(settings: Settings, *, deliver: bool) -> None:
-    logs.configure(settings.log, colours=_colours())
+    logs.configure(settings.log, colours=screen.colours())
     configuration = _ready(settings)
     with serving.listen(settings.host, settings.port) as listening:
         for line in _addresses(listening, configuration):
@@ -82,9 +77,9 @@ def _addresses(listening: socket.socket, configuration: Configuration) -> Iterab
 def worker(**flags: object) -> None:
     """Deliver only; `web` receives."""
     settings = opening.settings(**flags)
-    logs.configure(settings.log, colours=_colours())
+    logs.configure(settings.log, colours=screen.colours())
     _ready(settings)
-    asked = _asked_to_end()
+    asked = ending.asked()
     bridge = Bridge(settings, os.environ)
     bridge.start(deliver=True)
     try:
@@ -94,19 +89,14 @@ def worker(**flags: object) -> None:
         bridge.stop()
 
 
-def _asked_to_end() -> threading.Event:
-    """Make an event that SIGTERM and SIGINT set."""
-    asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
-    return asked
-
-
 @click.command()
 @with_settings("database")
 @as_json
 def migrate(*, as_json: bool, **flags: object) -> None:
-    """Bring the database's schema to this version's; a SQLite file is first copied beside itself."""
+    """Bring the database's schema to this version's.
+
+    A SQLite file is first copied beside itself.
+    """
     settings = opening.settings(**flags)
     store = Store(settings.database, spool=settings.spool)
     try:
@@ -119,45 +109,3 @@ def migrate(*, as_json: bool, **flags: object) -> None:
         click.echo(f"the schema is {after}: there was nothing to do")
     else:
         click.echo(f"the schema was {before or 'empty'} and is now {after}")
-
-
-@click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8090, show_default=True, help="The port; 0 takes any free one.")
-@click.option("--token", "tokens", multiple=True, help="A callback token.  [default: a new one]")
-@click.option("--latency", default=0, show_default=True, help="How long an answer takes, in ms.")
-@click.option("--fail", metavar="STATUS:SHARE", help="Fail a part of the requests: 500:0.1.")
-def sandbox(
-    *, host: str, port: int, tokens: tuple[str, ...], latency: int, fail: str | None
-) -> None:
-    """Run a stand-in for Aha!, which writes what it is told, each time it is told."""
-    logs.configure("text", colours=_colours())
-    accepted = tokens or (secrets.token_hex(24),)
-    made = Sandbox(*(Integration(token=token) for token in accepted))
-    made.behave(latency_ms=latency, **_failing(fail))
-    asked = _asked_to_end()
-    try:
-        root = made.start(host, port)
-    except OSError as error:
-        message = f"Cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}."
-        raise click.ClickException(message) from error
-    click.echo(f"Aha! stand-in  {root}")
-    click.echo(f"what it wrote  {root}/sandbox")
-    for token in accepted if not tokens else ():
-        click.echo(f"callback       {root}/api/v1/webhooks/{token}")
-    asked.wait()
-    made.stop()
-
-
-def _failing(told: str | None) -> dict[str, float]:
-    if told is None:
-        return {}
-    status, _, share = told.partition(":")
-    try:
-        return {"fail_status": int(status), "fail_share": float(share or 1)}
-    except ValueError as error:
-        raise click.BadParameter("is like 500:0.1", param_hint="--fail") from error
-
-
-def _colours() -> bool:
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

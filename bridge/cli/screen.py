@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,11 @@ def console() -> Console:
     if not made.is_terminal:
         made.width = 160  # a file has no edge; what is cut off there is lost
     return made
+
+
+def colours() -> bool:
+    """Tell whether stderr likes colours."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
 
 
 def plain(text: object, style: str = "") -> Text:

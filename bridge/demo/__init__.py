@@ -1,1 +1,1 @@
-"""The whole bridge on this machine, fed with made-up Jira traffic."""
+"""The whole bridge on one machine: made-up Jiras, the true bridge, and a stand-in for Aha!."""

@@ -70,12 +70,12 @@ def _bounded(query: Query) -> Query:
 def follow(
     store: Store, query: Query, *, after: str = "", wait: Callable[[float], bool]
 ) -> Iterator[Line]:
-    """Give what is decided from now on, also of undecided events; ends when `wait` says True.
+    """Give what is decided from now on, also of events that were undecided when they came.
 
-    `after` is the last event that is known already.
+    `after` is the last event that is known already. Once `wait` said True, there is one last look.
     """
     seen: dict[tuple[str, ...], int] = {}
-    known = after
+    known, ended = after, False
     while True:
         since = store.now() - WINDOW
         for line in read(store, replace(query, since=max(since, query.since or 0))):
@@ -84,6 +84,6 @@ def follow(
                 yield line
             seen[decision] = line.received
         seen = {decision: at for decision, at in seen.items() if at >= since}
-        known = ""
-        if wait(LOOK_AGAIN):
+        if ended:
             return
+        known, ended = "", wait(LOOK_AGAIN)

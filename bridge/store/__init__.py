@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
 from bridge.store import engines
 from bridge.store.batch import Entry, Resolve
@@ -17,7 +18,7 @@ from bridge.store.listening import Listener
 from bridge.store.recall import pack, remember, twin, unpack
 from bridge.store.spool import Spool
 from bridge.store.waiting import drop_decided, send_decided
-from bridge.store.writer import Arrival, Down, Judge, Turn, Work, Writer
+from bridge.store.writer import Arrival, Down, Judge, Turn, Work, Writer, is_outage, plain
 
 __all__ = [
     "Arrival",
@@ -66,11 +67,13 @@ class Store:
 
     def migrate(self) -> tuple[str, str]:
         """Bring the schema up to date; returns the revisions before and after."""
-        return engines.migrate(self._writers)
+        with _reached():
+            return engines.migrate(self._writers)
 
     def require_schema(self) -> None:
         """Raise `WrongSchema` unless the schema is this version's."""
-        engines.require_schema(self._readers)
+        with _reached():
+            engines.require_schema(self._readers)
 
     def start(self, *, resolve: Resolve, judge: Judge, grace: int) -> None:
         """Begin to write. `grace` is in ms."""
@@ -111,8 +114,11 @@ class Store:
         return self.writer.run(work)
 
     def run_here(self, work: Work) -> object:
-        """Write something in a transaction of this thread: for commands beside a running bridge."""
-        with self._writers.begin() as conn:
+        """Write something in a transaction of this thread: for commands beside a running bridge.
+
+        Raises `Down`.
+        """
+        with _reached(), self._writers.begin() as conn:
             now = self._clock() if self._clock else conn.execute(select(now_ms())).scalar_one()
             return work(conn, now)
 
@@ -125,8 +131,8 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a connection for reading."""
-        with self._readers.connect() as conn:
+        """Open a connection for reading; raises `Down`."""
+        with _reached(), self._readers.connect() as conn:
             yield conn
 
     def close(self) -> None:
@@ -137,3 +143,14 @@ class Store:
             self._writer.stop()
         self._readers.dispose()
         self._writers.dispose()
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Turn what a database that is not there raises into `Down`."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not is_outage(error):
+            raise
+        raise Down(f"the database cannot be reached: {plain(error)}") from error

@@ -11,36 +11,43 @@ from bridge.core.decide import wants_memory
 from bridge.model import Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry, Planned, Resolve
-from bridge.store.claims import claim, find_waiting, release, wanted
-from bridge.store.recall import deletions, remember
+from bridge.store.claims import claim, claim_each, find_waiting, wanted
+from bridge.store.fitting import fit
+from bridge.store.recall import deletions, recall, remember
 from bridge.store.rows import queue, write
 from bridge.store.twins import end_waiting_twins, take_over
 
 
 def accept(
-    conn: Connection, now: int, entries: Sequence[Entry], *, grace: int, resolve: Resolve
+    conn: Connection,
+    now: int,
+    entries: Sequence[Entry],
+    *,
+    grace: int,
+    resolve: Resolve,
+    settling: Sequence[int] = (),
 ) -> dict[str, int]:
     """Keep events, claim their effects and queue their deliveries.
 
     Returns how many lanes of each destination may have something to do now. `now` and `grace`
-    are in ms. An entry that was kept before changes nothing.
+    are in ms. An entry that was kept before changes nothing. `settling` are lanes that the same
+    transaction settles afterwards.
     """
-    entries = [_recall(conn, entry, resolve) for entry in _not_kept(conn, entries)]
+    entries = _recalled(conn, [fit(entry) for entry in _not_kept(conn, entries)], resolve)
     if not entries:
         return {}
     batch = Batch(now=now)
     gone = deletions(conn, [entry.event for entry in entries])
     entries = [_without_stale(entry, gone) for entry in entries]
-    claim(conn, batch, entries)
     find_waiting(conn, batch, entries)
+    claim(conn, batch, entries)
     for entry in entries:
         batch.verdicts[entry.event.id] = [
             _settle_verdict(conn, batch, entry.event, verdict, grace) for verdict in entry.verdicts
         ]
         end_waiting_twins(conn, batch, entry)
-    release(conn, batch.free)
     write(conn, batch, entries)
-    return queue(conn, batch)
+    return queue(conn, batch, settling)
 
 
 def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
@@ -51,11 +58,22 @@ def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.event.id not in kept]
 
 
-def _recall(conn: Connection, entry: Entry, resolve: Resolve) -> Entry:
-    if not wants_memory(entry.verdicts, entry.event):
-        return entry
-    memory = remember(conn, entry.event.site, entry.event.record)
-    return replace(entry, verdicts=resolve(entry.event, memory))
+def _recalled(conn: Connection, entries: Sequence[Entry], resolve: Resolve) -> list[Entry]:
+    """Decide by what is remembered, also from what came just before in the same batch."""
+    latest: dict[tuple[str, str], Event] = {}
+    found = []
+    for entry in entries:
+        event = entry.event
+        place = (event.site, event.record)
+        if wants_memory(entry.verdicts, event):
+            fuller = latest.get(place)
+            memory = recall(fuller) if fuller else remember(conn, *place)
+            found.append(replace(entry, verdicts=resolve(event, memory)))
+        else:
+            found.append(entry)
+        if event.full and event.record:
+            latest[place] = event
+    return found
 
 
 def _without_stale(entry: Entry, gone: dict[tuple[str, str], str]) -> Entry:
@@ -72,12 +90,14 @@ def _without_stale(entry: Entry, gone: dict[tuple[str, str], str]) -> Entry:
 
 
 def _without(verdict: Verdict, stale: Mapping[str, str]) -> Verdict:
+    gone = [name for name in verdict.effects if name in stale]
+    if not gone or not wanted(verdict):
+        return verdict
     left = tuple(name for name in verdict.effects if name not in stale)
-    if left or not verdict.effects:
-        return replace(verdict, effects=left)
-    by = next(iter(stale.values()))
-    reason = f"stale: event {by} told before that the comment was deleted"
-    return replace(verdict, name=VerdictName.FILTERED, reason=reason, effects=())
+    reason = f"event {stale[gone[0]]} told before that the comment was deleted"
+    if left:
+        return replace(verdict, effects=left, reason=f"{verdict.reason}; stale in part: {reason}")
+    return replace(verdict, name=VerdictName.FILTERED, reason=f"stale: {reason}", effects=())
 
 
 def _settle_verdict(
@@ -86,25 +106,41 @@ def _settle_verdict(
     """Turn a wanted verdict into a planned delivery, or find that it is a duplicate."""
     if not wanted(verdict):
         return verdict
+    mine, others = _divide(conn, batch, event, verdict)
+    first = "" if event.thin else _waiting_twin(batch, verdict.destination, others)
+    if first:
+        mine = tuple(name for name in verdict.effects if name in mine or others[name] == first)
+        others = {name: holder for name, holder in others.items() if holder != first}
+    if not mine:
+        return _duplicate(event, verdict, others)
+    found = replace(verdict, effects=mine, reason=_partly(verdict, others))
+    if first and take_over(conn, batch, event, found, first):
+        return found
+    _plan(batch, event, found, batch.now + grace if event.thin else None)
+    return found
+
+
+def _divide(
+    conn: Connection, batch: Batch, event: Event, verdict: Verdict
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Take the claims that are free; returns those effects, and who holds each of the others."""
     keys = {name: (verdict.destination, event.site, name) for name in verdict.effects}
-    mine = [name for name, key in keys.items() if key in batch.free]
-    others = {name: batch.held[key] for name, key in keys.items() if key in batch.held}
+    given_up = {
+        key: event.id for key in keys.values() if key not in batch.free and key not in batch.held
+    }
+    if given_up:
+        claim_each(conn, batch, given_up)
+    mine = tuple(name for name, key in keys.items() if key in batch.free)
+    others = {name: batch.held[key] for name, key in keys.items() if key not in batch.free}
     for name in mine:
         batch.free.discard(keys[name])
         batch.held[keys[name]] = event.id
-    if not event.thin:
-        for first in dict.fromkeys(others.values()):
-            if first != event.id and (first, verdict.destination) in batch.waiting:
-                taken = [name for name, holder in others.items() if holder == first]
-                carried = tuple(dict.fromkeys((*mine, *taken)))
-                if take_over(conn, batch, event, replace(verdict, effects=carried), first):
-                    return replace(verdict, effects=carried)
-    if not mine:
-        return _duplicate(event, verdict, others)
-    found = replace(verdict, effects=tuple(mine), reason=_partly(verdict, others))
-    hold = batch.now + grace if event.thin else None
-    _plan(batch, event, found, hold)
-    return found
+    return mine, others
+
+
+def _waiting_twin(batch: Batch, destination: str, others: Mapping[str, str]) -> str:
+    """Name a thin event that holds some of the others and still waits for a fuller telling."""
+    return next((e for e in others.values() if (e, destination) in batch.waiting), "")
 
 
 def _partly(verdict: Verdict, others: Mapping[str, str]) -> str:

@@ -29,14 +29,18 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """A stored delivery of a thin event that waits for a fuller telling."""
+    """A stored delivery of a thin event that waits for a fuller telling; kept still till commit."""
 
     id: int
     lane: int
     hold_until: int
+    hook: str
+    site: str
+    record: str
+    identities: tuple[str, ...]
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Planned:
     """A delivery about to be queued; a fuller telling in the same batch may still take it over."""
 
@@ -46,6 +50,21 @@ class Planned:
     identities: tuple[str, ...]
     hold_until: int | None
 
+    @property
+    def hook(self) -> str:
+        """The hook it came through."""
+        return self.event.hook
+
+    @property
+    def site(self) -> str:
+        """The site it is from."""
+        return self.event.site
+
+    @property
+    def record(self) -> str:
+        """The record it is about."""
+        return self.event.record
+
 
 @dataclass(kw_only=True, slots=True)
 class Batch:
@@ -54,10 +73,12 @@ class Batch:
     now: int
     #: Who holds which effect: the event.
     held: dict[ClaimKey, str] = field(default_factory=dict)
-    #: Claims this transaction made that no entry has taken yet.
+    #: Claims this transaction made that no verdict has taken yet.
     free: set[ClaimKey] = field(default_factory=set)
     #: Deliveries of thin events that still wait, by (event, destination).
     waiting: dict[tuple[str, str], Waiting | Planned] = field(default_factory=dict)
     planned: list[Planned] = field(default_factory=list)
+    #: Lanes (of a destination) that may have been waiting for what no longer waits, till when.
+    hurried: dict[tuple[str, int], int] = field(default_factory=dict)
     #: What was decided, by event.
     verdicts: dict[str, list[Verdict]] = field(default_factory=dict)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import orjson
 from sqlalchemy import Connection, delete
 
 from bridge.model import Verdict, VerdictName
@@ -34,12 +35,41 @@ _HOLDERS = listing(
 )
 _WAITING = listing(
     """
-    SELECT d.id, d.event, d.destination, d.lane, d.hold_until FROM {rows}
-    JOIN deliveries d ON d.event = {0}
-    WHERE d.state = 'queued' AND d.hold_until IS NOT NULL
+    SELECT l.id, l.event, l.destination, l.lane, l.hold_until, l.effects, s.hook, s.site, e.record
+    FROM {rows}
+    JOIN sightings s ON s.site = {0} AND s.identity = {1}
+    JOIN deliveries l ON l.event = s.event AND l.state = 'queued' AND l.hold_until IS NOT NULL
+    JOIN events e ON e.id = l.event
+    ORDER BY l.id {lock}
     """,
-    1,
+    2,
 )
+
+
+def find_waiting(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
+    """Find the thin events that still wait for a fuller telling, where one may have come.
+
+    Before anything is claimed: no worker decides them from here on, so who holds what stays true.
+    """
+    asked = {
+        (entry.event.site, effect.identity)
+        for entry in entries
+        if not entry.event.thin
+        for effect in entry.event.effects
+        if effect.writes
+    }
+    if not asked:
+        return
+    for row in _WAITING.rows(conn, {"rows": as_rows(sorted(asked))}):
+        batch.waiting[row.event, row.destination] = Waiting(
+            id=row.id,
+            lane=row.lane,
+            hold_until=row.hold_until,
+            hook=row.hook,
+            site=row.site,
+            record=row.record,
+            identities=tuple(orjson.loads(row.effects)),
+        )
 
 
 def claim(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
@@ -50,30 +80,22 @@ def claim(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
             for name in verdict.effects:
                 key = (verdict.destination, entry.event.site, name)
                 asked.setdefault(key, entry.event.id)
-    looked_up = set(twin_keys(entries))
-    if asked:
+    claim_each(conn, batch, asked)
+
+
+def claim_each(conn: Connection, batch: Batch, asked: Mapping[ClaimKey, str]) -> None:
+    """Claim effects for events: each is `free` for its event then, or `held` by another."""
+    left = sorted(asked)
+    while left:  # again where a claim was given up between the two statements
         # In one order everywhere, so that two processes cannot wait for each other in a circle.
-        rows = as_rows([(*key, asked[key]) for key in sorted(asked)])
+        rows = as_rows([(*key, asked[key]) for key in left])
         taken = _CLAIM.rows(conn, {"rows": rows, "now": batch.now})
-        batch.free = {(row.destination, row.site, row.identity) for row in taken}
-        looked_up |= asked.keys() - batch.free
-    looked_up -= batch.free
-    if looked_up:
-        held = _HOLDERS.rows(conn, {"rows": as_rows(sorted(looked_up))})
-        batch.held = {(row.destination, row.site, row.identity): row.event for row in held}
-
-
-def twin_keys(entries: Sequence[Entry]) -> list[ClaimKey]:
-    """Name effects a thin event may be holding although this fuller telling was not wanted."""
-    return [
-        (verdict.destination, entry.event.site, effect.identity)
-        for entry in entries
-        if entry.event.full
-        for verdict in entry.verdicts
-        if not wanted(verdict) and verdict.destination
-        for effect in entry.event.effects
-        if effect.writes
-    ]
+        batch.free.update((row.destination, row.site, row.identity) for row in taken)
+        left = [key for key in left if key not in batch.free]
+        if left:
+            held = _HOLDERS.rows(conn, {"rows": as_rows(left)})
+            batch.held.update(((r.destination, r.site, r.identity), r.event) for r in held)
+            left = [key for key in left if key not in batch.held]
 
 
 def release(conn: Connection, keys: Iterable[ClaimKey]) -> None:
@@ -85,15 +107,4 @@ def release(conn: Connection, keys: Iterable[ClaimKey]) -> None:
                 t.claims.c.site == site,
                 t.claims.c.identity == identity,
             )
-        )
-
-
-def find_waiting(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
-    """Find which holders are thin events that still wait for a fuller telling."""
-    if not batch.held or all(entry.event.thin for entry in entries):
-        return
-    holders = sorted(set(batch.held.values()))
-    for row in _WAITING.rows(conn, {"rows": as_rows([(holder,) for holder in holders])}):
-        batch.waiting[row.event, row.destination] = Waiting(
-            id=row.id, lane=row.lane, hold_until=row.hold_until
         )

@@ -10,11 +10,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from bridge.errors import BridgeError
+from bridge.store.dialect import Prepared
 
 
 class WrongSchema(BridgeError):
@@ -57,9 +58,11 @@ def _prepare_sqlite(engine: Engine, begin: str) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    beginning = Prepared(text(begin))
+
     @event.listens_for(engine, "begin")
-    def _on_begin(conn: object) -> None:
-        conn.connection.dbapi_connection.execute(begin)  # type: ignore[attr-defined]  # sqlite3's
+    def _on_begin(conn: Connection) -> None:
+        beginning.run(conn, {})  # a lock that is held by others is SQLAlchemy's error, as all are
 
 
 def _alembic(engine: Engine) -> Config:

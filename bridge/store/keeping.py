@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, delete, exists, or_, select, update
+from sqlalchemy import Connection, Table, and_, delete, exists, or_, select, tuple_, update
 from sqlalchemy.sql import ColumnElement
 
 from bridge.model import State
@@ -24,9 +23,9 @@ ALONE = 30 * 60 * 1000
 def introduce(conn: Connection, now: int, tokens: Mapping[str, str]) -> None:
     """Make destinations known by their tokens' hashes; a new token ends a pause."""
     if tokens:
-        rows = [{"name": name, "token_hash": hashed} for name, hashed in tokens.items()]
+        rows = [{"name": name, "token_hash": hashed} for name, hashed in sorted(tokens.items())]
         conn.execute(insert_or_ignore(conn, t.destinations), rows)
-    for name, hashed in tokens.items():
+    for name, hashed in sorted(tokens.items()):
         changed = conn.execute(
             update(t.destinations)
             .where(t.destinations.c.name == name, t.destinations.c.token_hash != hashed)
@@ -67,12 +66,14 @@ def free_mended(conn: Connection, now: int, revisions: Mapping[str, str]) -> int
 
 def requeue(conn: Connection, now: int, delivery: int, lane: int) -> None:
     """Let a blocked head be sent again; its lane goes on from there."""
-    conn.execute(
+    d = t.deliveries.c
+    freed = conn.execute(
         update(t.deliveries)
-        .where(t.deliveries.c.id == delivery)
+        .where(d.id == delivery, d.state.in_((State.PARKED, State.IN_DOUBT)))
         .values(state=State.QUEUED, cause="", revision="", updated=now)
     )
-    unblock(conn, now, lane)
+    if freed.rowcount:  # another process may have freed it, and sent it since
+        unblock(conn, now, lane)
 
 
 def unblock(conn: Connection, now: int, lane: int) -> None:
@@ -104,15 +105,15 @@ def forget(conn: Connection, now: int, keep: Retention) -> int:
     count = _drop_bodies(conn, now - keep.bodies * _DAY)
     count += _drop_events(conn, now - keep.decisions * _DAY)
     limit = now - max(keep.effects, keep.decisions) * _DAY
-    count += _drop(conn, t.claims, ("destination", "site", "identity"), t.claims.c.at < limit)
-    count += _drop(conn, t.sightings, ("site", "identity", "event"), t.sightings.c.at < limit)
-    count += _drop(conn, t.lanes, ("id",), and_(_idle_since(limit)))
+    for table in (t.claims, t.sightings):
+        count += _drop(conn, table, and_(table.c.at < limit, ~_unfinished(table.c.event)))
+    count += _drop(conn, t.lanes, _idle_since(limit))
     return count
 
 
-def _unfinished() -> ColumnElement[bool]:
+def _unfinished(event: ColumnElement[str] = t.events.c.id) -> ColumnElement[bool]:
     d = t.deliveries.c
-    return exists().where(d.event == t.events.c.id, d.state.in_(t.OPEN_STATES))
+    return exists().where(d.event == event, d.state.in_(t.OPEN_STATES))
 
 
 def _drop_bodies(conn: Connection, limit: int) -> int:
@@ -150,14 +151,11 @@ def _idle_since(limit: int) -> ColumnElement[bool]:
     )
 
 
-def _drop(conn: Connection, table: Table, key: tuple[str, ...], old: ColumnElement[bool]) -> int:
-    columns = [table.c[name] for name in key]
-    rows: Select[Any] = select(*columns).where(old).limit(SLICE)
-    found = conn.execute(rows).all()
-    if not found:
-        return 0
-    matches = [and_(*(c == v for c, v in zip(columns, row, strict=True))) for row in found]
-    return conn.execute(delete(table).where(or_(*matches))).rowcount
+def _drop(conn: Connection, table: Table, old: ColumnElement[bool]) -> int:
+    key = tuple_(*table.primary_key.columns)
+    found = select(*table.primary_key.columns).where(old).limit(SLICE)
+    # Asked again of each row as it is locked: a lane may have got something to do meanwhile.
+    return conn.execute(delete(table).where(key.in_(found), old)).rowcount
 
 
 # Jobs

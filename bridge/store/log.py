@@ -63,17 +63,18 @@ class Line:
 
 
 def lines(conn: Connection, query: Query, *, limit: int | None, newest: bool) -> Iterator[Line]:
-    """Read the log in order of arrival, or the newest first; `limit` counts events."""
+    """Read the log in order of arrival, or the newest first; `limit` counts events told of."""
     left = limit
     cursor = ""
     while left is None or left > 0:
         count = PAGE if left is None else min(PAGE, left)
         rows = conn.execute(_events(query, cursor, newest=newest).limit(count)).all()
-        yield from _lines(conn, rows, query)
+        told = list(_lines(conn, rows, query))
+        yield from told
         if len(rows) < count:
             return
         cursor = rows[-1].id
-        left = None if left is None else left - len(rows)
+        left = None if left is None else left - len({line.event for line in told})
 
 
 def _events(query: Query, cursor: str, *, newest: bool) -> Select[Any]:
@@ -106,7 +107,9 @@ def _of_verdict(statement: Select[Any], query: Query) -> Select[Any]:
     if query.verdict in LIVE:
         statement = statement.where(exists().where(v.event == e.id, v.verdict == query.verdict))
     elif query.verdict:
-        statement = statement.where(e.verdicts.contains(f'"{query.verdict}"', autoescape=True))
+        statement = statement.where(
+            e.verdicts.contains(f'"verdict":"{query.verdict}"', autoescape=True)
+        )
     for name in ("route", "destination"):
         wanted = getattr(query, name)
         if wanted:
@@ -123,9 +126,10 @@ def _of_verdict(statement: Select[Any], query: Query) -> Select[Any]:
 def _lines(conn: Connection, rows: Sequence[Row[Any]], query: Query) -> Iterator[Line]:
     ids = [row.id for row in rows]
     live = _by_event(conn, select(t.verdicts).where(t.verdicts.c.event.in_(ids)))
-    moving = _by_event(conn, select(t.deliveries).where(t.deliveries.c.event.in_(ids)))
+    d = t.deliveries.c
+    moving = _by_event(conn, select(t.deliveries).where(d.event.in_(ids)).order_by(d.id))
     for row in rows:
-        states = {d.destination: d.state for d in moving.get(row.id, ())}
+        states = {(m.route, m.destination): m.state for m in moving.get(row.id, ())}
         told = [_live(v, states) for v in live.get(row.id, ())] + _fixed(row)
         for verdict in _worth_a_line(told, query):
             yield _line(row, verdict)
@@ -138,7 +142,7 @@ def _by_event(conn: Connection, statement: Select[Any]) -> dict[str, list[Row[An
     return found
 
 
-def _live(row: Row[Any], states: Mapping[str, str]) -> dict[str, str]:
+def _live(row: Row[Any], states: Mapping[tuple[str, str], str]) -> dict[str, str]:
     carried = row.verdict in (VerdictName.DELIVER, VerdictName.UNDECIDED)
     return {
         "route": row.route,
@@ -146,7 +150,7 @@ def _live(row: Row[Any], states: Mapping[str, str]) -> dict[str, str]:
         "verdict": row.verdict,
         "reason": row.reason,
         "first": row.first,
-        "state": states.get(row.destination, "") if carried else "",
+        "state": states.get((row.route, row.destination), "") if carried else "",
     }
 
 
@@ -156,17 +160,14 @@ def _fixed(row: Row[Any]) -> list[dict[str, str]]:
 
 def _worth_a_line(told: Sequence[dict[str, str]], query: Query) -> list[dict[str, str]]:
     """Pick what every route said where something came of it; one line for what all let go."""
-    picked = [v for v in told if not query.route or v["route"] == query.route]
-    picked = [v for v in picked if not query.destination or v["destination"] == query.destination]
-    if query.verdict:
-        picked = [v for v in picked if v["verdict"] == query.verdict]
+    asked = {name: getattr(query, name) for name in ("route", "destination", "verdict", "state")}
+    picked = [v for v in told if all(not asked[name] or v[name] == asked[name] for name in asked)]
     strong = [v for v in picked if v["verdict"] != VerdictName.FILTERED]
     if strong or len(picked) < 2:
         return strong or picked
-    first, others = picked[0], picked[1:]
-    reasons = "; ".join(dict.fromkeys(v["reason"] for v in picked))
-    same = all(v["route"] == first["route"] for v in others)
-    return [{**first, "reason": reasons, "route": first["route"] if same else ""}]
+    said = {name: list(dict.fromkeys(v[name] for v in picked)) for name in picked[0]}
+    alike = {name: values[0] if len(values) == 1 else "" for name, values in said.items()}
+    return [{**alike, "reason": "; ".join(said["reason"])}]
 
 
 def _line(row: Row[Any], verdict: Mapping[str, str]) -> Line:
@@ -214,7 +215,8 @@ def life(conn: Connection, event: str) -> Life | None:
     told = dict(row._mapping)  # noqa: SLF001 - the public name of a row's mapping
     body, packed = told.pop("body"), orjson.loads(told.pop("verdicts"))
     told["effects"] = [effect[0] for effect in orjson.loads(told["effects"])]
-    deliveries = _rows(conn, select(t.deliveries).where(t.deliveries.c.event == event))
+    d, a = t.deliveries.c, t.actions.c
+    deliveries = _rows(conn, select(t.deliveries).where(d.event == event).order_by(d.id))
     sighted = select(t.sightings).where(
         t.sightings.c.site == row.site, t.sightings.c.identity.in_(told["effects"])
     )
@@ -233,7 +235,7 @@ def life(conn: Connection, event: str) -> Life | None:
             .order_by(t.attempts.c.id),
         ),
         sightings=_rows(conn, sighted.order_by(t.sightings.c.at, t.sightings.c.event)),
-        actions=_rows(conn, select(t.actions).where(t.actions.c.event == event)),
+        actions=_rows(conn, select(t.actions).where(a.event == event).order_by(a.id)),
     )
 
 

@@ -46,6 +46,11 @@ def remember(conn: Connection, site: str, record: str) -> Memory | None:
     return None if row is None else _memory(row.id, row.received, row.body, twin=False)
 
 
+def recall(event: Event) -> Memory:
+    """Remember a full body that is only about to be kept."""
+    return Memory(event=event.id, when=_when(event.received), body=event.body)
+
+
 def twin(conn: Connection, event: Event) -> Memory | None:
     """Find a fuller telling of one of an event's effects, whatever became of it."""
     names = [effect.identity for effect in event.effects]
@@ -65,8 +70,12 @@ def twin(conn: Connection, event: Event) -> Memory | None:
 
 
 def _memory(event: str, received: int, packed: bytes, *, twin: bool) -> Memory:
-    when = datetime.fromtimestamp(received / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Memory(event=event, when=when, body=orjson.loads(unpack(packed)), twin=twin)
+    body = orjson.loads(unpack(packed))
+    return Memory(event=event, when=_when(received), body=body, twin=twin)
+
+
+def _when(received: int) -> str:
+    return datetime.fromtimestamp(received / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 _SIGHTED = listing(

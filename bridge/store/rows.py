@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Table, bindparam, insert, update
 
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
 from bridge.store.dialect import Prepared, as_rows, listing
+from bridge.store.fitting import short
 from bridge.store.listening import notify
 from bridge.store.verdicts import LIVE, strongest
 
@@ -29,7 +31,7 @@ _DELIVERIES = _insert(t.deliveries, "id", "attempts", "cause", "revision")
 
 def lane_of(event: Event) -> str:
     """Name the lane of an event: its record at its site; what is about no record shares one."""
-    return f"{event.site}/{event.record or '-'}"
+    return f"{event.site}/{short(event.record) or '-'}"
 
 
 def write(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
@@ -123,10 +125,23 @@ def writes(event: Event, identities: Sequence[str]) -> bool:
 # Lanes and deliveries
 
 
-def queue(conn: Connection, batch: Batch) -> dict[str, int]:
-    """Queue the planned deliveries; returns how many lanes of each destination they are in."""
-    if not batch.planned:
+def queue(conn: Connection, batch: Batch, settling: Sequence[int] = ()) -> dict[str, int]:
+    """Queue the planned deliveries; returns how many lanes of each destination they are in.
+
+    `settling` are lanes that the same transaction settles afterwards.
+    """
+    if not batch.planned and not batch.hurried:
         return {}
+    _hold_lanes(conn, batch, settling)
+    _hurry(conn, batch)
+    places = _deliver(conn, batch) if batch.planned else set()
+    ready = dict(Counter(destination for destination, _ in (*batch.hurried, *places)))
+    notify(conn, ready)
+    return ready
+
+
+def _deliver(conn: Connection, batch: Batch) -> set[tuple[str, int]]:
+    """Write the planned deliveries; returns (destination, lane) of each."""
     lanes = _lanes(conn, batch)
     _DELIVERIES.run(
         conn,
@@ -146,11 +161,42 @@ def queue(conn: Connection, batch: Batch) -> dict[str, int]:
             for p in batch.planned
         ],
     )
-    ready: dict[str, int] = {}
-    for destination, _ in lanes:
-        ready[destination] = ready.get(destination, 0) + 1
-    notify(conn, ready)
-    return ready
+    return {(destination, lane) for (destination, _), lane in lanes.items()} - {*batch.hurried}
+
+
+#: All the lanes of a transaction that are there, in one order everywhere: two processes that
+#: queue and settle in the same lanes must not wait for each other in a circle.
+_HOLD_LANES = listing(
+    """
+    SELECT l.id FROM lanes l WHERE l.id IN (
+        SELECT CAST({2} AS BIGINT) FROM {rows} UNION
+        SELECT known.id FROM {rows}
+        JOIN lanes known ON known.destination = {0} AND known.record = {1}
+    ) ORDER BY l.id {lock}
+    """,
+    3,
+)
+#: If what no longer waits was what the lane waited for.
+_HURRY = Prepared(
+    update(t.lanes)
+    .where(t.lanes.c.id == bindparam("b_lane"), t.lanes.c.next_at == bindparam("b_hold_until"))
+    .values(next_at=bindparam("b_now"))
+)
+
+
+def _hold_lanes(conn: Connection, batch: Batch, settling: Sequence[int]) -> None:
+    if conn.dialect.name == "sqlite":  # whoever writes is alone
+        return
+    rows = {(p.destination, lane_of(p.event), None) for p in batch.planned}
+    known = {("", "", lane) for _, lane in batch.hurried} | {("", "", lane) for lane in settling}
+    _HOLD_LANES.rows(conn, {"rows": as_rows([*rows, *known])})
+
+
+def _hurry(conn: Connection, batch: Batch) -> None:
+    """Let lanes go at once that waited for what no longer waits."""
+    for (_, lane), hold_until in batch.hurried.items():
+        values = {"b_lane": lane, "b_hold_until": hold_until, "b_now": batch.now}
+        _HURRY.run(conn, values)
 
 
 #: A head that waits or is tried again keeps its instant: the head stays the head.

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, and_, delete, update
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, delete, update
 
 from bridge.model import Event, Verdict, VerdictName
 from bridge.store import tables as t
-from bridge.store.batch import Batch, Entry, Planned, Waiting
-from bridge.store.claims import release, twin_keys, wanted
+from bridge.store.batch import Batch, ClaimKey, Entry, Planned, Waiting
+from bridge.store.claims import release, wanted
 from bridge.store.rows import names, writes
 from bridge.store.verdicts import set_verdict
 
 
 def take_over(conn: Connection, batch: Batch, event: Event, verdict: Verdict, first: str) -> bool:
-    """Let `event` be sent in the place of the waiting thin event `first`; False if it left."""
+    """Let `event` have what the waiting thin event `first` holds, which is its duplicate then.
+
+    True when it is sent in its place too; False when it has to be queued, in another lane.
+    """
     waiting = batch.waiting.pop((first, verdict.destination))
+    _hand_over(conn, batch, event, verdict, first)
+    if waiting.record != event.record:
+        _leave(conn, batch, verdict.destination, waiting)
+        return False
     if isinstance(waiting, Planned):
         waiting.event, waiting.route = event, verdict.route
         waiting.identities, waiting.hold_until = verdict.effects, None
-    elif not _rewrite(conn, batch, event, verdict, waiting):
-        return False
-    _hand_over(conn, batch, event, verdict, first)
+    else:
+        _rewrite(conn, batch, event, verdict, waiting)
     return True
 
 
 def _rewrite(
     conn: Connection, batch: Batch, event: Event, verdict: Verdict, waiting: Waiting
-) -> bool:
-    found = conn.execute(
+) -> None:
+    conn.execute(
         update(t.deliveries)
-        .where(_still_waiting(waiting.id))
+        .where(t.deliveries.c.id == waiting.id)
         .values(
             event=event.id,
             route=verdict.route,
@@ -42,26 +48,16 @@ def _rewrite(
             updated=batch.now,
         )
     )
-    if found.rowcount != 1:  # a worker decided it meanwhile
-        return False
-    _hurry(conn, waiting.lane, waiting.hold_until, batch.now)
-    return True
+    batch.hurried[verdict.destination, waiting.lane] = waiting.hold_until
 
 
-def _still_waiting(delivery: int) -> ColumnElement[bool]:
-    return and_(
-        t.deliveries.c.id == delivery,
-        t.deliveries.c.state == "queued",
-        t.deliveries.c.hold_until.is_not(None),
-    )
-
-
-def _hurry(conn: Connection, lane: int, hold_until: int, now: int) -> None:
-    """Let a lane go at once, if the delivery that no longer waits was what it waited for."""
-    conn.execute(
-        update(t.lanes).where(t.lanes.c.id == lane, t.lanes.c.next_at == hold_until),
-        {"next_at": now},
-    )
+def _leave(conn: Connection, batch: Batch, destination: str, waiting: Waiting | Planned) -> None:
+    """Take what waited out of its lane."""
+    if isinstance(waiting, Planned):
+        batch.planned.remove(waiting)
+        return
+    conn.execute(delete(t.deliveries).where(t.deliveries.c.id == waiting.id))
+    batch.hurried[destination, waiting.lane] = waiting.hold_until
 
 
 def _hand_over(conn: Connection, batch: Batch, event: Event, verdict: Verdict, first: str) -> None:
@@ -78,43 +74,61 @@ def _hand_over(conn: Connection, batch: Batch, event: Event, verdict: Verdict, f
         )
         .values(event=event.id)
     )
-    _make_duplicate(conn, batch, first, verdict.destination, event.id)
-
-
-def _make_duplicate(
-    conn: Connection, batch: Batch, thin: str, destination: str, first: str
-) -> None:
-    reason = f"event {first} tells the same more fully and stands in its place"
-    if thin in batch.verdicts:
-        batch.verdicts[thin] = [
-            replace(v, name=VerdictName.DUPLICATE, reason=reason, first=first, effects=())
-            if v.name is VerdictName.UNDECIDED and v.destination == destination
-            else v
-            for v in batch.verdicts[thin]
-        ]
-        return
     verdict = Verdict(
-        name=VerdictName.DUPLICATE, reason=reason, destination=destination, first=first
+        name=VerdictName.DUPLICATE,
+        reason=f"event {event.id} tells the same more fully and stands in its place",
+        destination=verdict.destination,
+        first=event.id,
     )
-    set_verdict(conn, thin, verdict)
+    _make_duplicate(conn, batch, first, verdict)
+
+
+def _make_duplicate(conn: Connection, batch: Batch, thin: str, verdict: Verdict) -> None:
+    if thin not in batch.verdicts:
+        set_verdict(conn, thin, verdict)
+        return
+    batch.verdicts[thin] = [
+        replace(verdict, route=v.route)
+        if v.name is VerdictName.UNDECIDED and v.destination == verdict.destination
+        else v
+        for v in batch.verdicts[thin]
+    ]
 
 
 def end_waiting_twins(conn: Connection, batch: Batch, entry: Entry) -> None:
-    """End the waiting of a thin event whose fuller telling no route wanted."""
-    for key in twin_keys([entry]):
-        first = batch.held.get(key, "")
-        waiting = batch.waiting.get((first, key[0]))
-        if waiting is None or any(
-            wanted(v) and v.destination == key[0] for v in batch.verdicts[entry.event.id]
+    """End the waiting of a thin event whose fuller telling no route wanted.
+
+    Only through the same hook, whose routes are the same: another hook's may want it.
+    """
+    event = entry.event
+    if not event.full:
+        return
+    for (first, destination), waiting in list(batch.waiting.items()):
+        if (waiting.hook, waiting.site) == (event.hook, event.site) and _is_unwanted(
+            entry, destination, waiting.identities
         ):
-            continue
-        if isinstance(waiting, Planned):
-            batch.planned.remove(waiting)
-        else:
-            gone = conn.execute(delete(t.deliveries).where(_still_waiting(waiting.id)))
-            if gone.rowcount != 1:
-                continue
-            _hurry(conn, waiting.lane, waiting.hold_until, batch.now)
-        del batch.waiting[first, key[0]]
-        release(conn, [k for k, holder in batch.held.items() if holder == first])
-        _make_duplicate(conn, batch, first, key[0], entry.event.id)
+            del batch.waiting[first, destination]
+            _leave(conn, batch, destination, waiting)
+            _give_up(conn, batch, [(destination, event.site, n) for n in waiting.identities])
+            verdict = Verdict(
+                name=VerdictName.DUPLICATE,
+                reason=f"event {event.id} tells the same more fully, and is not wanted",
+                destination=destination,
+                first=event.id,
+            )
+            _make_duplicate(conn, batch, first, verdict)
+
+
+def _is_unwanted(entry: Entry, destination: str, identities: Sequence[str]) -> bool:
+    """Tell whether an event tells of these effects, and none of its verdicts asks for them."""
+    told = {effect.identity for effect in entry.event.effects}.intersection(identities)
+    return bool(told) and not any(
+        wanted(v) and v.destination == destination and told.intersection(v.effects)
+        for v in entry.verdicts
+    )
+
+
+def _give_up(conn: Connection, batch: Batch, keys: Sequence[ClaimKey]) -> None:
+    release(conn, keys)
+    for key in keys:
+        batch.held.pop(key, None)

@@ -32,7 +32,13 @@ def strongest(names: Iterable[str]) -> str:
 
 
 def set_verdict(conn: Connection, event: str, verdict: Verdict) -> None:
-    """Decide the undecided verdict of an event for a destination, and the event as a whole."""
+    """Decide the undecided verdict of an event for a destination, and the event as a whole.
+
+    A verdict that names no route leaves the one that was undecided.
+    """
+    values = {"verdict": verdict.name, "reason": verdict.reason, "first": verdict.first}
+    if verdict.route:
+        values["route"] = verdict.route
     conn.execute(
         update(t.verdicts)
         .where(
@@ -40,12 +46,7 @@ def set_verdict(conn: Connection, event: str, verdict: Verdict) -> None:
             t.verdicts.c.destination == verdict.destination,
             t.verdicts.c.verdict == VerdictName.UNDECIDED,
         )
-        .values(
-            route=verdict.route,
-            verdict=verdict.name,
-            reason=verdict.reason,
-            first=verdict.first,
-        )
+        .values(values)
     )
     _refresh_outcome(conn, event)
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import orjson
-from sqlalchemy import Connection, and_, delete, update
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, delete, select, update
 
 from bridge.model import State, Verdict
 from bridge.store import tables as t
 from bridge.store.lanes import Claimed
-from bridge.store.settle import free_lane
+from bridge.store.rows import names
+from bridge.store.settle import free_lane, spare_probe
 from bridge.store.verdicts import set_verdict
 
 
 def send_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict) -> bool:
-    """Let a delivery that waited be sent after all; False when a fuller telling took it over."""
+    """Let a delivery that waited be sent after all.
+
+    False when a fuller telling took it over, or the lane was leased to somebody else since.
+    """
+    if not _is_ours(conn, now, claimed):
+        return False
     parts = {identity: writes for identity, _, _, writes in claimed.told}
-    found = conn.execute(
+    conn.execute(
         update(t.deliveries)
-        .where(_still_waiting(claimed))
+        .where(t.deliveries.c.id == claimed.delivery)
         .values(
             route=verdict.route,
-            effects=orjson.dumps(list(verdict.effects)).decode(),
+            effects=names(verdict.effects),
             writes=any(parts.get(identity, False) for identity in verdict.effects),
             hold_until=None,
             state=State.SENDING,
@@ -29,32 +33,46 @@ def send_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict)
             updated=now,
         )
     )
-    if found.rowcount != 1:
-        free_lane(conn, now, claimed.lane)
-        return False
     set_verdict(conn, claimed.event, verdict)
     return True
 
 
 def drop_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict) -> None:
     """Take a delivery that waited out of its lane, and give up what it had claimed."""
-    gone = conn.execute(delete(t.deliveries).where(_still_waiting(claimed)))
-    if gone.rowcount == 1:
-        conn.execute(
-            delete(t.claims).where(
-                t.claims.c.destination == claimed.destination,
-                t.claims.c.site == claimed.site,
-                t.claims.c.event == claimed.event,
-                t.claims.c.identity.in_(list(claimed.effects)),
-            )
+    if not _is_ours(conn, now, claimed):
+        return
+    conn.execute(delete(t.deliveries).where(t.deliveries.c.id == claimed.delivery))
+    conn.execute(
+        delete(t.claims).where(
+            t.claims.c.destination == claimed.destination,
+            t.claims.c.site == claimed.site,
+            t.claims.c.event == claimed.event,
+            t.claims.c.identity.in_(list(claimed.effects)),
         )
-        set_verdict(conn, claimed.event, verdict)
-    free_lane(conn, now, claimed.lane)
-
-
-def _still_waiting(claimed: Claimed) -> ColumnElement[bool]:
-    return and_(
-        t.deliveries.c.id == claimed.delivery,
-        t.deliveries.c.event == claimed.event,
-        t.deliveries.c.hold_until.is_not(None),
     )
+    set_verdict(conn, claimed.event, verdict)
+    _give_back(conn, now, claimed)
+
+
+def _is_ours(conn: Connection, now: int, claimed: Claimed) -> bool:
+    """Keep delivery and lane still, and tell whether they are still as they were claimed.
+
+    A lane whose delivery a fuller telling took over is given back.
+    """
+    d, lanes = t.deliveries.c, t.lanes.c
+    waits = conn.execute(
+        select(d.id)
+        .where(d.id == claimed.delivery, d.event == claimed.event, d.hold_until.is_not(None))
+        .with_for_update()
+    ).first()
+    lane = conn.execute(select(lanes).where(lanes.id == claimed.lane).with_for_update()).first()
+    if lane is None or lane.fence != claimed.fence or not lane.lease_until:
+        return False
+    if waits is None:
+        _give_back(conn, now, claimed)
+    return waits is not None
+
+
+def _give_back(conn: Connection, now: int, claimed: Claimed) -> None:
+    spare_probe(conn, now, claimed.lane, claimed.destination)
+    free_lane(conn, now, claimed.lane)

@@ -218,7 +218,7 @@ class Writer:
         try:
             results, ready = self._transact(jobs)
         except Exception as error:  # noqa: BLE001 - whatever it is, each job must hear of it
-            if _outage(error):
+            if is_outage(error):
                 self._without_database(jobs, error)
             else:
                 self._one_by_one(jobs, error)
@@ -249,7 +249,7 @@ class Writer:
         self._put_aside([job for job in jobs if isinstance(job.task, Arrival)])
         for job in jobs:
             if not isinstance(job.task, Arrival):
-                job.done.set_exception(Down(f"the database cannot be reached: {_plain(error)}"))
+                job.done.set_exception(Down(f"the database cannot be reached: {plain(error)}"))
 
     def _one_by_one(self, jobs: list[_Job], error: Exception) -> None:
         """Find out which job the database will not have, and let the others pass."""
@@ -291,7 +291,7 @@ class Writer:
         try:
             self._keep_again(requests)
         except Exception as error:  # noqa: BLE001 - the writer must outlive whatever it is
-            if _outage(error):
+            if is_outage(error):
                 self._lost(error)
                 return
             if not self._keep_each_again(requests):
@@ -305,7 +305,7 @@ class Writer:
             try:
                 self._keep_again([request])
             except Exception as error:  # noqa: BLE001 - as above
-                if _outage(error):
+                if is_outage(error):
                     self._lost(error)
                     return False
                 self._quarantine(request, error)
@@ -343,8 +343,8 @@ class Writer:
 
     def _lost(self, error: Exception) -> None:
         if not self.trouble:
-            log.error("store.lost", detail=_plain(error))
-        self.trouble = _plain(error)
+            log.error("store.lost", detail=plain(error))
+        self.trouble = plain(error)
         conn, self._conn = self._conn, None
         if conn is not None:
             conn.invalidate()
@@ -359,12 +359,12 @@ class Writer:
 _NOW = Prepared(select(now_ms()))
 
 
-def _plain(error: Exception) -> str:
+def plain(error: Exception) -> str:
     """Say what a database said, without the statement and its values."""
     return str(getattr(error, "orig", error)).strip().splitlines()[0]
 
 
-def _outage(error: Exception) -> bool:
+def is_outage(error: Exception) -> bool:
     """Tell a database that is not there from one that refuses a row."""
     return isinstance(error, DBAPIError) and not isinstance(
         error, IntegrityError | DataError | ProgrammingError

@@ -70,6 +70,8 @@ class Scene:
             "BRIDGE_DATABASE": f"sqlite:///{folder / 'bridge.db'}",
             "BRIDGE_CONNECT_TIMEOUT": "1",
             "BRIDGE_READ_TIMEOUT": "1",
+            # So long that no lease ends when a test puts the clock forward during a send.
+            "BRIDGE_LEASE_SECONDS": "86400",
         }
         self.bridge_yaml: dict[str, Any] = {
             "version": 1,
@@ -229,6 +231,26 @@ class Scene:
         """Wait until nothing is on its way, and return the account."""
         until(lambda: not self.account().open)
         return self.account()
+
+    def sent(self) -> dict[tuple[str, str], list[tuple[str, object]]]:
+        """List what the stand-in was told of each (site, record), as (event, instant), in order."""
+        bodies = {id(one.body): one.body for one in self.sandbox.writes()}.values()
+        found: dict[tuple[str, str], list[tuple[str, object]]] = {}
+        for body in bodies:
+            site = "cloud" if b"//acme.atlassian.net/" in orjson.dumps(body) else "dc"
+            record = (site, str(body["issue"]["id"]))
+            found.setdefault(record, []).append((body["webhookEvent"], body["timestamp"]))
+        return found
+
+    def queued(self) -> dict[tuple[str, str], list[tuple[str, object]]]:
+        """The same as `sent` from the deliveries, in the order in which they were queued."""
+        found: dict[tuple[str, str], list[tuple[str, object]]] = {}
+        for site, record, name, at in self.rows(
+            "SELECT e.site, e.record, e.name, e.time FROM deliveries d"
+            " JOIN events e ON e.id = d.event ORDER BY d.id"
+        ):
+            found.setdefault((site, record), []).append((name, at))
+        return found
 
     def asked(self, destination: str = "aha") -> Turn:
         """Ask for work as a worker does; what it gets is its own for a moment only."""

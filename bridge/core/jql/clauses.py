@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bridge.core.jql import fields, functions, history, parts, values
-from bridge.core.jql.fields import Known
+from bridge.core.jql import comparing, fields, functions, history, parts
+from bridge.core.jql.amounts import dated
+from bridge.core.jql.known import Known
 from bridge.core.jql.operands import Asked, asked
 from bridge.core.jql.parts import Part
 from bridge.core.jql.places import Reader
 from bridge.core.jql.reasons import found, found_past, short
 from bridge.core.jql.setting import Setting
 from bridge.core.jql.syntax import Condition
-from bridge.core.jql.values import Holds, Match
+from bridge.core.jql.values import Holds, Match, find
 from bridge.core.jql.view import Gap, Partial, View
 
 _Test = Callable[[View], bool | None]
@@ -38,8 +39,8 @@ _NEGATIVE: Final = frozenset(
 _ORDER: Final = frozenset({"<", ">", "<=", ">="})
 _EQUALITY: Final = frozenset({"=", "in"})
 _SEARCH: Final = frozenset({"~", "!~"})
-#: What equality with EMPTY alone is.
-_EMPTYING: Final = {"=": "is", "!=": "is not", "~": "is", "!~": "is not"}
+#: With EMPTY alone these are IS and IS NOT.
+_EMPTYING: Final = frozenset({"=", "!=", "~", "!~"})
 _PAST: Final = frozenset({"was", "was not", "was in", "was not in", "changed", "not changed"})
 _EMPTINESS: Final = "whether there are more is not in the body"
 #: What was probably meant where an operator does not go with a field, in order of likelihood.
@@ -106,9 +107,9 @@ def _match(
         functions.match(function, known, condition.operator, setting) for function in told.functions
     ]
     if operator in _SEARCH:
-        matches += [values.find(known, value, setting) for value in told.values]
+        matches += [find(known, value, setting) for value in told.values]
     elif told.values:
-        matches.append(values.equal(known, told.values, setting))
+        matches.append(comparing.equal(known, told.values, setting))
     return matches[0] if len(matches) == 1 else _any_of(matches)
 
 
@@ -116,10 +117,10 @@ def _ordered(operator: str, known: Known, told: Asked, setting: Setting) -> Matc
     for function in told.functions:
         when = functions.when(function, known, setting)
         if when is not None:
-            return values.dated(known, operator, [when], setting)
+            return dated(known, operator, [when], setting)
         functions.match(function, known, operator, setting)
         return functions.unknown(f"the order of {known.name} values")
-    return values.order(known, operator, told.values[0], setting)
+    return comparing.order(known, operator, told.values[0], setting)
 
 
 def _any_of(matches: Sequence[Match]) -> Match:
@@ -217,9 +218,8 @@ def _check(condition: Condition, known: Known, told: Asked, setting: Setting) ->
             "when a webhook comes in."
         )
         raise setting.refuse(condition.field.offset, message)
-    if told.only_empty and operator in _EMPTYING:
-        operator = _EMPTYING[operator]
-    if operator not in known.operators:
+    emptying = told.only_empty and operator in _EMPTYING and "is" in known.operators
+    if operator not in known.operators and not emptying:
         raise setting.refuse(condition.offset, _unsupported(operator, known))
     if told.empty and ("is" not in known.operators or operator in _ORDER):
         message = f"The field '{known.name}' does not support searching for EMPTY values this way."

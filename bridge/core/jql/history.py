@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, timedelta, tzinfo
 from typing import Any, Final
 
-from bridge.core.jql import dates, functions, values
+from bridge.core.jql import dates, functions
+from bridge.core.jql.amounts import When, when
 from bridge.core.jql.dates import Instant
-from bridge.core.jql.fields import USER, Known
+from bridge.core.jql.known import USER, Known
 from bridge.core.jql.operands import asked
 from bridge.core.jql.setting import Setting
 from bridge.core.jql.syntax import Condition, Function, Items, Operand, Predicate, Value
-from bridge.core.jql.values import Holds, When
+from bridge.core.jql.values import Holds, user
 from bridge.core.jql.view import View, handle
 
 Test = Callable[[View], bool | None]
@@ -212,7 +213,7 @@ def _when(known: Known, operand: Operand, setting: Setting) -> When:
     dated = replace(known, kind="date")
     match operand:
         case Value():
-            return values.when(dated, operand, setting)
+            return when(dated, operand, setting)
         case Function():
             at = functions.when(operand, dated, setting)
             if at is not None:
@@ -224,7 +225,7 @@ def _actor(operand: Operand, setting: Setting) -> Holds:
     told = asked(operand, USER)
     if told.empty:
         raise setting.refuse(operand.offset, "BY needs a user.")
-    matches = [values.user(told.values).holds] + [
+    matches = [user(told.values).holds] + [
         functions.match(function, USER, "in", setting).holds for function in told.functions
     ]
     return lambda item, view: any(holds(item, view) for holds in matches)

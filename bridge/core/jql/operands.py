@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bridge.core.jql.fields import Known
+from bridge.core.jql.known import Known
 from bridge.core.jql.syntax import Empty, Function, Items, Operand, Value
 
 

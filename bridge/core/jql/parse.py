@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from bridge.core.jql import complaints
@@ -24,14 +23,8 @@ from bridge.core.jql.syntax import (
     Sort,
     Value,
 )
-from bridge.core.jql.words import (
-    ESCAPE,
-    KEYWORDS,
-    RESERVED,
-    UNQUOTABLE,
-    WORD_CHARACTER,
-    unescape,
-)
+from bridge.core.jql.tokens import tokens
+from bridge.core.jql.words import unescape
 from bridge.errors import BadFilter
 
 #: Jira itself takes no more than this many values in one list.
@@ -42,24 +35,7 @@ MAX_LENGTH: Final = 200_000
 #: No site has a custom field with a longer number.
 _MAX_DIGITS: Final = 15
 
-_TOKEN: Final = re.compile(
-    rf"""
-      [ \t\r\n]++
-    | (?P<word>(?:{WORD_CHARACTER}++|{ESCAPE})++)
-    | (?P<string>"(?:[^"{UNQUOTABLE}]++|{ESCAPE})*+" | '(?:[^'{UNQUOTABLE}]++|{ESCAPE})*+')
-    | (?P<symbol>&&|\|\||<=|>=|!=|!~|[(),\[\]!<>=~&|])
-    | (?P<bad>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_NUMBER: Final = re.compile(r"-?[0-9]+")
-_KINDS: Final = {
-    "&": "AND",
-    "&&": "AND",
-    "|": "OR",
-    "||": "OR",
-} | {word: word for word in KEYWORDS | RESERVED}
-_KINDS["NULL"] = "EMPTY"
+
 _TEXTS: Final = frozenset({"word", "string", "number"})
 _EQUALITY: Final = frozenset({"=", "!=", "~", "!~"})
 _SYMBOLS: Final = _EQUALITY | {"<", ">", "<=", ">="}
@@ -76,37 +52,12 @@ def parse(text: str) -> Query:
     return _Reading(text).query()
 
 
-def _tokens(text: str) -> list[Token]:
-    """Cut the text into tokens; the last one has the kind "end"."""
-    tokens = []
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup
-        if kind is None:
-            continue
-        if kind == "bad":
-            raise complaints.unreadable(text, match.start())
-        piece = match.group()
-        if kind != "string":
-            kind = _kind(piece, kind)
-        tokens.append(Token(kind, piece, match.start()))
-    tokens.append(Token("end", "", len(text)))
-    return tokens
-
-
-def _kind(piece: str, kind: str) -> str:
-    if kind == "symbol":
-        return _KINDS.get(piece, piece)
-    if _NUMBER.fullmatch(piece):
-        return "number"
-    return _KINDS.get(piece.upper(), kind) if piece.isascii() else kind
-
-
 class _Reading:
     """One pass over the tokens of a filter, never going back."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = _tokens(text)
+        self._tokens = tokens(text)
         self._at = 0
         self._depth = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bridge.core.jql.fields import Known
+from bridge.core.jql.known import Known
 from bridge.core.jql.view import Gap, Values, View, handle
 
 #: From a body and the answer given to what was found.
