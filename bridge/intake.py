@@ -18,6 +18,8 @@ from bridge.store import Arrival, Entry, Store
 log = structlog.get_logger()
 
 
+#: A body of more bytes is read by the thread that it came in on.
+LARGE = 64 * 1024
 #: Where a request says, also out of the spool, why it was refused unread. No sender can say it:
 #: such a header is not taken in at the door.
 _REFUSED = "bridge-refused"
@@ -44,53 +46,50 @@ class Intake:
         reply = _handshake(hook, request)
         if reply is not None:
             return reply
-        entries = self._judge(hook, request)
-        self._store.keep(Arrival(request=request, entries=entries))
-        for entry in entries:
-            log.debug(
-                "event.kept",
-                event_id=entry.event.id,
-                hook=hook.name,
-                name=entry.event.name,
-                key=entry.event.key,
-                verdicts=sorted({verdict.name.value for verdict in entry.verdicts}),
-            )
+        # Packed here, beside the writer; judged there, where what waits together costs less. But a
+        # large body must not keep the others waiting.
+        packed = store.pack(request.body)
+        entries = self._judge(hook, request, packed) if len(request.body) > LARGE else None
+        self._store.keep(Arrival(request=request, packed=packed, entries=entries))
         return None
 
     def refuse(self, hook: Hook, request: Request, reason: str) -> None:
         """Keep a row that says why a request was not even read; raises `errors.NotKept`."""
         refused = replace(request, headers={_REFUSED: reason}, body=b"")
         log.warning("event.refused", event_id=request.id, hook=hook.name, reason=reason)
-        self._store.keep(Arrival(request=refused, entries=self._judge(hook, refused)))
+        self._store.keep(Arrival(request=refused, packed=b""))
 
-    def judge(self, request: Request) -> tuple[Entry, ...]:
-        """Read and judge a request that waited in the spool, by the hooks of today."""
+    def judge(self, request: Request, packed: bytes | None = None) -> tuple[Entry, ...]:
+        """Read and judge a request, which may have waited in the spool, by the hooks of now.
+
+        `packed` is its body as it will be kept, if that was made already.
+        """
+        packed = store.pack(request.body) if packed is None else packed
         hook = self._plan().configuration.hooks.get(request.hook)
         if hook is None:
             reason = f"the hook {request.hook} is no longer configured"
-            return (_rejected(request, "", reason, keep=True),)
-        return self._judge(hook, replace(request, site=hook.site))
+            return (_rejected(request, "", reason, packed),)
+        return self._judge(hook, replace(request, site=hook.site), packed)
 
     def resolve(self, event: Event, memory: Memory | None) -> tuple[Verdict, ...]:
         """Decide an event for good, with what is remembered of its record."""
         return decide.resolve(self._plan(), event, event.received, memory=memory)
 
-    def _judge(self, hook: Hook, request: Request) -> tuple[Entry, ...]:
+    def _judge(self, hook: Hook, request: Request, packed: bytes) -> tuple[Entry, ...]:
         if reason := request.headers.get(_REFUSED):
-            return (_rejected(request, hook.source, reason, keep=False),)
+            return (_rejected(request, hook.source, reason, None),)
         source = sources.get(hook.source)
         try:
             source.verify(hook.secrets, request)
-            packed = store.pack(request.body)
             found = tuple(self._entry(event, packed) for event in source.read(request))
-            return found or (_rejected(request, hook.source, _NO_EVENT, keep=True),)
+            return found or (_rejected(request, hook.source, _NO_EVENT, packed),)
         except BadSignature as error:
             log.warning("event.bad_signature", event_id=request.id, hook=hook.name)
-            return (_rejected(request, hook.source, str(error), keep=False),)
+            return (_rejected(request, hook.source, str(error), None),)
         except Rejected as error:
-            return (_rejected(request, hook.source, str(error), keep=True),)
+            return (_rejected(request, hook.source, str(error), packed),)
         except Exception as error:  # noqa: BLE001 - no body is lost over a mistake of ours
-            return (_rejected(request, hook.source, _mistake(request, error), keep=True),)
+            return (_rejected(request, hook.source, _mistake(request, error), packed),)
 
     def _entry(self, event: Event, packed: bytes) -> Entry:
         verdicts = self._plan().judge(event, event.received)
@@ -115,7 +114,7 @@ def _mistake(request: Request, error: Exception) -> str:
     return f"the bridge itself failed on this body: {kind}"
 
 
-def _rejected(request: Request, source: str, reason: str, *, keep: bool) -> Entry:
+def _rejected(request: Request, source: str, reason: str, packed: bytes | None) -> Entry:
     event = Event(
         id=request.id,
         hook=request.hook,
@@ -125,5 +124,4 @@ def _rejected(request: Request, source: str, reason: str, *, keep: bool) -> Entr
         name="",
     )
     verdict = Verdict(name=VerdictName.REJECTED, reason=reason)
-    packed = store.pack(request.body) if keep else None
     return Entry(event=event, verdicts=(verdict,), packed=packed)

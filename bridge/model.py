@@ -222,6 +222,11 @@ class Limits:
     per_second: int | None = None
     per_minute: int | None = None
 
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return bool(self.per_second or self.per_minute)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:

@@ -22,7 +22,7 @@ from bridge.core.jql.syntax import And, Node, Not, Or, Query
 from bridge.desk import explain as explaining
 from bridge.desk.explain import Course, Explanation, Outcome
 from bridge.errors import BadFilter, NotFound, Unreadable
-from bridge.model import Clause, Event, Site
+from bridge.model import Clause, Event, Site, Verdict
 
 #: How a filter's answers are shown.
 _ANSWERS = {True: "true", False: "false", None: "unknown"}
@@ -131,7 +131,7 @@ def _course(course: Course, *, body: bool) -> Iterator[str]:
         yield _plain(f"  {step.stage:<16} {step.outcome}{why}")
     yield from _clauses(course.clauses, "    ")
     for outcome in course.outcomes:
-        yield from _outcome(outcome, course.unknown, body=body)
+        yield from _outcome(outcome, course, body=body)
 
 
 def _clauses(clauses: Iterable[Clause], margin: str) -> Iterator[str]:
@@ -142,24 +142,26 @@ def _clauses(clauses: Iterable[Clause], margin: str) -> Iterator[str]:
         yield f"{margin}{'  ' * clause.depth}{click.style(mark, fg=colour)} {text}"
 
 
-def _outcome(outcome: Outcome, unknown: tuple[str, ...], *, body: bool) -> Iterator[str]:
+def _outcome(outcome: Outcome, course: Course, *, body: bool) -> Iterator[str]:
     verdict, then = outcome.verdict, outcome.then
-    name = click.style(verdict.name.value, fg=screen.COLOURS.get(verdict.name))
-    yield f"  -> {verdict.destination}: {name}: {_plain(verdict.reason)}"
+    yield f"  -> {verdict.destination}: {_verdict_word(verdict)}: {_plain(verdict.reason)}"
     if then is not None:
-        last = click.style(then.name.value, fg=screen.COLOURS.get(then.name))
-        yield f"     by `unknown: {list(unknown)}`, with nothing to go by: {last}"
+        wait = "if nothing fuller comes, and " if course.waits else ""
+        told = f"`unknown: [{', '.join(course.unknown)}]`"
+        yield f"     {wait}if nothing is remembered of it: {_verdict_word(then)} ({told})"
     if outcome.trouble:
         yield f"     it would be parked: {_plain(outcome.trouble)}"
     if body and outcome.body is not None:
         shown = orjson.dumps(outcome.body, option=orjson.OPT_INDENT_2).decode()
-        yield _plain(shown, lines=True)
+        yield from map(_plain, shown.split("\n"))
 
 
-def _plain(text: str, *, lines: bool = False) -> str:
+def _verdict_word(verdict: Verdict) -> str:
+    return click.style(verdict.name.value, fg=screen.COLOURS.get(verdict.name))
+
+
+def _plain(text: str) -> str:
     """Let nothing that others wrote speak to the terminal."""
-    if lines:
-        return "\n".join(_plain(line) for line in text.split("\n"))
     return screen.plain(text).plain
 
 
@@ -280,7 +282,7 @@ def _body(file: IO[bytes]) -> Mapping[str, Any]:
 
 def _judge(query: str, site: Site, body: Mapping[str, Any], at: int, *, as_json: bool) -> None:
     try:
-        compiled = language.compile(query, site)
+        compiled = language.compile(query, site, lookup=True)
     except BadFilter as error:
         raise Told(language.caret(error)) from error
     answer, clauses = compiled.match(body, at), compiled.explain(body, at)

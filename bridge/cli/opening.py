@@ -7,16 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
 from bridge import config
 from bridge.config import Settings
 from bridge.core.decide import Plan
-from bridge.errors import BridgeError
+from bridge.errors import BadConfiguration, BridgeError
 from bridge.store import Store
 
 
 def settings(**flags: object) -> Settings:
-    """Read the settings of this process; raises `BadConfiguration`."""
-    return config.settings(os.environ, **flags)
+    """Read the settings of this process; raises `BadConfiguration`, or `UsageError` for a flag."""
+    try:
+        return config.settings(os.environ, **flags)
+    except BadConfiguration as error:
+        if any(problem.file.startswith("--") for problem in error.problems):
+            raise click.UsageError(str(error)) from error
+        raise
 
 
 def plan(folder: Path) -> Plan:

@@ -16,13 +16,8 @@ from bridge.model import (
     VerdictName,
 )
 
-#: Old values in a changelog that a filter can look at -> the field they belong to.
-_REVERTED = {
-    "issuetype": "issuetype",
-    "status": "status",
-    "resolution": "resolution",
-    "priority": "priority",
-}
+#: Fields of which a changelog tells the old value as a filter looks at it.
+_REVERTED = frozenset({"issuetype", "status", "resolution", "priority"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +118,10 @@ def open_to_all(case: Case) -> Verdict | Case:
 
 def passes_filter(case: Case) -> Verdict | Case:
     """Ask the route's `when`; a move out of it may follow, unknown is left undecided."""
-    judge = case.route.filters[case.event.site]
+    judge = case.route.filters.get(case.event.site)
+    if judge is None:  # the hook was of another site when this came
+        reason = f"unknown: {case.route.name} is not for the site {case.event.site} any more"
+        return _end(case, VerdictName.UNDECIDED, reason)
     answer = judge.match(case.body, case.now)
     why = answer.why + case.source
     if answer.value is None:
@@ -196,21 +194,29 @@ def before_change(body: Mapping[str, Any]) -> dict[str, Any]:
     """Put a body back before its own changelog, in the fields that a move touches."""
     issue = dict(_mapping(body.get("issue")))
     fields = dict(_mapping(issue.get("fields")))
+    key = issue.get("key")
     for item in changes(body):
-        name = str(item.get("fieldId") or item.get("field") or "").lower()
+        name = _changed(item, key)
         was = {"id": str(item.get("from") or ""), "name": item.get("fromString")}
-        if name in ("key", "issuekey"):
+        if name == "key":
             issue["key"] = str(item.get("fromString") or "")
-            fields["project"] = {**_mapping(fields.get("project")), "key": _prefix(issue["key"])}
         elif name == "project":
-            fields["project"] = {**was, "key": _mapping(fields.get("project")).get("key")}
+            fields["project"] = was
         elif name in _REVERTED:
-            fields[_REVERTED[name]] = was if item.get("fromString") else None
-    key = str(issue.get("key") or "")
-    project = fields.get("project")
-    if isinstance(project, dict) and "-" in key:
-        fields["project"] = {**project, "key": _prefix(key)}
+            fields[name] = was if item.get("fromString") else None
+    if issue.get("key") != key:
+        fields["project"] = {**_mapping(fields.get("project")), "key": _prefix(issue["key"])}
     return {**body, "issue": {**issue, "fields": fields}}
+
+
+def _changed(item: Mapping[str, Any], key: object) -> str:
+    """Name the field that a changelog's item is about, whatever language it is told in."""
+    name = str(item.get("fieldId") or item.get("field") or "").lower()
+    if name == "issuekey" or (
+        key and item.get("toString") == key and _prefix(item.get("fromString"))
+    ):
+        return "key"
+    return name
 
 
 def changes(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -225,8 +231,9 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _prefix(key: str) -> str:
-    return key.rpartition("-")[0]
+def _prefix(key: object) -> str:
+    """Name the project of a key, or "" when it is none."""
+    return key.rpartition("-")[0] if isinstance(key, str) else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,9 +271,9 @@ class Plan:
 
     def routes(self, event: Event, body: Mapping[str, Any]) -> tuple[Route, ...]:
         """Pick the routes whose filter this event could pass, in the order of their names."""
-        found = projects(body)
-        if not found:
+        if not _tells_project(body):
             return self.by_hook.get(event.hook, ())
+        found = projects(body)
         index = self.by_project.get(event.hook, {})
         picked = {route.name: route for name in found for route in index.get(name, ())}
         picked.update((route.name, route) for route in self.anywhere.get(event.hook, ()))
@@ -409,12 +416,19 @@ def projects(body: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(found)
 
 
+def _tells_project(body: Mapping[str, Any]) -> bool:
+    """Tell whether a filter can say for sure that it asks for another project than this body's."""
+    project = _mapping(_mapping(_mapping(body.get("issue")).get("fields")).get("project"))
+    return all(project.get(name) for name in ("id", "key", "name"))
+
+
 def _moved_from(body: Mapping[str, Any]) -> set[str]:
     found = set()
+    key = _mapping(body.get("issue")).get("key")
     for item in changes(body):
-        name = str(item.get("fieldId") or item.get("field") or "").lower()
-        if name in ("key", "issuekey"):
-            found.add(_prefix(str(item.get("fromString") or "")).casefold())
+        name = _changed(item, key)
+        if name == "key":
+            found.add(_prefix(item.get("fromString")).casefold())
         elif name == "project":
             found.update(str(item.get(old) or "").casefold() for old in ("from", "fromString"))
     return found - {""}

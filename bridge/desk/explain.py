@@ -52,6 +52,8 @@ class Course:
     when: str
     #: The route's words for what the filter cannot decide.
     unknown: tuple[str, ...]
+    #: A fuller telling of the same would be waited for first.
+    waits: bool
     steps: tuple[Step, ...]
     #: The filter, clause by clause.
     clauses: tuple[Clause, ...]
@@ -117,6 +119,7 @@ def _course(plan: Plan, event: Event, route: Route, now: int) -> Course:
         description=route.description,
         when=judge.text,
         unknown=route.unknown,
+        waits=event.thin,
         steps=_walk(plan, event, route, now),
         clauses=tuple(judge.explain(event.body, now)),
         outcomes=tuple(

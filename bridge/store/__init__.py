@@ -99,7 +99,9 @@ class Store:
 
     def can_keep(self) -> bool:
         """Tell whether an event that came now would be kept, in the database or the spool."""
-        return self.writer.alive and (not self.writer.trouble or self._spool.has_room())
+        writer = self.writer
+        spooling = bool(writer.trouble or writer.backlog)
+        return writer.alive and (not spooling or self._spool.has_room())
 
     def keep(self, arrival: Arrival) -> None:
         """Return once a request is kept for good; raises `errors.NotKept`."""

@@ -38,7 +38,7 @@ _WAITING = listing(
     SELECT l.id, l.event, l.destination, l.lane, l.hold_until, l.effects, s.hook, s.site, e.record
     FROM {rows}
     JOIN sightings s ON s.site = {0} AND s.identity = {1}
-    JOIN deliveries l ON l.event = s.event AND l.state = 'queued' AND l.hold_until IS NOT NULL
+    JOIN deliveries l ON l.event = s.event AND l.hold_until IS NOT NULL
     JOIN events e ON e.id = l.event
     ORDER BY l.id {lock}
     """,

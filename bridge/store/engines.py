@@ -52,6 +52,7 @@ def _prepare_sqlite(engine: Engine, begin: str) -> None:
             "journal_mode=WAL",
             "synchronous=FULL",
             "busy_timeout=5000",
+            "wal_autocheckpoint=8000",
             "temp_store=MEMORY",
             "cache_size=-16000",
         ):

@@ -122,22 +122,22 @@ def claim(conn: Connection, now: int, wish: Wish, count: int) -> list[Claimed]:
     Fewer, or none, when the destination is paused, blocked, or at its limits. The longest
     waiting lane goes first, so that no lane starves.
     """
-    limited = bool(wish.limits.per_second or wish.limits.per_minute)
-    gate = gate_of(conn, wish.destination, hold=limited)
-    if gate is None or gate.paused or gate.blocked_until > now:
+    limited = wish.limits.any
+    gate = _open_gate(conn, now, wish.destination, hold=limited)
+    if gate is None:
         return []
     probing = gate.failures >= _POLICY.breaks_after
     allowed = min(1 if probing else count, permits(gate, now, wish.limits))
     if allowed < 1:
         return []
     leased = _lease(conn, now, wish, allowed)
-    if not leased:
-        return []
-    if limited:
-        spend(conn, gate, now, wish.limits, len(leased))
     heads = _heads(conn, leased)
     _idle(conn, leased.keys() - {head.lane for head in heads})
     ready = [head for head in heads if _ready(conn, head, now)]
+    if ready and limited:
+        spend(conn, gate, now, wish.limits, len(ready))
+    if ready and probing:  # nothing else until it is settled
+        _PROBE.run(conn, {"b_name": wish.destination, "b_until": now + wish.lease})
     fresh = [{"b_id": h.id} for h in ready if h.hold_until is None and h.state != State.SENDING]
     if fresh:
         _MARK.run(conn, fresh)
@@ -163,6 +163,16 @@ def gate_of(conn: Connection, destination: str, *, hold: bool = False) -> Gate |
     return found
 
 
+def _open_gate(conn: Connection, now: int, destination: str, *, hold: bool) -> Gate | None:
+    """Read a destination that can be sent to now, or None; the breaker's probe is held alone."""
+    gate = gate_of(conn, destination, hold=hold)
+    if gate is None or gate.paused or gate.blocked_until > now:
+        return None
+    if gate.failures >= _POLICY.breaks_after and not hold:
+        return _open_gate(conn, now, destination, hold=True)
+    return gate
+
+
 _FREE = (
     select(t.lanes.c.id)
     .where(
@@ -173,11 +183,11 @@ _FREE = (
     .order_by(t.lanes.c.next_at)
     .limit(bindparam("w_count"))
     .with_for_update(skip_locked=True)
-    .scalar_subquery()
+    .cte("free")  # as a subquery, PostgreSQL may look more than once, and lease more than asked
 )
 _LEASE = Prepared(
     update(t.lanes)
-    .where(t.lanes.c.id.in_(_FREE))
+    .where(t.lanes.c.id.in_(select(_FREE.c.id)))
     .values(
         lease_until=bindparam("w_until"),
         owner=bindparam("w_owner"),
@@ -231,6 +241,13 @@ _MARK = Prepared(
     update(t.deliveries)
     .where(t.deliveries.c.id == bindparam("b_id"))
     .values(state=State.SENDING, attempts=t.deliveries.c.attempts + 1)
+)
+
+
+_PROBE = Prepared(
+    update(t.destinations)
+    .where(t.destinations.c.name == bindparam("b_name"))
+    .values(blocked_until=bindparam("b_until"))
 )
 
 

@@ -13,6 +13,7 @@ from bridge.store import keeping
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Planned
 from bridge.store.dialect import insert_or_ignore
+from bridge.store.listening import notify
 from bridge.store.rows import queue
 from bridge.store.settle import free_lane
 
@@ -91,6 +92,7 @@ def retry(conn: Connection, now: int, delivery: int, *, who: str) -> Parcel:
     if parcel.state not in STUCK:
         raise WrongState(f"delivery {delivery} is {parcel.state}, neither parked nor in doubt")
     keeping.requeue(conn, now, parcel.id, parcel.lane)
+    notify(conn, {parcel.destination: 1})
     note(conn, now, who=who, what="retry", event=parcel.event, delivery=parcel.id)
     return parcel
 
@@ -111,6 +113,7 @@ def discard(conn: Connection, now: int, delivery: int, *, who: str, reason: str)
         raise WrongState(f"delivery {delivery} waits for a fuller telling, for some seconds more")
     if not _behind_another(conn, parcel):
         free_lane(conn, now, parcel.lane)
+        notify(conn, {parcel.destination: 1})
     note(conn, now, who=who, what="discard", event=parcel.event, delivery=parcel.id, why=reason)
     return parcel
 
@@ -157,6 +160,7 @@ def resume(conn: Connection, now: int, destination: str, *, who: str) -> None:
     """End a destination's pause and try at once what waits there; raises `NotFound`."""
     if not keeping.resume(conn, now, destination):
         raise NotFound(f"there is no destination {destination}")
+    notify(conn, {destination: 1})
     note(conn, now, who=who, what="resume", why=destination)
 
 

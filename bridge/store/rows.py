@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, bindparam, insert, update
+from sqlalchemy import Connection, bindparam, insert, update
 
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
@@ -17,16 +17,30 @@ from bridge.store.fitting import short
 from bridge.store.listening import notify
 from bridge.store.verdicts import LIVE, strongest
 
-
-def _insert(table: Table, *given_by_the_database: str) -> Prepared:
-    keys = [column.name for column in table.columns]
-    return Prepared(insert(table), [key for key in keys if key not in given_by_the_database])
-
-
-_EVENTS = _insert(t.events)
-_VERDICTS = _insert(t.verdicts)
-_SIGHTINGS = _insert(t.sightings)
-_DELIVERIES = _insert(t.deliveries, "id", "attempts", "cause", "revision")
+_EVENTS = Prepared(insert(t.events), [column.name for column in t.events.columns])
+_VERDICTS = listing(
+    """
+    INSERT INTO verdicts (event, destination, route, verdict, reason, first)
+    SELECT {0}, {1}, {2}, {3}, {4}, {5} FROM {rows}
+    """,
+    6,
+)
+_SIGHTINGS = listing(
+    """
+    INSERT INTO sightings (site, identity, event, hook, at)
+    SELECT {0}, {1}, {2}, {3}, CAST(:now AS BIGINT) FROM {rows}
+    """,
+    4,
+)
+_DELIVERIES = listing(
+    """
+    INSERT INTO deliveries
+        (event, destination, route, lane, state, effects, writes, hold_until, created, updated)
+    SELECT {0}, {1}, {2}, CAST({3} AS BIGINT), 'queued', {4}, CAST({5} AS BOOLEAN),
+        CAST({6} AS BIGINT), CAST(:now AS BIGINT), CAST(:now AS BIGINT) FROM {rows}
+    """,
+    7,
+)
 
 
 def lane_of(event: Event) -> str:
@@ -38,23 +52,16 @@ def write(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
     """Write the events, what was decided for them, and who told of what."""
     _EVENTS.run(conn, [_event_row(batch, entry) for entry in entries])
     rows = [
-        {
-            "event": entry.event.id,
-            "destination": verdict.destination,
-            "route": verdict.route,
-            "verdict": verdict.name,
-            "reason": verdict.reason,
-            "first": verdict.first,
-        }
+        (entry.event.id, v.destination, v.route, v.name, v.reason, v.first)
         for entry in entries
-        for verdict in batch.verdicts[entry.event.id]
-        if verdict.name in LIVE
+        for v in batch.verdicts[entry.event.id]
+        if v.name in LIVE
     ]
     if rows:
-        _VERDICTS.run(conn, rows)
+        _VERDICTS.run(conn, {"rows": as_rows(rows)})
     seen = [row for entry in entries for row in _sightings(batch, entry.event)]
     if seen:
-        _SIGHTINGS.run(conn, seen)
+        _SIGHTINGS.run(conn, {"rows": as_rows(seen), "now": batch.now})
 
 
 def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
@@ -96,18 +103,13 @@ def _fixed(found: Sequence[Verdict]) -> str:
     ).decode()
 
 
-def _sightings(batch: Batch, event: Event) -> list[dict[str, Any]]:
+def _sightings(batch: Batch, event: Event) -> list[tuple[str, str, str, str]]:
     """Remember who told of what, where anything can hang on it."""
     live = any(verdict.name in LIVE for verdict in batch.verdicts[event.id])
+    told = {effect.identity: effect for effect in event.effects}
     return [
-        {
-            "site": event.site,
-            "identity": effect.identity,
-            "event": event.id,
-            "hook": event.hook,
-            "at": batch.now,
-        }
-        for effect in {effect.identity: effect for effect in event.effects}.values()
+        (event.site, identity, event.id, event.hook)
+        for identity, effect in told.items()
         if live or (effect.writes and (event.full or not effect.stale_after))
     ]
 
@@ -143,24 +145,19 @@ def queue(conn: Connection, batch: Batch, settling: Sequence[int] = ()) -> dict[
 def _deliver(conn: Connection, batch: Batch) -> set[tuple[str, int]]:
     """Write the planned deliveries; returns (destination, lane) of each."""
     lanes = _lanes(conn, batch)
-    _DELIVERIES.run(
-        conn,
-        [
-            {
-                "event": p.event.id,
-                "destination": p.destination,
-                "route": p.route,
-                "lane": lanes[p.destination, lane_of(p.event)],
-                "state": "queued",
-                "effects": names(p.identities),
-                "writes": writes(p.event, p.identities),
-                "hold_until": p.hold_until,
-                "created": batch.now,
-                "updated": batch.now,
-            }
-            for p in batch.planned
-        ],
-    )
+    rows = [
+        (
+            p.event.id,
+            p.destination,
+            p.route,
+            lanes[p.destination, lane_of(p.event)],
+            names(p.identities),
+            writes(p.event, p.identities),
+            p.hold_until,
+        )
+        for p in batch.planned
+    ]
+    _DELIVERIES.run(conn, {"rows": as_rows(rows), "now": batch.now})
     return {(destination, lane) for (destination, _), lane in lanes.items()} - {*batch.hurried}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, exists, func, insert, select, update
 
@@ -10,7 +10,8 @@ from bridge.core.retry import Policy, breaker
 from bridge.model import State
 from bridge.store import tables as t
 from bridge.store.dialect import Prepared, as_rows, listing
-from bridge.store.lanes import OPEN, RELEASE, Settlement, d, gate_of
+from bridge.store.lanes import OPEN, RELEASE, Claimed, Settlement, d, gate_of
+from bridge.store.limits import Gate
 
 _POLICY = Policy()
 _BLOCKING = frozenset({State.PARKED, State.IN_DOUBT})
@@ -39,21 +40,29 @@ _ADVANCE = Prepared(
 )
 
 
-_FENCES = listing(
-    "SELECT l.id, l.fence FROM {rows} JOIN lanes l ON l.id = CAST({0} AS BIGINT) {lock}", 1
+_LEASES = listing(
+    """
+    SELECT l.id, l.lease_until FROM {rows}
+    JOIN lanes l ON l.id = CAST({0} AS BIGINT) AND l.fence = CAST({1} AS BIGINT)
+    WHERE l.lease_until > 0 ORDER BY l.id {lock}
+    """,
+    2,
 )
 _ATTEMPT = Prepared(insert(t.attempts), ["delivery", "at", "outcome", "status", "answer", "millis"])
 
 
-def settle(conn: Connection, now: int, settlements: Sequence[Settlement]) -> list[Settlement]:
+def settle(
+    conn: Connection, now: int, settlements: Sequence[Settlement], *, asking: Sequence[str] = ()
+) -> list[Settlement]:
     """Write down what became of claimed deliveries and free their lanes.
 
-    Guarded by the fence: a settlement whose lane was leased to somebody else since changes
-    nothing. Returns those that counted.
+    Guarded by the fence: a settlement whose lane was given back, or leased to somebody else since,
+    changes nothing. Returns those that counted. `asking` are destinations whose lanes the same
+    transaction claims afterwards.
     """
-    lanes = sorted({(s.lane,) for s in settlements})
-    fences = {row.id: row.fence for row in _FENCES.rows(conn, {"rows": as_rows(lanes)})}
-    valid = [s for s in settlements if fences.get(s.lane) == s.fence]
+    held = leases(conn, settlements)
+    valid = [s for s in settlements if s.lane in held]
+    _hold_gates(conn, valid, asking)
     if not valid:
         return []
     _SETTLE.run(
@@ -71,8 +80,26 @@ def settle(conn: Connection, now: int, settlements: Sequence[Settlement]) -> lis
     )
     _note_attempts(conn, now, valid)
     _free(conn, now, valid)
-    _tell_destinations(conn, now, valid)
+    _tell_destinations(conn, now, valid, held)
     return valid
+
+
+def leases(conn: Connection, ours: Sequence[Settlement | Claimed]) -> dict[int, int]:
+    """Keep the lanes that are still leased to us as they are; returns until when each is."""
+    rows = as_rows(sorted({(one.lane, one.fence) for one in ours}))
+    return {row.id: row.lease_until for row in _LEASES.rows(conn, {"rows": rows})}
+
+
+def _hold_gates(conn: Connection, settlements: Sequence[Settlement], asking: Sequence[str]) -> None:
+    """Keep all the destinations still that this transaction will change, in one order everywhere.
+
+    What only came through changes nothing, and most do.
+    """
+    changed = {s.destination for s in settlements if s.pause or s.block or s.failed}
+    names = changed.union(asking)
+    if len(names) > 1:
+        for name in sorted(names):
+            gate_of(conn, name, hold=True)
 
 
 def _note_attempts(conn: Connection, now: int, settlements: Sequence[Settlement]) -> None:
@@ -112,45 +139,67 @@ def free_lane(conn: Connection, now: int, lane: int) -> None:
     _ADVANCE.run(conn, {"b_lane": lane, "b_now": now})
 
 
-def _tell_destinations(conn: Connection, now: int, settlements: Sequence[Settlement]) -> None:
+def _tell_destinations(
+    conn: Connection, now: int, settlements: Sequence[Settlement], held: Mapping[int, int]
+) -> None:
     by_name: dict[str, list[Settlement]] = {}
     for s in settlements:
         by_name.setdefault(s.destination, []).append(s)
-    for name, several in by_name.items():
-        pause = next((s.pause for s in several if s.pause), "")
-        if pause:
-            _set_gate(conn, name, paused=pause)
-        if any(s.state is State.DELIVERED for s in several):
-            _came_through(conn, now, name)
-        elif any(s.failed for s in several):
-            _did_not_come_through(conn, now, name, sum(s.failed for s in several))
-        block = max(s.block for s in several)
-        if block:
-            _set_gate(conn, name, blocked_until=now + block)
+    for name, told in sorted(by_name.items()):
+        changes = any(s.pause or s.block or s.failed for s in told)
+        gate = gate_of(conn, name, hold=changes)
+        if gate is not None and (changes or gate.failures):
+            was_open = gate.failures >= _POLICY.breaks_after
+            probe = was_open and any(held[s.lane] == gate.blocked_until for s in told)
+            _set_gate(conn, name, **_after(gate, now, told, probe=probe))
+            if was_open and any(map(_came_through, told)):
+                hurry(conn, now, name)
+
+
+def _came_through(settlement: Settlement) -> bool:
+    """Tell whether the destination works: it took the body, or would not have it."""
+    refused = settlement.cause == "refused" and not settlement.failed
+    return settlement.state is State.DELIVERED or refused
+
+
+def _after(gate: Gate, now: int, told: Sequence[Settlement], *, probe: bool) -> dict[str, object]:
+    """Tell how a destination's row changes.
+
+    Failures in a row open the breaker, which lets one `probe` through at a time; what came
+    through closes it. A pause that the destination asked for is never cut short by that.
+    """
+    failures, blocked = gate.failures + sum(s.failed for s in told), gate.blocked_until
+    if any(map(_came_through, told)):
+        blocked = 0 if gate.failures >= _POLICY.breaks_after else blocked
+        failures = 0
+    elif probe:
+        blocked = now
+    until = breaker(failures, now, _POLICY) if failures > gate.failures else None
+    block = max(s.block for s in told)
+    return {
+        "failures": failures,
+        "blocked_until": max(blocked, until or 0, now + block if block else 0),
+        "paused": next((s.pause for s in told if s.pause), gate.paused),
+    }
+
+
+def spare_probe(conn: Connection, now: int, claimed: Claimed) -> None:
+    """Let another delivery be the breaker's probe, if this one would have been."""
+    until = select(t.lanes.c.lease_until).where(t.lanes.c.id == claimed.lane).scalar_subquery()
+    g = t.destinations.c
+    conn.execute(
+        update(t.destinations)
+        .where(
+            g.name == claimed.destination,
+            g.failures >= _POLICY.breaks_after,
+            g.blocked_until == until,
+        )
+        .values(blocked_until=now)
+    )
 
 
 def _set_gate(conn: Connection, name: str, **values: object) -> None:
     conn.execute(update(t.destinations).where(t.destinations.c.name == name).values(**values))
-
-
-def _did_not_come_through(conn: Connection, now: int, name: str, times: int) -> None:
-    """Count failures in a row, and open the breaker when there are too many."""
-    gate = gate_of(conn, name, hold=True)
-    failures = (gate.failures if gate else 0) + times
-    _set_gate(conn, name, failures=failures)
-    until = breaker(failures, now, _POLICY)
-    if until is not None:
-        _set_gate(conn, name, blocked_until=until)
-
-
-def _came_through(conn: Connection, now: int, name: str) -> None:
-    """Close the breaker; what had backed off while nothing came through is tried at once."""
-    gate = gate_of(conn, name)
-    if gate is None or not gate.failures:
-        return
-    _set_gate(conn, name, failures=0, blocked_until=0)
-    if gate.failures >= _POLICY.breaks_after:
-        hurry(conn, now, name)
 
 
 def hurry(conn: Connection, now: int, destination: str) -> None:
@@ -158,8 +207,10 @@ def hurry(conn: Connection, now: int, destination: str) -> None:
     retrying = exists().where(
         and_(t.deliveries.c.lane == t.lanes.c.id, t.deliveries.c.state == State.RETRYING)
     )
-    conn.execute(
-        update(t.lanes)
+    waiting = (
+        select(t.lanes.c.id)
         .where(t.lanes.c.destination == destination, t.lanes.c.next_at > now, retrying)
-        .values(next_at=now)
+        # Whoever is at a lane just now lets it go on by itself, and is not to be waited for.
+        .with_for_update(skip_locked=True)
     )
+    conn.execute(update(t.lanes).where(t.lanes.c.id.in_(waiting)).values(next_at=now))

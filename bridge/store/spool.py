@@ -136,12 +136,14 @@ class Spool:
         self._offset, self._damaged = 0, False
         return kept
 
-    def quarantine(self, request: Request) -> None:
+    def quarantine(self, request: Request) -> Path:
         """Put a request aside for a person to look at: `<id>.refused`, in a segment's format."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with FileIO(self._folder / f"{request.id}.refused", "w") as file:
+        path = self._folder / f"{request.id}.refused"
+        with FileIO(path, "w") as file:
             _write(file, _record(request))
         _sync_folder(self._folder)
+        return path
 
     def close(self) -> None:
         """Let go of the segments; what waits in them stays on disk."""

@@ -136,6 +136,12 @@ deliveries = Table(
     Index("deliveries_of_event", "event"),
     Index("deliveries_by_state", "state", "destination"),
     Index(
+        "deliveries_waiting",
+        "event",
+        sqlite_where=text("hold_until IS NOT NULL"),
+        postgresql_where=text("hold_until IS NOT NULL"),
+    ),
+    Index(
         "deliveries_open",
         "lane",
         "id",

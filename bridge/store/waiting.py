@@ -8,7 +8,7 @@ from bridge.model import State, Verdict
 from bridge.store import tables as t
 from bridge.store.lanes import Claimed
 from bridge.store.rows import names
-from bridge.store.settle import free_lane, spare_probe
+from bridge.store.settle import free_lane, leases, spare_probe
 from bridge.store.verdicts import set_verdict
 
 
@@ -59,14 +59,13 @@ def _is_ours(conn: Connection, now: int, claimed: Claimed) -> bool:
 
     A lane whose delivery a fuller telling took over is given back.
     """
-    d, lanes = t.deliveries.c, t.lanes.c
+    d = t.deliveries.c
     waits = conn.execute(
         select(d.id)
         .where(d.id == claimed.delivery, d.event == claimed.event, d.hold_until.is_not(None))
         .with_for_update()
     ).first()
-    lane = conn.execute(select(lanes).where(lanes.id == claimed.lane).with_for_update()).first()
-    if lane is None or lane.fence != claimed.fence or not lane.lease_until:
+    if claimed.lane not in leases(conn, [claimed]):
         return False
     if waits is None:
         _give_back(conn, now, claimed)
@@ -74,5 +73,5 @@ def _is_ours(conn: Connection, now: int, claimed: Claimed) -> bool:
 
 
 def _give_back(conn: Connection, now: int, claimed: Claimed) -> None:
-    spare_probe(conn, now, claimed.lane, claimed.destination)
+    spare_probe(conn, now, claimed)
     free_lane(conn, now, claimed.lane)

@@ -6,14 +6,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
-from bridge.errors import NotKept
-from bridge.model import Request
+from bridge.errors import NotKept, places
+from bridge.model import Event, Request, Verdict, VerdictName
 from bridge.store.accept import accept
 from bridge.store.batch import Entry, Resolve
 from bridge.store.dialect import Prepared, now_ms
@@ -25,8 +25,10 @@ log = structlog.get_logger()
 
 #: What is committed together at most.
 BATCH = 128
-#: How many requests are taken from the spool at a time.
-DRAIN = 64
+#: How many requests are taken from the spool at a time: more than may come in meanwhile.
+DRAIN = 2 * BATCH
+#: How often a transaction is tried that is in another process's way, and the other in its.
+TRIES = 5
 #: How long the writer waits before it tries a database again that was not there, in seconds.
 PATIENCE = 0.5
 
@@ -40,7 +42,10 @@ class Arrival:
     """A request with what was decided at the door."""
 
     request: Request
-    entries: tuple[Entry, ...]
+    #: Its body as it will be kept.
+    packed: bytes
+    #: None: the writer has it judged.
+    entries: tuple[Entry, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,22 +69,25 @@ class Turn:
 
 #: Any other writing: called inside the transaction with the instant in ms.
 Work = Callable[[Connection, int], object]
+_Done = TypeVar("_Done")
 
 
 class Judge(Protocol):
-    """What the writer asks of the floor above when it drains the spool."""
+    """What the writer asks of the floor above."""
 
-    def __call__(self, request: Request) -> tuple[Entry, ...]:
-        """Read and judge a request again, as at the door."""
+    def __call__(self, request: Request, packed: bytes | None = None) -> tuple[Entry, ...]:
+        """Read and judge a request; `packed` is its body as it will be kept, if made already."""
         ...
 
 
 class _Promise:
     """What a job will come to. A bare lock: a Future costs several times as much to wait for."""
 
-    __slots__ = ("_error", "_lock", "_value")
+    __slots__ = ("_error", "_lock", "_value", "open")
 
     def __init__(self) -> None:
+        #: Nothing came of it yet.
+        self.open = True
         self._lock = threading.Lock()
         self._lock.acquire()
         self._value: object = None
@@ -95,11 +103,13 @@ class _Promise:
     def set_result(self, value: object) -> None:
         """Let the waiting thread go on."""
         self._value = value
+        self.open = False
         self._lock.release()
 
     def set_exception(self, error: BaseException) -> None:
         """Let the waiting thread fail."""
         self._error = error
+        self.open = False
         self._lock.release()
 
 
@@ -133,6 +143,7 @@ class Writer:
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._ended = False
         self._conn: Connection | None = None
         #: Why the database was not there the last time; "" when it was.
         self.trouble = ""
@@ -180,7 +191,7 @@ class Writer:
     def _submit(self, task: Arrival | Exchange | Work) -> _Promise:
         job = _Job(task=task)
         with self._wake:
-            if self._stopping and not self._thread.is_alive():
+            if self._ended:
                 raise Down("the bridge is stopping")
             self._jobs.append(job)
             self._wake.notify()
@@ -189,23 +200,38 @@ class Writer:
     # The thread
 
     def _run(self) -> None:
-        while True:
-            jobs = self._take()
-            if jobs is None:
-                break
-            self._drain_some()
-            self._write(jobs)
+        while (jobs := self._take()) is not None:
+            try:
+                self._drain_some()
+                self._write(jobs)
+            except Exception as error:  # noqa: BLE001 - everything waits for this thread
+                self._failed(jobs, error)
         self._disconnect()
+
+    def _failed(self, jobs: Sequence[_Job], error: Exception) -> None:
+        """Let nobody wait for what nobody foresaw."""
+        self.trouble = type(error).__name__
+        log.error("store.failed", error=type(error).__name__, where=places(error))
+        for job in jobs:
+            if job.done.open:
+                job.done.set_exception(Down(f"the store failed: {type(error).__name__}"))
 
     def _take(self) -> list[_Job] | None:
         """Wait for work; an empty list is a turn for the spool, None the end."""
         with self._wake:
             if not self._jobs and not self._stopping:
-                self._wake.wait(PATIENCE if self._spool.backlog else None)
+                self._wake.wait(self._patience())
             count = min(len(self._jobs), BATCH)
             if not count and self._stopping:
+                self._ended = True
                 return None
             return [self._jobs.popleft() for _ in range(count)]
+
+    def _patience(self) -> float | None:
+        """Tell how long nothing needs to be done unless somebody asks, in seconds; None: ever."""
+        if not self._spool.backlog:
+            return None
+        return PATIENCE if self.trouble else 0
 
     def _write(self, jobs: list[_Job]) -> None:
         arrivals = [job for job in jobs if isinstance(job.task, Arrival)]
@@ -213,6 +239,11 @@ class Writer:
             # Order within a record: nothing overtakes what waits in the spool.
             self._put_aside(arrivals)
             jobs = [job for job in jobs if not isinstance(job.task, Arrival)]
+        # Other work has a transaction of its own: it keeps other rows still, in another order.
+        self._commit([job for job in jobs if isinstance(job.task, Arrival | Exchange)])
+        self._commit([job for job in jobs if not isinstance(job.task, Arrival | Exchange)])
+
+    def _commit(self, jobs: list[_Job]) -> None:
         if not jobs:
             return
         try:
@@ -228,21 +259,28 @@ class Writer:
             self._on_ready(ready)
 
     def _transact(self, jobs: Sequence[_Job]) -> tuple[list[object], dict[str, int]]:
-        conn = self._connect()
-        with conn.begin():
-            now = self._now(conn)
-            entries = [
-                entry for job in jobs if isinstance(job.task, Arrival) for entry in job.task.entries
-            ]
-            ready: dict[str, int] = {}
-            if entries:
-                ready = accept(conn, now, entries, grace=self._grace, resolve=self._resolve)
-            turns = _run_exchanges(
-                conn, now, [job.task for job in jobs if isinstance(job.task, Exchange)]
-            )
-            results = [_result(conn, now, job.task, turns) for job in jobs]
-        self._recovered()
-        return results, ready
+        entries = [
+            entry
+            for job in jobs
+            if isinstance(job.task, Arrival)
+            for entry in job.task.entries or self._judge(job.task.request, job.task.packed)
+        ]
+        exchanges = [job.task for job in jobs if isinstance(job.task, Exchange)]
+        settling = [e.settlement.lane for e in exchanges if e.settlement is not None]
+
+        def work(conn: Connection, now: int) -> tuple[list[object], dict[str, int]]:
+            ready = self._accept(conn, now, entries, settling) if entries else {}
+            turns = _run_exchanges(conn, now, exchanges)
+            return [_result(conn, now, job.task, turns) for job in jobs], ready
+
+        return self._transaction(work)
+
+    def _accept(
+        self, conn: Connection, now: int, entries: Sequence[Entry], settling: Sequence[int] = ()
+    ) -> dict[str, int]:
+        return accept(
+            conn, now, entries, grace=self._grace, resolve=self._resolve, settling=settling
+        )
 
     def _without_database(self, jobs: list[_Job], error: Exception) -> None:
         self._lost(error)
@@ -258,16 +296,26 @@ class Writer:
                 self._write([job])
             return
         [job] = jobs
-        if isinstance(job.task, Arrival):
-            self._quarantine(job.task.request, error)
-            job.done.set_result(None)
-        else:
+        if not isinstance(job.task, Arrival):
             job.done.set_exception(error)
+            return
+        try:
+            self._quarantine(job.task.request, error)
+        except OSError as full:
+            job.done.set_exception(NotKept(f"the spool cannot be written: {full.strerror}"))
+        else:
+            job.done.set_result(None)
 
     def _quarantine(self, request: Request, error: Exception) -> None:
         """Keep a request out of the way that the database is there for, but refuses."""
-        log.error("store.refused", event_id=request.id, error=type(error).__name__)
-        self._spool.quarantine(request)
+        kind = type(error).__name__
+        log.error("store.refused", event_id=request.id, error=kind)
+        file = self._spool.quarantine(request)
+        entry = _refused(request, f"the database refuses it ({kind}): it is kept in {file.name}")
+        try:
+            self._transaction(lambda conn, now: self._accept(conn, now, [entry]))
+        except Exception as another:  # noqa: BLE001 - it is kept; this row only tells of it
+            log.warning("store.untold", event_id=request.id, error=type(another).__name__)
 
     def _put_aside(self, jobs: Sequence[_Job]) -> None:
         """Keep requests in the spool for now."""
@@ -289,14 +337,17 @@ class Writer:
             return
         requests, offset = self._spool.peek(DRAIN)
         try:
-            self._keep_again(requests)
+            if requests:
+                self._keep_again(requests)
         except Exception as error:  # noqa: BLE001 - the writer must outlive whatever it is
             if is_outage(error):
                 self._lost(error)
                 return
             if not self._keep_each_again(requests):
                 return
-        self._spool.drop(offset)
+        damaged = self._spool.drop(offset)
+        if damaged is not None:
+            log.error("spool.damaged", file=damaged.name)
         if not self._spool.backlog:
             log.info("spool.drained")
 
@@ -315,16 +366,25 @@ class Writer:
         entries = [
             replace(entry, again=True) for request in requests for entry in self._judge(request)
         ]
-        if not entries:
-            return
-        conn = self._connect()
-        with conn.begin():
-            now = self._now(conn)
-            ready = accept(conn, now, entries, grace=self._grace, resolve=self._resolve)
-        self._recovered()
-        self._on_ready(ready)
+        self._on_ready(self._transaction(lambda conn, now: self._accept(conn, now, entries)))
 
     # The connection
+
+    def _transaction(self, work: Callable[[Connection, int], _Done]) -> _Done:
+        """Run work in a transaction; again, when the database broke a circle of waiting with it."""
+        left = TRIES
+        while True:
+            left -= 1
+            conn = self._connect()
+            try:
+                with conn.begin():
+                    done = work(conn, self._now(conn))
+            except DBAPIError as error:
+                if not (left and _was_in_the_way(error)):
+                    raise
+            else:
+                self._recovered()
+                return done
 
     def _connect(self) -> Connection:
         if self._conn is None:
@@ -364,11 +424,41 @@ def plain(error: Exception) -> str:
     return str(getattr(error, "orig", error)).strip().splitlines()[0]
 
 
+#: How the codes of PostgreSQL's errors begin that are about the values of one row. Others, such as
+#: for a missing table or right, are about the database as it is just now.
+_ABOUT_VALUES = ("22", "23", "54")
+
+
 def is_outage(error: Exception) -> bool:
     """Tell a database that is not there from one that refuses a row."""
-    return isinstance(error, DBAPIError) and not isinstance(
-        error, IntegrityError | DataError | ProgrammingError
+    if not isinstance(error, DBAPIError):
+        return False
+    code = _code(error)
+    if code:
+        return not code.startswith(_ABOUT_VALUES)
+    return not isinstance(error, IntegrityError | DataError | ProgrammingError)
+
+
+def _was_in_the_way(error: DBAPIError) -> bool:
+    return _code(error).startswith("40")
+
+
+def _code(error: DBAPIError) -> str:
+    """Return PostgreSQL's code of an error, or ""."""
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _refused(request: Request, reason: str) -> Entry:
+    event = Event(
+        id=request.id,
+        hook=request.hook,
+        source="",
+        site=request.site,
+        received=request.received,
+        name="",
     )
+    verdict = Verdict(name=VerdictName.REJECTED, reason=reason)
+    return Entry(event=event, verdicts=(verdict,), packed=None, again=True)
 
 
 def _result(conn: Connection, now: int, task: object, turns: dict[int, Turn]) -> object:
@@ -380,7 +470,8 @@ def _result(conn: Connection, now: int, task: object, turns: dict[int, Turn]) ->
 def _run_exchanges(conn: Connection, now: int, exchanges: Sequence[Exchange]) -> dict[int, Turn]:
     """Settle everything first, then deal the free lanes out."""
     settlements = [e.settlement for e in exchanges if e.settlement is not None]
-    counted = settle(conn, now, settlements) if settlements else []
+    asking = [e.wish.destination for e in exchanges if e.wish is not None and e.wish.limits.any]
+    counted = settle(conn, now, settlements, asking=asking) if settlements else []
     dealt = _deal(conn, now, exchanges)
     return {
         id(e): Turn(
@@ -401,7 +492,7 @@ def _deal(
         dealt[id(e)] = (None, None)
         if e.wish is not None:
             by_destination.setdefault(e.wish.destination, []).append(e)
-    for asking in by_destination.values():
+    for _, asking in sorted(by_destination.items()):
         wish = asking[0].wish
         assert wish is not None  # noqa: S101 - only wishes were gathered
         found = claim(conn, now, wish, len(asking))

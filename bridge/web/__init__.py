@@ -16,11 +16,11 @@ log = structlog.get_logger()
 def create(bridge: Bridge) -> Flask:
     """Make the WSGI application of a running bridge."""
     app = Flask(__name__)
-    # One more than may be: what comes without a length is cut there, and must not pass for whole.
-    app.config["MAX_CONTENT_LENGTH"] = bridge.settings.max_body + 1
+    app.config["MAX_CONTENT_LENGTH"] = bridge.settings.max_body
     app.register_blueprint(hooks.blueprint(bridge))
     app.register_blueprint(health.blueprint(bridge))
     app.register_error_handler(Exception, _unforeseen)
+    app.wsgi_app = hooks.Door(bridge, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way
     return app
 
 

@@ -54,7 +54,7 @@ class Point:
     #: before | after
     moment: str = "after"
     when: Condition = _always
-    #: What has to be done to get there: nothing, or one of outage, thin, migrate, retention.
+    #: What has to be done to get there: nothing, or one of outage, drain, migrate, retention.
     needs: str = ""
     #: The passages it is killed at, one after the other.
     passages: tuple[int, ...] = (1, 4)
@@ -82,26 +82,26 @@ POINTS: dict[str, Point] = {
     "after settle": Point(place="bridge.store.writer:Writer._transact", when=_has_settled),
     # Thin events
     "fuller event took over, before commit": Point(
-        place="bridge.store.accept:take_over", needs="thin"
+        place="bridge.store.accept:take_over"
     ),
     "thin event decided, before commit": Point(
-        place="bridge.store:send_decided", needs="thin", passages=(1, 2)
+        place="bridge.store:send_decided", passages=(1, 2)
     ),
     # The spool
     "while spooling": Point(
-        place="bridge.store.spool:os.fsync", moment="before", needs="outage", passages=(3,)
+        place="bridge.store.spool:os.fsync", moment="before", needs="outage", passages=(2,)
     ),
     "spooled, before the answer": Point(
         place="bridge.store.spool:Spool.append", needs="outage", passages=(2,)
     ),
     "during drain, before commit": Point(
-        place="bridge.store.writer:accept", when=_from_spool, needs="outage", passages=(1, 1)
+        place="bridge.store.writer:accept", when=_from_spool, needs="drain", passages=(1, 1)
     ),
     "drained, before it is forgotten": Point(
-        place="bridge.store.spool:Spool.drop", moment="before", needs="outage", passages=(1, 1)
+        place="bridge.store.spool:Spool.drop", moment="before", needs="drain", passages=(1, 1)
     ),
     "drained and forgotten": Point(
-        place="bridge.store.spool:Spool.drop", needs="outage", passages=(1,)
+        place="bridge.store.spool:Spool.drop", needs="drain", passages=(1,)
     ),
     # The schema
     "migration: nothing there yet": Point(

@@ -18,7 +18,8 @@ import orjson
 from crash.databases import free_port
 from crash.sink import Manners
 
-TESTS = Path(__file__).parents[1]
+#: What the processes import from: these tests, and the tree they belong to.
+_PATH = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 #: name -> token, of the hooks; two for each Jira.
 HOOKS = {
     f"{site}-{letter}": f"hook-{site}-{letter}-0123456789abcdef"
@@ -78,7 +79,7 @@ class Process:
         self.name = name
         self.starts = 0
         self._command = command
-        self._environ = {**os.environ, "PYTHONPATH": str(TESTS), **environ}
+        self._environ = {**os.environ, "PYTHONPATH": os.pathsep.join(_PATH), **environ}
         self._output = folder / f"{name}.out"
         self._folder = folder
         self._running: subprocess.Popen[bytes] | None = None
@@ -198,7 +199,8 @@ class BridgeProcess(Process):
 
     def start_patched(self, **environ: str) -> None:
         """Start it as `points.arm` finds in the environment."""
-        self.start(PYTHONPATH=str(Path(__file__).parent / "armed"), **environ)
+        armed = str(Path(__file__).parent / "armed")
+        self.start(PYTHONPATH=os.pathsep.join([armed, *_PATH]), **environ)
 
     def died(self) -> int:
         """Count the times it killed itself."""

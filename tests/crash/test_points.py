@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,7 +66,7 @@ def _migrated(run: Run) -> None:
     assert not migrate.status(), migrate.output()
 
 
-@pytest.mark.parametrize(("name", "point"), _named("", "thin"))
+@pytest.mark.parametrize(("name", "point"), _named(""))
 def test_killed_on_the_path(run: Run, name: str, point: Point) -> None:
     _migrated(run)
     bridge = run.bridge("serve")
@@ -77,7 +76,7 @@ def test_killed_on_the_path(run: Run, name: str, point: Point) -> None:
     _finish(run, bridge)
 
 
-@pytest.mark.parametrize(("name", "point"), _named("outage"))
+@pytest.mark.parametrize(("name", "point"), _named("outage", "drain"))
 def test_killed_around_the_spool(run: Run, name: str, point: Point) -> None:
     _migrated(run)
     bridge = run.bridge("serve")
@@ -85,15 +84,19 @@ def test_killed_around_the_spool(run: Run, name: str, point: Point) -> None:
     load = run.tell([bridge], chains=8, length=40, pause=0.05)
     assert wait_until(lambda: load.answered > 20, SOON), bridge.output()
     with run.database.away():
-        spooled = wait_until(lambda: any((run.folder / "spool").glob("*.spool")), SOON)
-        assert spooled, bridge.output()
-        time.sleep(1)
-    _await_death(bridge, name)
+        assert wait_until(lambda: _spooled(run), SOON), bridge.output()
+        if point.needs == "outage":
+            _await_death(bridge, name)
+    if point.needs == "drain":
+        _await_death(bridge, name)
     for passage in point.passages[1:]:
-        if not any((run.folder / "spool").glob("*.spool")):
-            break
+        assert _spooled(run), bridge.output()
         _die_at(bridge, name, passage)
     _finish(run, bridge)
+
+
+def _spooled(run: Run) -> bool:
+    return any((run.folder / "spool").glob("*.spool"))
 
 
 @pytest.mark.parametrize(("name", "point"), _named("migrate"))

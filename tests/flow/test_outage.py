@@ -30,6 +30,11 @@ def until_tried(scene, times):
     scene.until(lambda: scene.rows("SELECT count(*) FROM attempts")[0][0] >= times)
 
 
+def calm(scene):
+    """Wait until nothing is being sent."""
+    scene.until(lambda: "sending" not in scene.account().deliveries)
+
+
 def all_in_order(scene):
     """Hold the bridge to have delivered everything, once each, in the order of each record."""
     account = scene.finish()
@@ -48,7 +53,10 @@ def test_aha_is_down_for_all_of_it(scene, cloud):
     for _ in range(6):
         before = scene.rows("SELECT count(*) FROM attempts")[0][0]
         until_tried(scene, before + 1)
+        calm(scene)
         scene.later(301)
+    until_tried(scene, before + 2)
+    calm(scene)
     assert scene.sandbox.writes() == []
     assert scene.account().deliveries.keys() <= {"queued", "sending", "retrying"}
     gate = scene.account().destinations["aha"]
@@ -320,7 +328,7 @@ def test_what_cannot_be_mapped_is_parked_until_the_mapping_is_mended(scene, clou
     later = scene.send("cloud_a", cloud.edited(issue))
     scene.until(lambda: scene.state(first) == "parked")
     assert scene.outcomes(first) == ["unmappable"]
-    assert "summary" in scene.life(first).attempts[0]["answer"]
+    assert "is not a number" in scene.life(first).attempts[0]["answer"]
     assert scene.state(later) == "queued"
     assert scene.sandbox.writes() == []
 
@@ -352,51 +360,74 @@ def test_a_reload_without_an_edit_of_its_route_frees_nothing(scene, cloud):
 
 
 @contextmanager
-def locked(scene):
-    """Keep everyone else from writing to the database."""
+def other_connection(scene):
     path = scene.environ["BRIDGE_DATABASE"].removeprefix("sqlite:///")
     other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
     try:
-        yield
+        yield other
     finally:
-        other.execute("ROLLBACK")
         other.close()
 
 
+@contextmanager
+def away(scene):
+    """Let every statement fail at once, as with a database whose server is gone."""
+    with other_connection(scene) as other:
+        for table in ("events", "lanes", "destinations"):
+            other.execute(f"ALTER TABLE {table} RENAME TO {table}_away")
+        try:
+            yield
+        finally:
+            for table in ("events", "lanes", "destinations"):
+                other.execute(f"ALTER TABLE {table}_away RENAME TO {table}")
+
+
 def test_events_are_kept_while_the_database_is_away(scene, cloud):
-    scene.start(deliver=False)
+    scene.start()
     issue = cloud.issue("PLAT-1")
-    bodies = [cloud.created(issue), *(cloud.edited(issue) for _ in range(5))]
-    with locked(scene):
-        events = [scene.send("cloud_a", body) for body in bodies[:2]]
-        events += sorted(scene.together(*(("cloud_a", body) for body in bodies[2:])))
+    bodies = [cloud.created(issue), *(cloud.edited(issue) for _ in range(11))]
+    with away(scene):
+        events = [scene.send("cloud_a", body) for body in bodies[:6]]
+        events += sorted(scene.together(*(("cloud_a", body) for body in bodies[6:])))
         ready = scene.get("/readyz")
         assert ready.status_code == 200
         assert ready.json["status"] == "degraded"
         assert any("cannot be reached" in told for told in ready.json["degraded"])
         assert any("spool" in told for told in ready.json["degraded"])
         assert scene.get("/healthz").status_code == 200
-        assert "bridge_spool_waiting 1.0" in scene.get("/metrics").text
+        told = scene.get("/metrics").text
+        assert "bridge_spool_waiting 1.0" in told
+        assert "bridge_database_up 0.0" in told
     scene.until(lambda: scene.get("/readyz").json == {"status": "ok", "degraded": [], "routes": 1})
+    assert "bridge_database_up 1.0" in scene.get("/metrics").text
     assert sorted(line.event for line in scene.lines()) == sorted(events)
-    assert scene.account().events == {"deliver": 6}
+    all_in_order(scene)
     queued = [row[0] for row in scene.rows("SELECT event FROM deliveries ORDER BY id")]
-    assert queued[:2] == events[:2]
+    assert queued[:6] == events[:6]
     assert list((scene.folder / "spool").glob("*.spool")) == []
+
+
+def test_a_locked_database_is_one_that_is_away(scene, cloud):
+    scene.start(deliver=False)
+    with other_connection(scene) as other:
+        other.execute("BEGIN IMMEDIATE")
+        event = scene.send("cloud_a", cloud.created(cloud.issue()))
+        assert scene.get("/readyz").json["status"] == "degraded"
+        assert "locked" in str(scene.get("/readyz").json["degraded"])
+        other.execute("ROLLBACK")
+    scene.until(lambda: scene.lines(event))
 
 
 def test_what_waits_in_the_spool_outlives_the_process(scene, cloud):
     scene.start(deliver=False, max_body=1000)
-    issue = cloud.issue("PLAT-1")
-    with locked(scene):
+    with away(scene):
         large = scene.post("cloud_a", b"x" * 1001)
         event = scene.send("cloud_a", b'{"webhookEvent": "x"}')
         scene.stop()
         assert len(list((scene.folder / "spool").glob("*.spool"))) == 1
     assert large.status_code == 413
     scene.start()
-    other = scene.send("cloud_a", cloud.created(issue))
+    other = scene.send("cloud_a", cloud.created(cloud.issue()))
     scene.until(lambda: len(scene.lines()) == 3)
     scene.finish()
     assert scene.line(event).verdict == "filtered"
@@ -404,13 +435,62 @@ def test_what_waits_in_the_spool_outlives_the_process(scene, cloud):
     assert scene.state(other) == "delivered"
 
 
-def test_without_room_in_the_spool_the_sender_is_to_come_again(scene, cloud):
+def test_two_outages_one_restart_between(scene, cloud):
+    """What an earlier life put into the spool is in nobody's way."""
+    issue, sent = cloud.issue("PLAT-1"), []
+    scene.start(deliver=False)
+    with away(scene):
+        sent.append(scene.send("cloud_a", cloud.created(issue)))
+        scene.stop()
+    scene.start(deliver=False)
+    with away(scene):
+        sent += [scene.send("cloud_a", cloud.edited(issue)) for _ in range(3)]
+    scene.until(lambda: len(scene.lines()) == 4)
+    queued = [row[0] for row in scene.rows("SELECT event FROM deliveries ORDER BY id")]
+    assert queued == sent
+
+
+def test_without_room_in_the_spool_the_sender_is_to_come_again(scene, cloud, logged):
     scene.start(deliver=False, spool_max=1)
-    with locked(scene):
+    with away(scene):
         answer = scene.post("cloud_a", cloud.created(cloud.issue()))
         assert answer.status_code == 503
         assert "X-Bridge-Event" not in answer.headers
-        assert scene.get("/readyz").status_code == 503
+    assert "event.not_kept" in {line["event"] for line in logged}
     assert scene.send("cloud_a", cloud.created(cloud.issue()))
     assert len(scene.lines()) == 1
     assert scene.get("/readyz").json["status"] == "ok"
+
+
+def test_a_spool_that_cannot_be_written_is_none(scene, cloud):
+    scene.start(deliver=False)
+    (scene.folder / "spool").write_text("in the way")
+    with away(scene):
+        assert scene.post("cloud_a", cloud.created(cloud.issue())).status_code == 503
+    assert scene.send("cloud_a", cloud.created(cloud.issue()))
+
+
+def test_what_was_sent_is_not_forgotten_in_an_outage(scene, cloud):
+    """The answer of Aha! comes while there is no database to write it down in."""
+    scene.sandbox.behave(latency_ms=100)
+    scene.start()
+    event = scene.send("cloud_a", cloud.said(cloud.comment(), cloud.issue()))
+    scene.until(lambda: scene.state(event) == "sending")
+    with away(scene):
+        scene.until(lambda: scene.sandbox.comments())
+        scene.until(lambda: scene.bridge.store.writer.trouble)
+    scene.finish()
+    assert (scene.state(event), scene.outcomes(event)) == ("delivered", ["delivered"])
+    assert len(scene.sandbox.comments()) == 1
+
+
+def test_a_thin_comment_is_decided_after_the_outage(scene, dc):
+    """Its grace ends while there is no database; the workers outlive that."""
+    scene.start()
+    event = scene.send("dc_a", dc.said(dc.comment(), dc.issue("CORE-1")))
+    with away(scene):
+        scene.later(11)
+        scene.until(lambda: scene.bridge.store.writer.trouble)
+    scene.finish()
+    assert scene.state(event) == "delivered"
+    assert all(thread.is_alive() for gang in scene.bridge._gangs.values() for thread in gang.threads)

@@ -7,7 +7,14 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from bridge.core.jql.words import ESCAPE, KEYWORDS, LOOKALIKES, RESERVED, UNQUOTABLE
+from bridge.core.jql.words import (
+    ESCAPE,
+    KEYWORDS,
+    LOOKALIKES,
+    RESERVED,
+    UNQUOTABLE,
+    one_line,
+)
 from bridge.errors import BadFilter
 
 OPERATORS: Final = (
@@ -107,7 +114,7 @@ def unexpected(text: str, token: Token, expecting: str, role: str = "") -> BadFi
 def complaint(text: str, offset: int, message: str) -> BadFilter:
     """Complain about a place, and about pasted characters when the text has any."""
     _, strange = lookalike(text) or (0, "")
-    return BadFilter(f"{message} {strange}".rstrip(), text=text, offset=offset)
+    return BadFilter(one_line(f"{message} {strange}".rstrip()), text=text, offset=offset)
 
 
 def no_operator(text: str, token: Token) -> BadFilter:

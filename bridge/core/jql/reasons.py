@@ -7,6 +7,7 @@ from typing import Final
 
 from bridge.core.jql.known import Known
 from bridge.core.jql.view import Gap, Values, View, handle
+from bridge.core.jql.words import one_line
 
 #: From a body and the answer given to what was found.
 Found = Callable[[View, bool | None], str]
@@ -88,8 +89,7 @@ def _name(item: object, handles: tuple[str, ...]) -> str:
 
 def _quoted(value: object) -> str:
     if isinstance(value, str):
-        told = value if value.isprintable() else " ".join(value.split())
-        return f'"{short(told)}"'
+        return f'"{short(one_line(value))}"'
     if isinstance(value, float):
         return str(value)
     return handle(value) or ("nothing" if value is None else _UNREADABLE)

@@ -37,7 +37,7 @@ class Setting:
         """The site's time zone."""
         try:
             return ZoneInfo(self.site.timezone)
-        except (ValueError, OSError) as error:
+        except (KeyError, ValueError, OSError) as error:
             message = f"The site's time zone '{self.site.timezone}' is not known."
             raise self.refuse(0, message) from error
 

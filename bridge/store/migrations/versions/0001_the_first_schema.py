@@ -91,6 +91,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('queued','sending','retrying','in_doubt','parked')"),
         postgresql_where=sa.text("state IN ('queued','sending','retrying','in_doubt','parked')"),
     )
+    op.create_index(
+        "deliveries_waiting",
+        "deliveries",
+        ["event"],
+        unique=False,
+        sqlite_where=sa.text("hold_until IS NOT NULL"),
+        postgresql_where=sa.text("hold_until IS NOT NULL"),
+    )
     op.create_table(
         "destinations",
         sa.Column("name", sa.Text(), nullable=False),

@@ -1,0 +1,250 @@
+"""Editing the mappings of a running bridge."""
+
+import sqlite3
+
+import pytest
+
+from bridge.sandbox import Integration
+from bridge.store import keeping
+
+pytestmark = pytest.mark.enable_socket
+
+
+def test_nothing_changed_is_no_reload(scene):
+    scene.start(deliver=False)
+    plan = scene.bridge.plan
+    assert not scene.bridge.reload()
+    assert scene.bridge.plan is plan
+
+
+def test_a_filter_is_followed_from_then_on(scene, cloud):
+    scene.route(when="project = MOB")
+    scene.start()
+    before = scene.send("cloud_a", cloud.created(cloud.issue("PLAT-1")))
+    scene.route(when="project = PLAT")
+    assert scene.reload()
+    after = scene.send("cloud_a", cloud.created(cloud.issue("PLAT-2")))
+    scene.finish()
+    assert [scene.line(event).verdict for event in (before, after)] == ["filtered", "deliver"]
+
+
+def test_hooks_come_go_and_change_their_tokens(scene):
+    scene.start(deliver=False)
+    body = b'{"webhookEvent": "x"}'
+    scene.bridge_yaml["hooks"]["new"] = {"source": "jira", "token": "hook-that-is-new-5"}
+    scene.hook("cloud_a", enabled=False)
+    scene.hook("cloud_b", token="hook-of-cloud-b-renewed")
+    old = "/api/v1/webhooks/hook-of-cloud-b-0002"
+    assert scene.get(old).status_code == 200
+    assert scene.reload()
+    scene.send("new", body)
+    scene.send("cloud_b", body)
+    assert scene.post("cloud_a", body).status_code == 410
+    assert scene.get(old).status_code == 410
+
+
+def test_files_that_are_wrong_are_not_used_and_said(scene, cloud, logged):
+    scene.start(deliver=False)
+    (scene.mappings / "all.yaml").write_text("version: 1\nfrom: [nobody]\nto: [aha]\n")
+    assert not scene.bridge.reload()
+    ready = scene.get("/readyz")
+    assert (ready.status_code, ready.json["status"]) == (200, "degraded")
+    [told] = ready.json["degraded"]
+    assert "all.yaml:2:8" in told
+    assert [line["log_level"] for line in logged if "kept_the_last" in line["event"]] == ["error"]
+    assert scene.line(scene.send("cloud_a", cloud.created(cloud.issue()))).verdict == "deliver"
+    scene.route()
+    assert scene.bridge.reload()
+    assert scene.get("/readyz").json["status"] == "ok"
+
+
+def test_a_new_destination_is_served(scene, cloud):
+    scene.start()
+    scene.sandbox.add(Integration(token="callback-0002", name="two"))
+    scene.bridge_yaml["destinations"] = {"other": scene.destination("callback-0002")}
+    scene.route(to=["other"])
+    assert scene.reload()
+    scene.send("cloud_a", cloud.created(cloud.issue()))
+    scene.finish()
+    assert [one.integration for one in scene.sandbox.writes()] == ["two"]
+
+
+def test_a_send_in_flight_is_finished_by_those_who_began_it(scene, cloud):
+    scene.sandbox.behave(latency_ms=200)
+    scene.start()
+    event = scene.send("cloud_a", cloud.said(cloud.comment(), cloud.issue()))
+    scene.until(lambda: scene.state(event) == "sending")
+    scene.aha(limits={"per_second": 5, "per_minute": None})
+    assert scene.reload()
+    assert scene.state(event) == "delivered"
+    assert scene.outcomes(event) == ["delivered"]
+    assert len(scene.sandbox.comments()) == 1
+
+
+def test_limits_are_kept_once_they_are_given(scene, cloud):
+    scene.start()
+    scene.aha(limits={"per_second": 5, "per_minute": None})
+    assert scene.reload()
+    for number in range(6):
+        scene.send("cloud_a", cloud.created(cloud.issue(f"PLAT-{number + 1}")))
+    scene.finish()
+    times = [one.time for one in scene.sandbox.writes()]
+    assert times[-1] - times[0] >= 900
+
+
+def test_an_edit_during_an_outage_is_staffed_after_it(scene, cloud):
+    scene.start()
+    scene.sandbox.add(Integration(token="callback-0002", account="acme"))
+    path = scene.environ["BRIDGE_DATABASE"].removeprefix("sqlite:///")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("ALTER TABLE destinations RENAME TO elsewhere")
+    scene.aha(token="callback-0002")
+    scene.sandbox.revoke("callback-0001")
+    assert scene.reload(), "the doors follow at once"
+    other.execute("ALTER TABLE elsewhere RENAME TO destinations")
+    other.close()
+    assert not scene.bridge.reload()
+    scene.send("cloud_a", cloud.created(cloud.issue()))
+    scene.finish()
+    assert len(scene.sandbox.writes()) == 1
+
+
+# --- what waits while the mappings change under it
+
+
+def test_what_a_vanished_route_left_is_parked_until_it_is_back(scene, cloud):
+    scene.start(deliver=False)
+    event = scene.send("cloud_a", cloud.created(cloud.issue()))
+    scene.stop()
+    (scene.mappings / "all.yaml").unlink()
+    scene.route("another")
+    scene.start()
+    scene.until(lambda: scene.state(event) == "parked")
+    [attempt] = scene.life(event).attempts
+    assert attempt["outcome"] == "no_route"
+    assert "the route all is no longer in the mappings" in attempt["answer"]
+    (scene.mappings / "another.yaml").unlink()
+    scene.route("all")
+    assert scene.reload()
+    scene.wake()
+    scene.finish()
+    assert scene.state(event) == "delivered"
+
+
+def waiting(scene, dc):
+    """A thin comment in its grace."""
+    scene.start()
+    event = scene.send("dc_a", dc.said(dc.comment(), dc.issue("CORE-1")))
+    assert scene.line(event).verdict == "undecided"
+    return event
+
+
+def test_a_waiting_event_is_decided_by_the_routes_of_then(scene, dc):
+    event = waiting(scene, dc)
+    scene.route(when="project = PLAT", unknown="drop")
+    assert scene.reload()
+    scene.later(11)
+    scene.finish()
+    assert scene.line(event).verdict == "filtered"
+    assert scene.sandbox.writes() == []
+
+
+def test_a_waiting_event_that_no_route_reads_any_more(scene, dc):
+    event = waiting(scene, dc)
+    scene.route(**{"from": ["cloud_a"]})
+    assert scene.reload()
+    scene.later(11)
+    scene.finish()
+    assert scene.line(event).verdict == "filtered"
+    assert "no route reads from the hook dc_a" in scene.line(event).reason
+
+
+def test_a_waiting_event_that_no_route_sends_there_any_more(scene, dc):
+    event = waiting(scene, dc)
+    scene.bridge_yaml["destinations"]["other"] = scene.destination("callback-0002")
+    scene.route(to=["other"])
+    assert scene.reload()
+    scene.later(11)
+    scene.finish()
+    assert scene.line(event).verdict == "filtered"
+    assert "no route sends it here any more" in scene.line(event).reason
+
+
+def test_a_waiting_event_whose_effect_is_not_asked_for_any_more(scene, dc):
+    event = waiting(scene, dc)
+    scene.route(events=["issue_created"])
+    assert scene.reload()
+    scene.later(11)
+    scene.finish()
+    assert scene.line(event).verdict == "filtered"
+
+
+def test_a_waiting_event_whose_site_has_another_name_now(scene, dc, logged):
+    event = waiting(scene, dc)
+    for name in ("dc_a", "dc_b"):
+        scene.hook(name, site="renamed")
+    assert scene.reload()
+    scene.later(11)
+    scene.finish()
+    assert scene.state(event) == "delivered"
+    assert "delivery.mistake" not in {line["event"] for line in logged}
+
+
+def test_what_waits_in_the_spool_is_judged_by_the_hooks_of_then(scene, cloud):
+    scene.start(deliver=False)
+    path = scene.environ["BRIDGE_DATABASE"].removeprefix("sqlite:///")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("ALTER TABLE events RENAME TO elsewhere")
+    removed = scene.send("cloud_a", cloud.created(cloud.issue()))
+    renamed = scene.send("dc_a", cloud.created(cloud.issue()))
+    scene.stop()
+    other.execute("ALTER TABLE elsewhere RENAME TO events")
+    other.close()
+    del scene.bridge_yaml["hooks"]["cloud_a"]
+    scene.hook("dc_a", site="renamed")
+    scene.route(**{"from": ["dc_a"]})
+    scene.start()
+    scene.until(lambda: len(scene.lines()) == 2)
+    scene.finish()
+    assert scene.line(removed).verdict == "rejected"
+    assert "the hook cloud_a is no longer configured" in scene.line(removed).reason
+    assert scene.life(removed).body is not None
+    assert scene.line(renamed).verdict == "deliver"
+    assert scene.life(renamed).event["site"] == "renamed"
+
+
+# --- what happens by itself
+
+
+def test_files_are_looked_at_and_rows_tidied_by_themselves(scene, cloud):
+    scene.start(deliver=False, bodies_days=1)
+    old = scene.send("cloud_a", cloud.created(cloud.issue()))
+    for _ in range(2):
+        scene.bridge.tidy()
+        assert scene.life(old).body is not None
+    scene.write(
+        lambda conn, now: conn.exec_driver_sql(
+            "UPDATE deliveries SET state = 'delivered'"  # only what is over is forgotten
+        )
+    )
+    scene.later(2 * 24 * 3600)
+    scene.bridge.tidy()
+    assert scene.life(old).body is None
+
+
+def test_one_process_at_a_time_tidies(scene, cloud):
+    scene.start(deliver=False, bodies_days=1)
+    event = scene.send("cloud_a", b'{"webhookEvent": "x"}')
+    scene.later(2 * 24 * 3600)
+    assert scene.write(lambda conn, now: keeping.alone(conn, now, "tidy", "another"))
+    scene.bridge.tidy()
+    assert scene.life(event).body is not None
+
+
+def test_the_clock_looks_at_the_files(scene):
+    scene.configure()
+    scene.start(deliver=False)
+    scene.bridge._start_jobs()
+    plan = scene.bridge.plan
+    scene.route(when="project = PLAT")
+    scene.until(lambda: scene.bridge.plan is not plan)

@@ -1,0 +1,290 @@
+"""Holds the documents to the code: what they name must be there, and what is there be named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from marshmallow import fields
+
+from bridge import config
+from bridge.cli import main
+from bridge.config import OPTIONS, schemas
+from bridge.core import jql
+from bridge.core.decide import STAGES
+from bridge.core.fields import TYPES
+from bridge.model import State, VerdictName
+from bridge.sources.jira import EVENTS
+from bridge.web import metrics
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")))
+#: What is no page, and names settings all the same.
+DEPLOYED = tuple(path for path in sorted((DOCS / "deploy").iterdir()) if path.suffix != ".md")
+
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"^```.*?^```$|^ {4}.*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_VARIABLE = re.compile(r"\$\{([A-Z_]+)\}")
+_WHOLE = re.compile(r"# mappings/([\w.-]+\.yaml)\n")
+#: The least that a route can be, and what an excerpt of one is put into.
+_LEAST = {"version": "1", "from": "jira-main", "to": "aha-platform", "workspace": "PLAT"}
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
+
+
+def words(text: str) -> set[str]:
+    """Return what stands in `backticks`."""
+    return set(re.findall(r"`([^`\n]+)`", text))
+
+
+def under(text: str, heading: str) -> str:
+    """Return what stands under a heading, down to the next of its level or above."""
+    level = heading.split(" ")[0]
+    after = text.partition(f"\n{heading}\n")[2]
+    assert after, f"there is no heading {heading}"
+    return re.split(rf"^#{{1,{len(level)}}} ", after, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+# Settings
+
+
+def told_default(default: str | None) -> str | None:
+    """Say how the table writes a default; None: it follows from others and is told in words."""
+    return None if default is None else f"`{default}`" if default else "none"
+
+
+def test_every_setting_is_told_with_its_default() -> None:
+    rows = re.findall(r"^\| `(BRIDGE_\w+)` \| (.+?) \| .+ \|$", page("operations.md"), re.MULTILINE)
+    told = dict(rows)
+    assert [name for name, _ in rows] == [option.variable for option in OPTIONS]
+    for option in OPTIONS:
+        wanted = told_default(option.default)
+        assert wanted is None or told[option.variable] == wanted, option.variable
+
+
+@pytest.mark.parametrize("path", [*PAGES, *DEPLOYED], ids=named)
+def test_no_page_names_a_setting_that_is_not_there(path: Path) -> None:
+    known = {option.variable for option in OPTIONS} | {"BRIDGE_TEST_POSTGRES", "BRIDGE_"}
+    found = set(re.findall(r"\bBRIDGE_[A-Z_]*", path.read_text("utf-8")))
+    assert {name.removesuffix("_FILE") or name for name in found} <= known
+
+
+# Commands
+
+
+def told_commands(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Give each `aha-bridge COMMAND` that a page's code has, with the flags that follow it."""
+    for code in _CODE.findall(path.read_text("utf-8")):
+        for call in re.split(r"[|;`#]|&&|\n", code.replace("\\\n", " ")):
+            found = re.search(r"(?:^|[ /])aha-bridge ([a-z]+)\b(.*)", call)
+            if found:
+                yield found[1], re.findall(r"(?<=\s)--?[a-z][a-z-]*", found[2])
+
+
+def test_every_command_is_told() -> None:
+    told = under(page("operations.md"), "### One command")
+    assert set(main.commands) <= {name for spell in words(told) for name in spell.split()}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_no_page_promises_a_command_or_a_flag_that_is_not_there(path: Path) -> None:
+    for name, flags in told_commands(path):
+        command = main.commands.get(name)
+        assert isinstance(command, click.Command), f"aha-bridge {name}"
+        known = {spell for param in command.params for spell in param.opts}
+        assert set(flags) <= {*known, "--help"}, f"aha-bridge {name}"
+
+
+def test_what_is_not_yet_there_is_not_there() -> None:
+    told = words(under((ROOT / "README.md").read_text("utf-8"), "## Not yet"))
+    assert {"doctor", "backfill"} <= told
+    assert not told & set(main.commands)
+
+
+def test_every_filter_that_a_page_tries_can_be_read() -> None:
+    tried = [
+        query
+        for path in PAGES
+        for query in re.findall(r"aha-bridge jql '([^']+)'", path.read_text("utf-8"))
+    ]
+    assert tried
+    for query in tried:
+        jql.parse(query)
+
+
+# Links
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the fragments by which a page's headings are linked to."""
+    text = _FENCED.sub("", path.read_text("utf-8"))
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    for link in _LINK.findall(_CODE.sub("", path.read_text("utf-8"))):
+        if re.match(r"\w+://", link):
+            continue
+        place, _, fragment = link.partition("#")
+        target = (path.parent / place).resolve() if place else path
+        assert target.exists(), link
+        assert not fragment or fragment in anchors(target), link
+
+
+def test_every_page_is_linked_to() -> None:
+    linked = {
+        (path.parent / link.partition("#")[0]).resolve()
+        for path in PAGES
+        for link in _LINK.findall(path.read_text("utf-8"))
+    }
+    assert {path for path in (*PAGES, *DEPLOYED) if path != ROOT / "README.md"} <= linked
+
+
+# Mapping files
+
+
+def keys(schema: Any) -> set[str]:
+    return {field.data_key or name for name, field in schema.fields.items()}
+
+
+PARTS = tuple(
+    part
+    for part in vars(schemas).values()
+    if isinstance(part, type) and issubclass(part, schemas.Part) and part is not schemas.Part
+)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_key_of_the_mapping_files_is_told(part: Any) -> None:
+    assert keys(part()) <= {*words(page("mappings.md")), "hooks", "destinations", "sites", "ignore"}
+
+
+def test_every_word_of_the_mapping_files_is_told() -> None:
+    told = words(page("mappings.md"))
+    assert set(EVENTS) <= told
+    assert set(TYPES) <= told
+    assert {"remember", "lookup", "deliver", "drop", "keep", "park", "follow", "filter"} <= told
+    assert {"verify", "hold", "resend"} <= told
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A YAML block of a page."""
+
+    path: Path
+    #: Which of the page it is, from 1.
+    number: int
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The name of the file that it is the whole of, or "" for an excerpt."""
+        found = _WHOLE.match(self.text)
+        return found[1] if found else ""
+
+    def __str__(self) -> str:
+        return f"{named(self.path)}:{self.number}:{self.name or 'excerpt'}"
+
+
+def blocks() -> list[Block]:
+    found = []
+    for path in PAGES:
+        fenced = _FENCED.findall(path.read_text("utf-8"))
+        several = [text for language, text in fenced if language == "yaml"]
+        found += [Block(path=path, number=n, text=text) for n, text in enumerate(several, 1)]
+    return found
+
+
+BLOCKS = blocks()
+
+
+def bridge_for(block: Block) -> str:
+    """Return the bridge.yaml of the page before a block, or the one that is shipped."""
+    before = [b.text for b in BLOCKS if b.path == block.path and b.number <= block.number]
+    own = [text for text in before if text.startswith("# mappings/bridge.yaml\n")]
+    return own[-1] if own else (ROOT / "mappings" / "bridge.yaml").read_text("utf-8")
+
+
+def completed(excerpt: str) -> str:
+    """Add to an excerpt of a route what every route must have."""
+    there = set(re.findall(r"^(\w+):", excerpt, re.MULTILINE))
+    return "".join(f"{k}: {v}\n" for k, v in _LEAST.items() if k not in there) + excerpt
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_every_yaml_block_passes_the_check(block: Block, tmp_path: Path) -> None:
+    files = {"bridge.yaml": bridge_for(block)}
+    if block.name != "bridge.yaml":
+        files[block.name or "excerpt.yaml"] = block.text if block.name else completed(block.text)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    wanted = {name for text in files.values() for name in _VARIABLE.findall(text)}
+    loaded = config.load(tmp_path, {name: f"0123456789-{name}" for name in wanted})
+    assert loaded.configuration is not None, "\n".join(map(str, loaded.problems))
+
+
+def test_the_shipped_mappings_read_the_variables_they_say(tmp_path: Path) -> None:
+    text = (ROOT / "mappings" / "bridge.yaml").read_text("utf-8")
+    comment = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+    loaded = config.load(ROOT / "mappings", {})
+    assert loaded.variables <= set(re.findall(r"\b[A-Z]{3}[A-Z_]*\b", comment))
+
+
+# Words for what happens
+
+
+def test_every_verdict_state_and_stage_is_told() -> None:
+    told = words(page("how-it-works.md"))
+    assert set(VerdictName) <= told
+    assert set(State) <= told
+    assert {stage.__name__ for stage in STAGES} == words(
+        re.sub(
+            r"^\| (`\w+`) .*$", r"\1", under(page("how-it-works.md"), "### The stages"), flags=re.M
+        )
+    ) & {stage.__name__ for stage in STAGES}
+    assert set(VerdictName) | set(State) <= words(page("words.md"))
+
+
+def told_metrics() -> dict[str, str]:
+    """Return the metrics that the operations page tells of, with their labels."""
+    table = under(page("operations.md"), "### metrics")
+    return dict(re.findall(r"^\| `(bridge_\w+)(?:\{(\w+)\})?` \|", table, re.MULTILINE))
+
+
+def test_every_metric_is_told() -> None:
+    text = (ROOT / "bridge" / "web" / "metrics.py").read_text("utf-8")
+    assert set(re.findall(r'"(bridge_\w+)"', text)) == told_metrics().keys()
+    assert told_metrics()["bridge_answers_total"] == metrics.ANSWERS._labelnames[0]
+
+
+_LOGGED = re.compile(r'\b(?:log\.(?:info|warning|error)|_log)\(\s*"([a-z_]+\.[a-z_]+)"')
+#: Written only when somebody debugs.
+_QUIET = {"delivery.delivered"}
+
+
+def test_every_line_of_the_log_is_told() -> None:
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "bridge").rglob("*.py"))
+    table = under(page("operations.md"), "### The log")
+    told = {word for word in words(table) if re.fullmatch(r"[a-z_]+\.[a-z_]+", word)}
+    assert told == set(_LOGGED.findall(code)) - _QUIET
+
+
+def test_the_plain_fields_of_marshmallow_are_no_keys() -> None:
+    assert all(
+        isinstance(field, fields.Field) for part in PARTS for field in part().fields.values()
+    )
