@@ -114,7 +114,7 @@ def deletion(number: int | str = 10) -> Effect:
     )
 
 
-def event(id: str = "e1", *effects: Effect, **known: Any) -> Event:  # noqa: A002 - its name
+def event(id: str = "e1", *effects: Effect, **known: Any) -> Event:
     """Make an event, of an issue told in full unless `known` says otherwise."""
     given = {
         "hook": "main",
@@ -130,7 +130,7 @@ def event(id: str = "e1", *effects: Effect, **known: Any) -> Event:  # noqa: A00
     return Event(**{**given, "effects": effects, **known}, id=id)
 
 
-def thin(id: str = "t1", *effects: Effect, **known: Any) -> Event:  # noqa: A002 - its name
+def thin(id: str = "t1", *effects: Effect, **known: Any) -> Event:
     """Make Data Center's event of a comment, which names its issue's id at most."""
     given = {"name": "comment_created", "key": "", "full": False, "thin": True, "body": {}}
     return event(id, *(effects or (comment(),)), **{**given, **known})

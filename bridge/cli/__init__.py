@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from bridge.cli import checking, looking, mending, running, trying
+from bridge import logs
+from bridge.cli import checking, looking, mending, running, screen, trying
 from bridge.cli.failing import Commands
 
 try:
@@ -22,6 +24,7 @@ def main() -> None:
 
     Begin with `aha-bridge demo`: the whole bridge on this machine, with nothing to configure.
     """
+    logs.configure("text", level=logging.WARNING, colours=screen.colours())
 
 
 for command in (

@@ -17,7 +17,7 @@ from bridge.desk.mend import Mended
 from bridge.model import State
 from bridge.store.mending import Parcel
 
-_STUCK = click.Choice([State.PARKED, State.IN_DOUBT])
+_STUCK = click.Choice([State.PARKED.value, State.IN_DOUBT.value])
 
 
 def _who() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import sys
@@ -11,7 +10,6 @@ from collections.abc import Callable
 import click
 from rich.text import Text
 
-from bridge import logs
 from bridge.cli import ending, screen
 from bridge.cli.options import as_json
 from bridge.demo import run
@@ -30,7 +28,6 @@ def sandbox(
     *, host: str, port: int, tokens: tuple[str, ...], latency: int, fail: str | None
 ) -> None:
     """Run a stand-in for Aha!, which writes what it is told, each time it is told."""
-    logs.configure("text", colours=screen.colours())
     accepted = tokens or (secrets.token_hex(24),)
     made = Sandbox(*(Integration(token=token) for token in accepted))
     made.behave(latency_ms=latency, **_failing(fail))
@@ -70,7 +67,6 @@ def demo(*, issues: int, seed: int, fast: bool, keep: bool, as_json: bool) -> No
     Two Jiras tell of a day's work, one of them through two overlapping hooks; what was decided is
     shown as it happens, and in the end it is counted. Exits with 1 if anything was lost or doubled.
     """
-    logs.configure("text", level=logging.ERROR, colours=screen.colours())
     with staged(os.environ) as stage:
         summary = run.play(
             stage, issues=issues, seed=seed, fast=fast, tell=_silent if as_json else _shown()

@@ -68,7 +68,7 @@ def _recalled(conn: Connection, entries: Sequence[Entry], resolve: Resolve) -> l
         if wants_memory(entry.verdicts, event):
             fuller = latest.get(place)
             memory = recall(fuller) if fuller else remember(conn, *place)
-            found.append(replace(entry, verdicts=resolve(event, memory)))
+            found.append(fit(replace(entry, verdicts=resolve(event, memory))))
         else:
             found.append(entry)
         if event.full and event.record:

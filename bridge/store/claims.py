@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import orjson
 from sqlalchemy import Connection, delete
 
-from bridge.model import Verdict, VerdictName
+from bridge.model import State, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, ClaimKey, Entry, Waiting
 from bridge.store.dialect import as_rows, listing
@@ -35,7 +35,8 @@ _HOLDERS = listing(
 )
 _WAITING = listing(
     """
-    SELECT l.id, l.event, l.destination, l.lane, l.hold_until, l.effects, s.hook, s.site, e.record
+    SELECT l.id, l.event, l.destination, l.lane, l.state, l.hold_until, l.effects,
+        s.hook, s.site, e.record
     FROM {rows}
     JOIN sightings s ON s.site = {0} AND s.identity = {1}
     JOIN deliveries l ON l.event = s.event AND l.hold_until IS NOT NULL
@@ -61,6 +62,8 @@ def find_waiting(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> No
     if not asked:
         return
     for row in _WAITING.rows(conn, {"rows": as_rows(sorted(asked))}):
+        if row.state != State.QUEUED:  # an operator has it in hand
+            continue
         batch.waiting[row.event, row.destination] = Waiting(
             id=row.id,
             lane=row.lane,

@@ -10,6 +10,7 @@ from bridge.core.retry import Policy, breaker
 from bridge.model import State
 from bridge.store import tables as t
 from bridge.store.dialect import Prepared, as_rows, listing
+from bridge.store.fitting import plain
 from bridge.store.lanes import OPEN, RELEASE, Claimed, Settlement, d, gate_of
 from bridge.store.limits import Gate
 
@@ -109,7 +110,7 @@ def _note_attempts(conn: Connection, now: int, settlements: Sequence[Settlement]
             "at": now,
             "outcome": s.outcome,
             "status": s.status,
-            "answer": s.answer,
+            "answer": plain(s.answer),
             "millis": s.millis,
         }
         for s in settlements

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select, update
 
 from bridge.model import Verdict, VerdictName
 from bridge.store import tables as t
+from bridge.store.fitting import plain
 
 #: The verdicts that may change, or that something hangs on; the others are packed into the event.
 LIVE = frozenset({VerdictName.DELIVER, VerdictName.UNDECIDED, VerdictName.DUPLICATE})
@@ -36,7 +37,8 @@ def set_verdict(conn: Connection, event: str, verdict: Verdict) -> None:
 
     A verdict that names no route leaves the one that was undecided.
     """
-    values = {"verdict": verdict.name, "reason": verdict.reason, "first": verdict.first}
+    reason = plain(verdict.reason)
+    values = {"verdict": verdict.name, "reason": reason, "first": verdict.first}
     if verdict.route:
         values["route"] = verdict.route
     conn.execute(

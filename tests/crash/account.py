@@ -113,7 +113,9 @@ def _lost(accepted: Iterable[Mapping[str, Any]], sunk: Mapping[Effect, _Sunk]) -
 
 
 def _not_kept(ids: Iterable[str], outcomes: Mapping[str, str]) -> list[str]:
-    return [f"event {event} was answered, and there is no row" for event in set(ids) - set(outcomes)]
+    return [
+        f"event {event} was answered, and there is no row" for event in set(ids) - set(outcomes)
+    ]
 
 
 def _twice(sunk: Mapping[Effect, _Sunk]) -> list[str]:

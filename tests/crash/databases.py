@@ -101,13 +101,19 @@ class PostgreSQL:
                 conn.execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS true')
 
     def hit(self) -> None:
-        """Throw everybody out; they may come back at once."""
+        """Let nobody in for two seconds."""
+        with self.away():
+            time.sleep(2)
+
+    def throw_out(self) -> None:
+        """End every session; they may come back at once."""
         with self._admin() as conn:
             self._throw_out(conn)
 
     def _throw_out(self, conn: psycopg.Connection) -> None:
         conn.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (self.name,)
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            (self.name,),
         )
 
     def close(self) -> None:
@@ -175,7 +181,7 @@ class Cluster:
             time.sleep(2)
 
     def throw_out(self) -> None:
-        """End every connection; they may come back at once."""
+        """End every session; they may come back at once."""
         with psycopg.connect(self.url, autocommit=True) as conn:
             conn.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

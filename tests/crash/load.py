@@ -24,7 +24,9 @@ PATIENCE = 20
 class Load:
     """Chains told side by side."""
 
-    def __init__(self, journal: Journal, ports: Sequence[int], *, copies: int, pause: float) -> None:
+    def __init__(
+        self, journal: Journal, ports: Sequence[int], *, copies: int, pause: float
+    ) -> None:
         self._journal = journal
         self._ports = ports
         self._copies = copies

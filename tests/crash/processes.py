@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 import orjson
@@ -107,6 +106,11 @@ class Process:
         """Return how it ended; None while it runs."""
         return 0 if self._running is None else self._running.poll()
 
+    def wait(self, seconds: float) -> int:
+        """Wait for it to end by itself, and return how it did."""
+        assert self._running is not None
+        return self._running.wait(seconds)
+
     def pids(self) -> list[int]:
         """List it and the processes it started, the parent first."""
         if self._running is None:
@@ -149,14 +153,12 @@ class SinkProcess(Process):
 
     def behave(self, manners: Manners) -> None:
         """Change its manners."""
-        self._put(orjson.dumps(asdict(manners)))
-
-    def _put(self, body: bytes) -> None:
+        body = orjson.dumps(manners)
         until = time.monotonic() + 10
         while True:
             conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             try:
-                conn.request("PUT", "/manners", body)
+                conn.request("PUT", "/", body)
                 conn.getresponse().read()
             except OSError:
                 if time.monotonic() > until:
@@ -184,8 +186,7 @@ class BridgeProcess(Process):
             **settings,
         }
         self.deaths = folder / f"{name}.deaths"
-        program = os.environ.get("CRASH_STUB", "-m bridge").split()
-        super().__init__(name, [sys.executable, *program, *command], environ, folder)
+        super().__init__(name, [sys.executable, "-m", "bridge", *command], environ, folder)
 
     def start_armed(self, point: str, passage: int, **more: str) -> None:
         """Start it so that it kills itself at a point, once."""

@@ -1,23 +1,21 @@
-"""One run: a folder, a database, the sink, the sender, the operator, and the bridge between them."""
+"""One run: a folder, a database, the sink, the sender, the operator, the bridge between them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from sqlalchemy.exc import DBAPIError
 
 from crash import rows
 from crash.account import Account, settle
-from crash.databases import Cluster, Database, engine
+from crash.databases import Database, engine
 from crash.journal import Journal
 from crash.load import Load
 from crash.processes import BridgeProcess, SinkProcess, write_mappings
-from crash.story import World
+from crash.story import Step, World
 from crash.watch import Operator
 
 
@@ -40,12 +38,7 @@ class Run:
         self.sink.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.load is not None:
             self.load.stop()
             self.load.wait(0)
@@ -67,15 +60,14 @@ class Run:
         self,
         doors: Sequence[BridgeProcess],
         *,
-        chains: int,
-        length: int | None,
+        chains: Sequence[Iterator[Step]],
         copies: int = 2,
         pause: float = 0.0,
     ) -> Load:
-        """Begin to send: so many records at a time, each so many steps long or till stopped."""
+        """Begin to send: every chain beside the others, each step so many times at once."""
         ports = [door.port for door in doors]
         self.load = Load(self._journal, ports, copies=copies, pause=pause)
-        self.load.tell([self.world.chain(length) for _ in range(chains)])
+        self.load.tell(chains)
         return self.load
 
     def quiet(self, seconds: float) -> bool:
@@ -118,7 +110,7 @@ def wait_until(told: Callable[[], bool], seconds: float) -> bool:
     return any(told() for _ in _countdown(seconds))
 
 
-def _countdown(seconds: float):
+def _countdown(seconds: float) -> Iterator[float]:
     """Give the seconds left, some times a second, till there are none."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:

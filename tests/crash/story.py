@@ -57,17 +57,19 @@ class World:
         self.numbers = count(200_001)
         self.clock = count(_START, 1_500)
 
-    def chain(self, length: int | None = None) -> Iterator[Step]:
-        """Tell the life of one more issue, so many steps or for ever."""
+    def chains(self, number: int, length: int) -> list[Iterator[Step]]:
+        """Tell the lives of so many more issues."""
+        return [self.chain(length) for _ in range(number)]
+
+    def chain(self, length: int) -> Iterator[Step]:
+        """Tell the life of one more issue, so many steps long."""
         number = next(self.ids)
         cloud = self.rng.random() < 0.6
         project = "HR" if self.rng.random() < 0.1 else ("PLAT" if cloud else "CORE")
         now = next(self.clock)
-        issue = Issue(
-            id=number, key=f"{project}-{number}", reporter=ANA, created=now, updated=now
-        )
+        issue = Issue(id=number, key=f"{project}-{number}", reporter=ANA, created=now, updated=now)
         life = _Life(self, CLOUD if cloud else DATA_CENTER, issue)
-        for place in count() if length is None else range(length):
+        for place in range(length):
             tellings = life.created() if place == 0 else life.next()
             yield Step(
                 record=str(number),
@@ -144,7 +146,9 @@ class _Life:
         self, name: str, comment: Comment, issue: Issue, said: Effect
     ) -> tuple[Telling, ...]:
         if self._jira.cloud:
-            return (self._told(self._jira.comment_event(name, comment, issue, issue.updated), said),)
+            return (
+                self._told(self._jira.comment_event(name, comment, issue, issue.updated), said),
+            )
         thin, full = self._jira.comment_pair(name, comment, issue, gap=20)
         pair = (self._told(thin, said), self._told(full, said))
         return pair[:1] if self._world.rng.random() < 0.1 else pair

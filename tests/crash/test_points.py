@@ -13,8 +13,6 @@ from crash.points import POINTS, Point
 from crash.processes import BridgeProcess
 from crash.run import Run, wait_until
 
-pytestmark = [pytest.mark.crash, pytest.mark.enable_socket]
-
 #: Within how many seconds a point is passed, and everything is over.
 SOON = 40
 QUIET = 90
@@ -66,22 +64,26 @@ def _migrated(run: Run) -> None:
     assert not migrate.status(), migrate.output()
 
 
+@pytest.mark.crash
+@pytest.mark.enable_socket
 @pytest.mark.parametrize(("name", "point"), _named(""))
 def test_killed_on_the_path(run: Run, name: str, point: Point) -> None:
     _migrated(run)
     bridge = run.bridge("serve")
-    run.tell([bridge], chains=12, length=14, pause=0.05)
+    run.tell([bridge], chains=run.world.chains(12, 14), pause=0.05)
     for passage in point.passages:
         _die_at(bridge, name, passage)
     _finish(run, bridge)
 
 
+@pytest.mark.crash
+@pytest.mark.enable_socket
 @pytest.mark.parametrize(("name", "point"), _named("outage", "drain"))
 def test_killed_around_the_spool(run: Run, name: str, point: Point) -> None:
     _migrated(run)
     bridge = run.bridge("serve")
     bridge.start_armed(name, point.passages[0])
-    load = run.tell([bridge], chains=8, length=40, pause=0.05)
+    load = run.tell([bridge], chains=run.world.chains(8, 40), pause=0.05)
     assert wait_until(lambda: load.answered > 20, SOON), bridge.output()
     with run.database.away():
         assert wait_until(lambda: _spooled(run), SOON), bridge.output()
@@ -99,6 +101,8 @@ def _spooled(run: Run) -> bool:
     return any((run.folder / "spool").glob("*.spool"))
 
 
+@pytest.mark.crash
+@pytest.mark.enable_socket
 @pytest.mark.parametrize(("name", "point"), _named("migrate"))
 def test_killed_while_migrating(run: Run, name: str, point: Point) -> None:
     migrate = run.bridge("migrate")
@@ -106,15 +110,17 @@ def test_killed_while_migrating(run: Run, name: str, point: Point) -> None:
         _die_at(migrate, name, passage)
     _migrated(run)
     bridge = run.bridge("serve")
-    run.tell([bridge], chains=4, length=6)
+    run.tell([bridge], chains=run.world.chains(4, 6))
     _finish(run, bridge)
 
 
+@pytest.mark.crash
+@pytest.mark.enable_socket
 @pytest.mark.parametrize(("name", "point"), _named("retention"))
 def test_killed_while_forgetting(run: Run, name: str, point: Point) -> None:
     _migrated(run)
     bridge = run.bridge("serve")
-    run.tell([bridge], chains=8, length=10)
+    run.tell([bridge], chains=run.world.chains(8, 10))
     _finish(run, bridge)
     bridge.kill()
     kept, claims = _grow_old(run), run.scalar("SELECT count(*) FROM claims")

@@ -63,9 +63,7 @@ class Operator:
     def hurry(self) -> None:
         """Let everything be tried at once."""
         with suppress(DBAPIError, BridgeError):
-            self._store.run_here(
-                lambda conn, now: mending.resume(conn, now, "aha", who="operator")
-            )
+            self._store.run_here(lambda conn, now: mending.resume(conn, now, "aha", who="operator"))
 
     def _read_sink(self) -> None:
         for line in self._tail.news():

@@ -90,12 +90,7 @@ def counted(known: Known, sign: str, values: Sequence[Value], setting: Setting) 
     numbers = [_number(known, value, setting) for value in values]
     compare = COMPARE[sign]
 
-    def holds(item: object, _view: View) -> bool | None:
-        if not isinstance(item, (int, float)):
-            return None
-        return any(compare(item, number) for number in numbers)
-
-    return in_body(known, holds)
+    return in_body(known, lambda item, _view: any(compare(item, number) for number in numbers))
 
 
 def _number(known: Known, value: Value, setting: Setting) -> float:

@@ -12,6 +12,7 @@ from bridge.core.jql.complaints import nearest
 from bridge.core.jql.known import ANY, EMPTY, NAMED, PLAIN, RANKED, SEARCH, Known
 from bridge.core.jql.places import custom
 from bridge.core.jql.setting import Setting
+from bridge.core.jql.words import one_line
 from bridge.errors import BadFilter
 
 #: Fields that only put results in order.
@@ -84,7 +85,7 @@ def _sprint(known: Known, identity: str | None, offset: int, setting: Setting) -
 
 
 def _custom(name: str, identity: str) -> Known:
-    return Known(name=name, kind="custom", operators=ANY, read=custom(identity))
+    return Known(name=one_line(name), kind="custom", operators=ANY, read=custom(identity))
 
 
 def _property(asked: syntax.Field, setting: Setting) -> Known:
@@ -93,7 +94,7 @@ def _property(asked: syntax.Field, setting: Setting) -> Known:
         first = asked.properties[0]
         path = tuple(part for piece in first.path for part in piece.split(".") if part)
         return Known(
-            name=f"{asked.name}[{first.key}]{'.'.join(('', *path))}",
+            name=one_line(f"{asked.name}[{first.key}]{'.'.join(('', *path))}"),
             kind="custom",
             operators=ANY,
             read=places.properties(first.key, path),

@@ -216,9 +216,11 @@ def _when(known: Known, operand: Operand, setting: Setting) -> When:
             return when(dated, operand, setting)
         case Function():
             at = functions.when(operand, dated, setting)
-            if at is not None:
-                return at
-    raise setting.refuse(operand.offset, f"'{operand}' is not a date.")
+        case _:
+            at = None
+    if at is None:
+        raise setting.refuse(operand.offset, f"'{operand}' is not a date.")
+    return at
 
 
 def _actor(operand: Operand, setting: Setting) -> Holds:

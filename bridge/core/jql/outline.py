@@ -47,7 +47,7 @@ def _node(node: Node) -> dict[str, Any]:
             return {"op": "or", "args": [_node(part) for part in parts]}
         case Not(part=part):
             return {"op": "not", "arg": _node(part)}
-        case Condition():
+        case _:
             return _condition(node)
 
 

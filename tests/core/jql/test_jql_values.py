@@ -404,6 +404,10 @@ def test_names_of_custom_fields() -> None:
         judge("organizations = ACME", body({"customfield_4": [{"name": "ACME"}]}), mapped) is True
     )
     assert judge('"Organizations[x]" = ACME', body({"customfield_4": []}), mapped) is False
+    assert judge('"Sprint[Sprint]" = 7 order by "Sprint[Sprint]", Rank') is True
+    with pytest.raises(BadFilter, match="does not exist"):
+        jql.compile('"Nothing[Number]" = 7', SITE)
+    assert judge('"Status[x]" = 3') is True
 
 
 @pytest.mark.parametrize(

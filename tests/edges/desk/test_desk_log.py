@@ -55,7 +55,7 @@ def test_since_and_until_are_instants_of_arrival(house):
 
 
 def follow(house, *steps, after=""):
-    """Follow the log, with one of the steps in each pause; returns (event, verdict) of the lines."""
+    """Follow the log, with a step in each pause; returns (event, verdict) of each line."""
     left = list(steps)
 
     def wait(_):

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 
 import orjson
 import pytest
-import requests
 import urllib3
 
 from bridge import destinations, errors, model
@@ -450,14 +449,6 @@ def test_a_url_that_cannot_be_used_is_refused():
 @network
 def test_a_name_that_cannot_be_one_is_not_found():
     assert type(failure("https://" + "a" * 70 + ".example")) is errors.NotSent
-
-
-@network
-def test_no_certificates_to_check_with_means_not_sent(monkeypatch):
-    monkeypatch.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", "/no/such/file")
-    error = failure("https://127.0.0.1")
-    assert type(error) is errors.NotSent
-    assert "/no/such/file" in str(error)
 
 
 @pytest.mark.parametrize("body", [{"n": 2**70}, {"x": object()}, {"x": "\ud800"}])

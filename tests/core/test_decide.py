@@ -1,0 +1,492 @@
+"""What becomes of an event: the stages, memory, moves, and which routes are asked at all."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import InProject, change, comment, event, issue, plan, route, target, thin
+
+from bridge.core import decide, jql
+from bridge.core.decide import Memory
+from bridge.model import Answer, Comments, Site, VerdictName
+
+NOW = 1_714_550_400_000
+DELIVER, FILTERED, ECHO = VerdictName.DELIVER, VerdictName.FILTERED, VerdictName.ECHO
+UNDECIDED, FORBIDDEN = VerdictName.UNDECIDED, VerdictName.FORBIDDEN
+COMMENT, CHANGE = comment().identity, change().identity
+PLAT, OPS = InProject("PLAT"), InProject("OPS")
+
+
+def told(found):
+    return [(v.name, v.destination) for v in found]
+
+
+def decided(given, by=None, **known):
+    return decide.decide(given, by or route(), now=NOW, **known)
+
+
+# The stages
+
+
+@pytest.mark.parametrize(
+    ("given", "by", "name", "effects", "reason"),
+    [
+        (event("e", change()), route(), DELIVER, (CHANGE,), "everything"),
+        (event("e"), route(), FILTERED, (), "the event tells no change"),
+        (event("e", empty="it is empty"), route(), FILTERED, (), "it is empty"),
+        (
+            event("e", change(), record="", name="project_created"),
+            route(),
+            FILTERED,
+            (CHANGE,),
+            "project_created is not about a record",
+        ),
+        (
+            event("e", change(), record=""),
+            route(events=frozenset({"issue_updated"})),
+            DELIVER,
+            (CHANGE,),
+            "everything",
+        ),
+        (
+            event("e", change(), comment()),
+            route(events=frozenset({"comment_created"})),
+            DELIVER,
+            (COMMENT,),
+            "everything",
+        ),
+        (
+            event("e", change(), comment()),
+            route(events=frozenset({"issue_deleted"})),
+            FILTERED,
+            (CHANGE, COMMENT),
+            "comment_created, issue_updated is not among the route's events",
+        ),
+        (
+            event("e", change(), comment(private=True)),
+            route(),
+            DELIVER,
+            (CHANGE,),
+            "everything",
+        ),
+        (
+            event("e", comment(private=True)),
+            route(),
+            FILTERED,
+            (COMMENT,),
+            "the comment is private (comments.private: drop)",
+        ),
+        (
+            event("e", comment(private=True)),
+            route(comments=Comments(private="keep")),
+            DELIVER,
+            (COMMENT,),
+            "everything",
+        ),
+        (
+            event("e", change(), comment(echo="it says so")),
+            route(),
+            DELIVER,
+            (CHANGE,),
+            "everything",
+        ),
+        (event("e", comment(echo="it says so")), route(), ECHO, (COMMENT,), "it says so"),
+        (event("e", change()), route(when=PLAT), DELIVER, (CHANGE,), "project is PLAT"),
+        (event("e", change()), route(when=OPS), FILTERED, (CHANGE,), "project is PLAT"),
+        (
+            event("e", change(), body={}),
+            route(when=PLAT),
+            UNDECIDED,
+            (CHANGE,),
+            "unknown: the project is not in the body",
+        ),
+        (
+            event("e", change(), site="gone"),
+            route(when=PLAT),
+            UNDECIDED,
+            (CHANGE,),
+            "unknown: platform is not for the site gone any more",
+        ),
+    ],
+)
+def test_stages(given, by, name, effects, reason):
+    verdict = decided(given, by)
+    assert (verdict.name, verdict.effects, verdict.reason) == (name, effects, reason)
+    assert verdict.route == by.name
+
+
+@pytest.mark.parametrize(
+    ("handles", "name"), [({"sync@acme.example", "x"}, ECHO), ({"ana"}, DELIVER), (set(), DELIVER)]
+)
+def test_what_an_ignored_actor_did_is_an_echo(handles, name):
+    given = event("e", change(), handles=frozenset(handles))
+    verdict = decided(given, ignored=frozenset({"sync@acme.example", "robot"}))
+    assert verdict.name is name
+    assert ("sync@acme.example" in verdict.reason) is (name is ECHO)
+
+
+def test_an_echo_comes_before_the_filter_and_the_events_before_the_echo():
+    given = event("e", comment(echo="it says so"))
+    assert decided(given, route(when=OPS)).name is ECHO
+    assert decided(given, route(events=frozenset({"issue_updated"}))).name is FILTERED
+
+
+# Moves
+
+
+def moved(*items, key="OPS-9", **fields):
+    body = {**issue(key, **fields), "changelog": {"items": list(items)}}
+    return event("e", change(), body=body, moved=True, key=key)
+
+
+KEY = {"field": "Key", "fromString": "PLAT-1", "toString": "OPS-9"}
+PROJECT = {"field": "project", "from": "id-PLAT", "fromString": "The PLAT", "toString": "The OPS"}
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [KEY, PROJECT],
+        [PROJECT, KEY],
+        [PROJECT, {"fieldId": "issuekey", "fromString": "PLAT-1", "toString": "OPS-9"}],
+        [PROJECT, {"field": "Vorgangsschlüssel", "fromString": "PLAT-1", "toString": "OPS-9"}],
+        [KEY],
+    ],
+)
+def test_a_move_goes_through_where_it_was_inside_before(items):
+    given = moved(*items)
+    verdict = decided(given, route(when=PLAT))
+    assert verdict.name is DELIVER
+    assert verdict.reason == "moves: follow; it was inside before (project is OPS)"
+    assert decided(given, route(when=PLAT, moves="filter")).name is FILTERED
+    assert decided(given, route(when=InProject("ELSE"))).name is FILTERED
+    assert decided(given, route(when=OPS)).reason == "project is OPS"
+    assert decided(replace(given, moved=False), route(when=PLAT)).name is FILTERED
+
+
+def test_a_move_that_does_not_tell_the_old_key_goes_through():
+    assert decided(moved(PROJECT), route(when=PLAT)).name is DELIVER
+
+
+@pytest.mark.parametrize(
+    ("item", "field", "before"),
+    [
+        ({"field": "Status", "from": "3", "fromString": "Open"}, "status", "Open"),
+        ({"fieldId": "issuetype", "from": "1", "fromString": "Bug"}, "issuetype", "Bug"),
+        ({"field": "resolution", "from": None, "fromString": None}, "resolution", None),
+        ({"field": "priority", "fromString": "Low"}, "priority", "Low"),
+        ({"field": "summary", "fromString": "old"}, "summary", "new"),
+        ({}, "summary", "new"),
+    ],
+)
+def test_a_body_before_its_change(item, field, before):
+    body = issue(status={"name": "Done"}, summary="new", resolution={"name": "Fixed"})
+    after = {**body, "changelog": {"items": [item, "nothing"]}}
+    found = decide.before_change(after)["issue"]["fields"][field]
+    assert (found["name"] if isinstance(found, dict) else found) == before
+    assert after["issue"] == body["issue"], "a body is never changed in place"
+
+
+def test_a_body_before_a_move():
+    given = moved(PROJECT, KEY).body
+    before = decide.before_change(given)["issue"]
+    assert before["key"] == "PLAT-1"
+    assert before["fields"]["project"] == {"id": "id-PLAT", "name": "The PLAT", "key": "PLAT"}
+    assert given["issue"]["key"] == "OPS-9"
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"issue": None}, {"issue": {"fields": []}}, {"changelog": {"items": 3}}, issue()]
+)
+def test_a_body_without_a_change_is_as_before(body):
+    before = decide.before_change(body)
+    found = body.get("issue") or {}
+    assert before["issue"].get("key") == found.get("key")
+    assert decide.changes(body) == []
+
+
+# Memory
+
+
+def memory(key="PLAT-1", *, twin=False, **fields):
+    return Memory(event="e0", when="then", body=issue(key, **fields), twin=twin)
+
+
+def test_what_the_body_says_goes_before_what_is_remembered():
+    body = {"comment": 1, "issue": {"id": "1", "key": "PLAT-2", "fields": {"summary": "new"}}}
+    found = decide.remembered(body, issue("PLAT-1", summary="old", labels=["a"]))
+    assert found["comment"] == 1
+    assert found["issue"]["key"] == "PLAT-2"
+    assert found["issue"]["fields"]["summary"] == "new"
+    assert found["issue"]["fields"]["labels"] == ["a"]
+    assert found["issue"]["fields"]["project"]["key"] == "PLAT"
+
+
+fields = st.dictionaries(st.sampled_from("abcde"), st.integers(), max_size=4)
+
+
+@given(fields, fields)
+def test_remembering_adds_and_never_changes(known, full):
+    found = decide.remembered({"issue": {"fields": known}}, {"issue": {"fields": full}, "x": 1})
+    assert found["issue"]["fields"] == {**full, **known}
+    assert "x" not in found
+
+
+SIX = event("e", comment(), full=False, body={"issue": {"id": "1", "key": "PLAT-1"}})
+
+
+@pytest.mark.parametrize(
+    ("unknown", "known", "name", "reason"),
+    [
+        (
+            ("remember", "deliver"),
+            memory(),
+            DELIVER,
+            "project is PLAT (as remembered from event e0 of then)",
+        ),
+        (
+            ("remember", "deliver"),
+            memory(twin=True),
+            DELIVER,
+            "project is PLAT (as event e0 tells of the same change)",
+        ),
+        (
+            ("remember", "drop"),
+            None,
+            FILTERED,
+            "unknown: the project is not in the body; nothing is remembered of the record; "
+            "unknown: drop",
+        ),
+        (
+            ("remember", "deliver"),
+            None,
+            DELIVER,
+            "unknown: the project is not in the body; nothing is remembered of the record; "
+            "unknown: deliver",
+        ),
+        (
+            ("deliver",),
+            memory("OPS-1"),
+            DELIVER,
+            "unknown: the project is not in the body; unknown: deliver",
+        ),
+        (
+            ("drop",),
+            memory(),
+            FILTERED,
+            "unknown: the project is not in the body; unknown: drop",
+        ),
+        (
+            ("drop",),
+            memory(twin=True),
+            DELIVER,
+            "project is PLAT (as event e0 tells of the same change)",
+        ),
+        (
+            ("remember", "deliver"),
+            memory("OPS-1"),
+            FILTERED,
+            "the record is in id-ops, ops, the ops (as remembered from event e0 of then)",
+        ),
+        (
+            ("remember", "drop"),
+            Memory(event="e0", when="then", body={"issue": {"fields": {}}}),
+            FILTERED,
+            "unknown: the project is not in the body (as remembered from event e0 of then); "
+            "unknown: drop",
+        ),
+    ],
+)
+def test_resolving_what_the_filter_cannot_tell(unknown, known, name, reason):
+    made = plan(route(when=PLAT, unknown=unknown))
+    given = replace(SIX, key="", body={"issue": {"id": "1"}})
+    [bare] = made.judge(given, NOW)
+    assert bare.name is UNDECIDED
+    assert decide.wants_memory([bare], given)
+    [found] = decide.resolve(made, given, NOW, memory=known)
+    assert (found.name, found.reason) == (name, reason)
+    assert found.effects == ((COMMENT,) if name is DELIVER else found.effects)
+
+
+def test_a_memory_in_another_project_lets_a_route_without_one_decide():
+    made = plan(route("a", PLAT), route("b", InProject()))
+    given = replace(SIX, body={"issue": {"id": "1"}})
+    found = decide.resolve(made, given, NOW, memory=memory("OPS-1"))
+    assert [(v.route, v.name) for v in found] == [("a", FILTERED), ("b", DELIVER)]
+
+
+@given(
+    st.lists(st.sampled_from([PLAT, OPS, InProject()]), min_size=1, max_size=4),
+    st.sampled_from([("remember", "deliver"), ("drop",), ("deliver",), ("remember", "drop")]),
+    st.sampled_from([None, memory(), memory("OPS-1"), memory(twin=True), memory("X-1")]),
+    st.sampled_from([SIX, thin(), event("e", change()), event("e", change(), body={})]),
+)
+def test_resolving_leaves_nothing_undecided(filters, unknown, known, given):
+    routes = [route(f"r{n}", when, unknown=unknown) for n, when in enumerate(filters)]
+    found = decide.resolve(plan(*routes), given, NOW, memory=known)
+    assert UNDECIDED not in [verdict.name for verdict in found]
+    assert all(verdict.effects for verdict in found if verdict.name is DELIVER)
+
+
+# Every route and every destination
+
+
+def test_every_route_is_asked_for_every_destination():
+    made = plan(
+        route("a", destinations=("aha", "crm")),
+        route("b", PLAT, destinations=("crm",)),
+        route("c", hooks=("second",)),
+    )
+    found = made.judge(event("e", change()), NOW)
+    assert [(v.route, v.destination) for v in found] == [("a", "aha"), ("a", "crm"), ("b", "crm")]
+
+
+def test_a_hook_that_no_route_reads_from():
+    [found] = plan(route()).judge(event("e", change(), hook="second"), NOW)
+    assert (found.name, found.route) == (FILTERED, "")
+    assert found.reason == "no route reads from the hook second"
+
+
+def test_routes_of_other_projects_are_told_of_in_one_verdict():
+    made = plan(*(route(f"r{n}", OPS) for n in range(7)), route("z", PLAT))
+    first, rest = made.judge(event("e", change()), NOW)
+    assert (first.route, first.name) == ("z", DELIVER)
+    assert (rest.name, rest.destination) == (FILTERED, "")
+    assert rest.reason == (
+        "in project id-plat, plat, the plat; other projects are asked for by "
+        "r0, r1, r2, r3, r4 and 2 more"
+    )
+    [alone] = plan(route("r", OPS)).judge(event("e", change()), NOW)
+    assert alone.reason.endswith("other projects are asked for by r")
+
+
+@pytest.mark.parametrize(
+    ("workspace", "workspaces", "name"),
+    [
+        ("PLAT", ("PLAT", "MOB"), DELIVER),
+        ("PLAT", ("MOB",), FORBIDDEN),
+        ("", ("MOB",), FORBIDDEN),
+        ("", (), DELIVER),
+        ("PLAT", (), DELIVER),
+    ],
+)
+@pytest.mark.parametrize("given", [event("e", change()), thin()])
+def test_where_the_run_as_user_may_write(workspace, workspaces, name, given):
+    made = plan(route(workspace=workspace), targets=(target(workspaces=workspaces),))
+    [found] = made.judge(given, NOW)
+    assert found.name is (UNDECIDED if given.thin and name is DELIVER else name)
+    if name is FORBIDDEN:
+        assert found.effects == ()
+        assert found.reason.startswith("Bridge of aha may not write in the workspace ")
+
+
+def test_what_is_not_wanted_anyway_is_not_forbidden():
+    made = plan(route(when=OPS), targets=(target(workspaces=("MOB",)),))
+    body = {"issue": {"fields": {"project": {"key": "PLAT"}}}}
+    assert told(made.judge(event("e", change(), body=body), NOW)) == [(FILTERED, "aha")]
+
+
+# Thin events
+
+
+def test_a_thin_event_waits_whatever_the_filter_says():
+    [found] = plan(route()).judge(thin(), NOW)
+    assert (found.name, found.effects, found.route) == (UNDECIDED, (COMMENT,), "platform")
+    assert found.reason == "comment_created names only the record's id; a fuller telling may come"
+    assert not decide.wants_memory([found], thin())
+
+
+def test_a_thin_event_waits_once_for_each_destination():
+    made = plan(
+        route("a", PLAT, destinations=("aha", "crm")),
+        route("b", OPS),
+        route("c", events=frozenset({"issue_created"})),
+    )
+    found = made.judge(thin(), NOW)
+    assert [(v.destination, v.route, v.name) for v in found] == [
+        ("aha", "", UNDECIDED),
+        ("crm", "a", UNDECIDED),
+        ("aha", "c", FILTERED),
+    ]
+
+
+def test_a_thin_event_that_is_filtered_anyway_does_not_wait():
+    found = plan(route(events=frozenset({"issue_created"}))).judge(thin(), NOW)
+    assert told(found) == [(FILTERED, "aha")]
+    assert told(plan(route()).judge(thin("t", comment(private=True)), NOW)) == [(FILTERED, "aha")]
+
+
+# Which routes are asked
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ({}, set()),
+        ({"issue": {"key": "PLAT-1"}}, {"plat"}),
+        ({"issue": {"key": "A-B-1"}}, {"a-b"}),
+        ({"issue": {"key": 7}}, set()),
+        ({"issue": {"fields": {"project": {"id": 7, "name": "Straße"}}}}, {"7", "strasse"}),
+        (moved(PROJECT, {}, KEY).body, {"ops", "id-ops", "the ops", "plat", "id-plat", "the plat"}),
+        ({**issue(), "changelog": {"items": [{"field": "Key"}]}}, {"plat", "id-plat", "the plat"}),
+        ({"changelog": {"items": [KEY]}}, set()),
+    ],
+)
+def test_the_projects_a_body_speaks_of(body, found):
+    assert decide.projects(body) == found
+
+
+QUERIES = st.sampled_from(
+    [
+        "",
+        "project = PLAT",
+        "project = OPS",
+        'project = "The PLAT"',
+        "project in (OPS, 123)",
+        "project = 123 OR project = PLAT",
+        "project = OPS AND issuetype = Bug",
+        "project != OPS",
+        "issuetype = Bug",
+        "project = OPS OR issuetype = Bug",
+        "key = OPS-9",
+    ]
+)
+
+
+@st.composite
+def bodies(draw):
+    told = draw(st.sets(st.sampled_from(["id", "key", "name"])))
+    project = {"id": draw(st.sampled_from(["123", "7"])), "key": "PLAT", "name": "The PLAT"}
+    found = {"fields": draw(st.sampled_from([{}, {"issuetype": {"name": "Bug"}}]))}
+    if draw(st.booleans()):
+        found["key"] = draw(st.sampled_from(["PLAT-1", "OPS-9", ""]))
+    if draw(st.booleans()):
+        found["fields"] = {**found["fields"], "project": {name: project[name] for name in told}}
+    items = draw(st.lists(st.sampled_from([KEY, PROJECT, {"field": "summary"}]), max_size=2))
+    return {"issue": found, "changelog": {"items": items}}
+
+
+@given(st.lists(QUERIES, min_size=1, max_size=4), bodies(), st.booleans())
+def test_no_route_is_passed_over_that_might_let_it_through(queries, body, is_moved):
+    site = Site(name="jira")
+    routes = [
+        route(f"r{n}", jql.compile(query, site) if query else InProject())
+        for n, query in enumerate(queries)
+    ]
+    given = event("e", change(), body=body, moved=is_moved)
+    made = plan(*routes)
+    asked = made.routes(given, body)
+    assert list(asked) == [each for each in routes if each in asked]
+    for each in routes:
+        if each not in asked:
+            assert decided(given, each).name is FILTERED
+
+
+def test_an_unknown_answer_never_becomes_a_verdict_of_its_own():
+    class Silent(InProject):
+        def match(self, body, now):
+            return Answer(value=None, why="nobody knows")
+
+    given = event("e", change(), body=issue("OPS-1"), moved=True)
+    assert decided(given, route(when=Silent())).name is UNDECIDED

@@ -1,0 +1,217 @@
+"""Random kills of web, worker and database under load, for as long as one likes.
+
+SQLite: one `aha-bridge serve`. PostgreSQL: three `web` and three `worker` on a server of the run's
+own, and each event sent to all three webs at once.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+
+from crash.account import Account
+from crash.databases import Cluster, Database, PostgreSQL, SQLite, reachable, tools
+from crash.processes import BridgeProcess
+from crash.run import Run
+from crash.sink import BAD, DOWN, POLITE
+
+#: How long it may take after the load until nothing is on its way any more, in seconds.
+QUIET = 240
+#: How many records are told of side by side, how many steps each lives, and the pause between.
+CHAINS = 12
+LENGTH = 40
+PAUSE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Soaked:
+    """What a soak came to."""
+
+    database: str
+    seconds: float
+    account: Account
+    #: What was done to the bridge, how often.
+    blows: Counter[str]
+    in_doubt: int
+    restarts: int
+    #: Requests of the load that were not answered 200: the sender's business to repeat.
+    unanswered: int
+    #: What did not end in time, or "".
+    stuck: str
+
+    @property
+    def fine(self) -> bool:
+        """Whether no promise was broken."""
+        return self.account.fine and not self.stuck
+
+
+class Storm:
+    """Does something bad every few seconds, in a thread for each kind."""
+
+    def __init__(self, run: Run, rng: random.Random) -> None:
+        self._run = run
+        self._rng = rng
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.blows: Counter[str] = Counter()
+
+    def every(self, seconds: float, *blows: tuple[str, Callable[[], None]]) -> None:
+        """Strike about so often, with one of these at a time."""
+        thread = threading.Thread(target=self._strike, args=(seconds, blows), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def stop(self) -> None:
+        """Let what is under way pass, and no more."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _strike(self, seconds: float, blows: tuple[tuple[str, Callable[[], None]], ...]) -> None:
+        while not self._stopping.wait(seconds * self._rng.uniform(0.6, 1.4)):
+            name, blow = self._rng.choice(blows)
+            self.blows[name] += 1
+            blow()
+
+    def kill(self, *processes: BridgeProcess) -> Callable[[], None]:
+        """Kill one of them with all it started, and start it again a moment later."""
+
+        def blow() -> None:
+            process = self._rng.choice(processes)
+            process.kill()
+            self._stopping.wait(self._rng.uniform(0.1, 1.0))
+            process.start()
+
+        return blow
+
+    def kill_child(self, *processes: BridgeProcess) -> Callable[[], None]:
+        """Kill what one of them started, which it then starts again."""
+        return lambda: self._rng.choice(processes).kill(children_only=True)
+
+    def fill_disk(self, process: BridgeProcess) -> None:
+        """Let no file of the process grow for some seconds."""
+        pids = process.pids()
+        _limit(pids, 4096)
+        self._stopping.wait(self._rng.uniform(1, 4))
+        _limit(pids, resource.RLIM_INFINITY)
+
+    def silence(self) -> None:
+        """Take Aha! down for some seconds."""
+        self._run.sink.behave(DOWN)
+        self._stopping.wait(self._rng.uniform(1, 4))
+        self._run.sink.behave(BAD)
+
+
+def _limit(pids: list[int], size: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def on_sqlite(folder: Path, seconds: float, seed: int) -> Soaked:
+    """Soak one process on a file."""
+    database = SQLite(folder)
+
+    def begin(run: Run, storm: Storm) -> list[BridgeProcess]:
+        serve = run.bridge("serve")
+        serve.start()
+        storm.every(4, ("kill", storm.kill(serve)), ("kill the child", storm.kill_child(serve)))
+        storm.every(
+            25, ("lock the file", database.hit), ("fill the disk", lambda: storm.fill_disk(serve))
+        )
+        return [serve]
+
+    return _soak(folder, database, seconds, seed, begin)
+
+
+def on_postgresql(folder: Path, seconds: float, seed: int) -> Soaked:
+    """Soak three webs and three workers on a server; without tools, on one that is there."""
+    database = PostgreSQL() if tools() is None else Cluster(folder)
+
+    def begin(run: Run, storm: Storm) -> list[BridgeProcess]:
+        _migrate(run)
+        webs = [run.bridge("web", name=f"web-{n}") for n in range(3)]
+        workers = [run.bridge("worker", name=f"worker-{n}") for n in range(3)]
+        for process in (*webs, *workers):
+            process.start()
+        storm.every(5, ("kill a web", storm.kill(*webs)), ("its child", storm.kill_child(*webs)))
+        storm.every(5, ("kill a worker", storm.kill(*workers)))
+        storm.every(
+            25, ("stop the database", database.hit), ("end its sessions", database.throw_out)
+        )
+        return webs
+
+    try:
+        return _soak(folder, database, seconds, seed, begin)
+    finally:
+        database.close()
+
+
+def can_postgresql() -> bool:
+    """Tell whether there is a PostgreSQL to soak on."""
+    return tools() is not None or reachable()
+
+
+def _migrate(run: Run) -> None:
+    migrate = run.bridge("migrate")
+    migrate.start()
+    migrate.wait(60)
+
+
+def _soak(
+    folder: Path,
+    database: Database,
+    seconds: float,
+    seed: int,
+    begin: Callable[[Run, Storm], list[BridgeProcess]],
+) -> Soaked:
+    rng = random.Random(seed)
+    with Run(folder, database, seed=seed) as run:
+        started = time.monotonic()
+        storm = Storm(run, rng)
+        doors = begin(run, storm)
+        storm.every(20, ("take Aha! down", storm.silence))
+        run.sink.behave(BAD)
+        run.operator.start()
+        load = run.tell(
+            doors,
+            chains=[_life(run) for _ in range(CHAINS)],
+            copies=max(2, len(doors)),
+            pause=PAUSE,
+        )
+        time.sleep(seconds)
+        load.stop()
+        storm.stop()
+        stuck = _settle_down(run)
+        processes = [p for p in run.bridges if p.name != "migrate"]
+        return Soaked(
+            database=database.kind,
+            seconds=time.monotonic() - started,
+            account=run.account(),
+            blows=storm.blows,
+            in_doubt=run.operator.retried + run.operator.discarded,
+            restarts=sum(p.starts - 1 for p in processes),
+            unanswered=load.failed,
+            stuck=stuck,
+        )
+
+
+def _life(run: Run):
+    return chain.from_iterable(run.world.chain(LENGTH) for _ in count())
+
+
+def _settle_down(run: Run) -> str:
+    """Make everything well behaved, and wait; returns what did not end in time."""
+    run.sink.behave(POLITE)
+    assert run.load is not None
+    if not run.load.wait(60):
+        return "the load was not answered"
+    return "" if run.quiet(QUIET) else "deliveries did not end"
