@@ -57,7 +57,7 @@ class Intake:
         """Keep a row that says why a request was not even read; raises `errors.NotKept`."""
         refused = replace(request, headers={_REFUSED: reason}, body=b"")
         log.warning("event.refused", event_id=request.id, hook=hook.name, reason=reason)
-        self._store.keep(Arrival(request=refused, packed=b""))
+        self._store.keep(Arrival(request=refused, packed=store.pack(b"")))
 
     def judge(self, request: Request, packed: bytes | None = None) -> tuple[Entry, ...]:
         """Read and judge a request, which may have waited in the spool, by the hooks of now.

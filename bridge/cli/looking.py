@@ -34,7 +34,9 @@ SHOWN = 50
 @click.option("--hook", default="", help="Only what came through this hook.")
 @click.option("--route", default="", help="Only what this route said.")
 @click.option("--destination", default="", help="Only what was decided for this destination.")
-@click.option("--verdict", default="", type=click.Choice(["", *map(str, VerdictName)]), metavar="VERDICT")
+@click.option(
+    "--verdict", default="", type=click.Choice(["", *map(str, VerdictName)]), metavar="VERDICT"
+)
 @click.option("--state", default="", type=click.Choice(["", *map(str, State)]), metavar="STATE")
 @click.option("--since", type=Instant(), help="From then on: 2026-03-05T14:00Z, or 2h, 3d ago.")
 @click.option("--until", type=Instant(), help="Before then.")

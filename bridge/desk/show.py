@@ -54,8 +54,9 @@ def told(found: Life, *, body: bool = False) -> dict[str, Any]:
 
 
 def _row(row: Mapping[str, Any], *left_out: str) -> dict[str, Any]:
+    # The names of columns are a kind of str that no JSON writer takes for one.
     return {
-        name: instant(value) if name in _INSTANTS else value
+        str(name): instant(value) if name in _INSTANTS else value
         for name, value in row.items()
         if name not in left_out and name not in _INNER
     }

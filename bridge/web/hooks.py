@@ -68,7 +68,10 @@ class Door:
             hook = self._bridge.hook(token)
         except NotFound as gone:
             return _plain(410, str(gone))
-        body = _body(environ, self._bridge.settings.max_body)
+        try:
+            body, refusal = _body(environ, self._bridge.settings.max_body), None
+        except _Unfit as unfit:
+            body, refusal = b"", unfit
         now = time.time()
         arrived = Request(
             id=new_id(now),
@@ -77,20 +80,19 @@ class Door:
             received=int(now * 1000),
             headers=_headers(environ),
             query=_query(environ),
-            body=body or b"",
+            body=body,
         )
         try:
-            return self._keep(hook, arrived, too_large=body is None)
+            return self._keep(hook, arrived, refusal)
         except NotKept as error:
             reason = str(error)
             log.error("event.not_kept", hook=hook.name, reason=reason)  # noqa: TRY400 - no surprise
             return _plain(503, "This cannot be kept now; please send it again.")
 
-    def _keep(self, hook: Hook, arrived: Request, *, too_large: bool) -> _Answer:
-        if too_large:
-            limit = self._bridge.settings.max_body
-            self._bridge.intake.refuse(hook, arrived, f"larger than {limit} bytes")
-            return _kept(arrived.id, 413)
+    def _keep(self, hook: Hook, arrived: Request, refusal: _Unfit | None) -> _Answer:
+        if refusal is not None:
+            self._bridge.intake.refuse(hook, arrived, str(refusal))
+            return _kept(arrived.id, refusal.status)
         reply = self._bridge.intake.accept(hook, arrived)
         return _kept(arrived.id, 200) if reply is None else _own(reply)
 
@@ -114,20 +116,36 @@ def blueprint(bridge: Bridge) -> Blueprint:
     return door
 
 
-def _body(environ: WSGIEnvironment, limit: int) -> bytes | None:
-    """Read the body; None when it is larger than it may be."""
+class _Unfit(Exception):
+    """A body that is not taken in, and why."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        #: What the sender is answered.
+        self.status = status
+
+
+def _body(environ: WSGIEnvironment, limit: int) -> bytes:
+    """Read the body; raises `_Unfit` when it is larger than it may be, or ends too early."""
     said = environ.get("CONTENT_LENGTH") or ""
-    if said.isdecimal():
-        length = int(said)
-        return None if length > limit else _read(environ, length)
+    if not said.isdecimal():
+        return _read_to_its_end(environ, limit)
+    length = int(said)
+    if length > limit:
+        raise _Unfit(f"larger than {limit} bytes", status=413)
+    body: bytes = environ["wsgi.input"].read(length)
+    if len(body) < length:  # who sent it may be gone; then it comes again, or this row tells of it
+        raise _Unfit(f"only {len(body)} of {length} bytes arrived", status=200)
+    return body
+
+
+def _read_to_its_end(environ: WSGIEnvironment, limit: int) -> bytes:
+    """Read what comes without a length, where the server knows the end of it."""
     if not environ.get("wsgi.input_terminated"):
         return b""
-    body = _read(environ, limit + 1)
-    return None if len(body) > limit else body
-
-
-def _read(environ: WSGIEnvironment, length: int) -> bytes:
-    body: bytes = environ["wsgi.input"].read(length)
+    body: bytes = environ["wsgi.input"].read(limit + 1)
+    if len(body) > limit:
+        raise _Unfit(f"larger than {limit} bytes", status=413)
     return body
 
 

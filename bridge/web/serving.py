@@ -35,7 +35,7 @@ log = structlog.get_logger()
 #: How many connections may wait for their turn.
 BACKLOG = 2048
 #: How long requests may still take once the process is asked to end, in seconds.
-DRAIN = 5
+DRAIN = 3
 _MAIN_ENDED = b"\0"
 _ENDS = (_MAIN_ENDED, bytes([signal.SIGTERM]), bytes([signal.SIGINT]))
 #: Granian's own log goes where ours goes, and only when something is wrong.
@@ -52,7 +52,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = (error.strerror or str(error)).partition(" (")[0].lower()
         message = f"cannot listen on {host}:{port}: {why}; another one: --host, --port"
         raise BridgeError(message) from error
 

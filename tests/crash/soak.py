@@ -53,6 +53,32 @@ class Soaked:
         return self.account.fine and not self.stuck
 
 
+class Supervisor:
+    """Starts what ended, a moment later, as systemd and containers do."""
+
+    def __init__(self, *processes: BridgeProcess) -> None:
+        self._processes = processes
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        """Start all of them, and begin to watch."""
+        for process in self._processes:
+            process.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(0.5):
+            for process in self._processes:
+                if process.ended:
+                    process.start()
+
+
 class Storm:
     """Does something bad every few seconds, in a thread for each kind."""
 
@@ -82,15 +108,8 @@ class Storm:
             blow()
 
     def kill(self, *processes: BridgeProcess) -> Callable[[], None]:
-        """Kill one of them with all it started, and start it again a moment later."""
-
-        def blow() -> None:
-            process = self._rng.choice(processes)
-            process.kill()
-            self._stopping.wait(self._rng.uniform(0.1, 1.0))
-            process.start()
-
-        return blow
+        """Kill one of them with all it started; the supervisor starts it again."""
+        return lambda: self._rng.choice(processes).kill()
 
     def kill_child(self, *processes: BridgeProcess) -> Callable[[], None]:
         """Kill what one of them started, which it then starts again."""
@@ -122,7 +141,6 @@ def on_sqlite(folder: Path, seconds: float, seed: int) -> Soaked:
 
     def begin(run: Run, storm: Storm) -> list[BridgeProcess]:
         serve = run.bridge("serve")
-        serve.start()
         storm.every(4, ("kill", storm.kill(serve)), ("kill the child", storm.kill_child(serve)))
         storm.every(
             25, ("lock the file", database.hit), ("fill the disk", lambda: storm.fill_disk(serve))
@@ -140,8 +158,6 @@ def on_postgresql(folder: Path, seconds: float, seed: int) -> Soaked:
         _migrate(run)
         webs = [run.bridge("web", name=f"web-{n}") for n in range(3)]
         workers = [run.bridge("worker", name=f"worker-{n}") for n in range(3)]
-        for process in (*webs, *workers):
-            process.start()
         storm.every(5, ("kill a web", storm.kill(*webs)), ("its child", storm.kill_child(*webs)))
         storm.every(5, ("kill a worker", storm.kill(*workers)))
         storm.every(
@@ -178,6 +194,9 @@ def _soak(
         started = time.monotonic()
         storm = Storm(run, rng)
         doors = begin(run, storm)
+        processes = [p for p in run.bridges if p.name != "migrate"]
+        supervisor = Supervisor(*processes)
+        supervisor.start()
         storm.every(20, ("take Aha! down", storm.silence))
         run.sink.behave(BAD)
         run.operator.start()
@@ -191,7 +210,7 @@ def _soak(
         load.stop()
         storm.stop()
         stuck = _settle_down(run)
-        processes = [p for p in run.bridges if p.name != "migrate"]
+        supervisor.stop()
         return Soaked(
             database=database.kind,
             seconds=time.monotonic() - started,

@@ -274,6 +274,13 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made.end()
 
 
+@pytest.fixture
+def anywhere(scene: Scene, database: str) -> Scene:
+    """The same, on each of the two databases."""
+    scene.environ["BRIDGE_DATABASE"] = database
+    return scene
+
+
 class Jira:
     """One Jira in which things happen to issues; returns the bodies it tells them by."""
 

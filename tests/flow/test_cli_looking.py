@@ -10,9 +10,6 @@ import sys
 import pytest
 from commands import lines, ok, refused, run
 
-from bridge.demo.bodies import Issue
-from bridge.demo.stories import ANA
-
 pytestmark = pytest.mark.enable_socket
 
 
@@ -64,33 +61,28 @@ def test_the_log_can_be_narrowed_down(beside, asked, found):
     assert [line["event"] for line in told] == [beside.events[n] for n in found]
 
 
-def test_the_log_as_csv_has_headings_and_no_formulas(beside):
-    odd = {"id": 7, "key": "=HYPERLINK(1)", "reporter": ANA, "created": 1, "updated": 1}
-    cloud = beside.send("cloud_a", _created(Issue(**odd)))
+def odd_body(jira, key):
+    body = jira.created(jira.issue())
+    return {**body, "issue": {**body["issue"], "key": key}}
+
+
+def test_the_log_as_csv_has_headings_and_no_formulas(beside, cloud):
+    odd = beside.send("cloud_a", odd_body(cloud, "=HYPERLINK(1)"))
     rows = list(csv.DictReader(io.StringIO(ok("log", "--csv"))))
-    assert [row["event"] for row in rows] == [*beside.events, cloud]
+    assert [row["event"] for row in rows] == [*beside.events, odd]
     assert rows[0]["effects"].startswith("issue:")
     assert rows[1]["first"] == beside.events[0]
     assert rows[-1]["key"] == "'=HYPERLINK(1)"
     assert run("log", "--csv", "--json").exit_code == 2
 
 
-def _created(issue):
-    from bridge.demo.stories import CLOUD
-
-    return CLOUD.issue_created(issue, ANA)
-
-
-def test_the_log_for_people_has_a_line_for_each_decision(beside):
-    beside.send(
-        "cloud_a", _created(Issue(id=8, key="HR-\x1b[2J", reporter=ANA, created=1, updated=1))
-    )
+def test_the_log_for_people_has_a_line_for_each_decision(beside, cloud):
+    beside.send("cloud_a", {**odd_body(cloud, "HR-1"), "webhookEvent": "\x1b[2J"})
     said = ok("log").splitlines()
     assert len(said) == 5
     assert "deliver" in said[0]
     assert "plat > aha" in said[0]
     assert f"event {beside.events[0]} told of" in said[1]
-    assert "HR-\\x1b[2J" in said[4]
     assert "\x1b" not in "".join(said)
 
 
@@ -142,9 +134,7 @@ def test_what_the_database_refused_is_shown(beside):
 def test_without_a_database_one_clear_line_says_so(tmp_path):
     for command in (["log"], ["show", "x"], ["status"], ["retry", "1"]):
         said = refused(*command, "--database", f"sqlite:///{tmp_path}/none.db")
-        assert said == (
-            f"aha-bridge: there is no database {tmp_path}/none.db; BRIDGE_DATABASE says where it is\n"
-        )
+        assert said.startswith(f"aha-bridge: there is no database {tmp_path}/none.db; ")
     assert list(tmp_path.iterdir()) == []
     assert "cannot be reached" in refused("migrate", "--database", "sqlite:////nowhere/x.db")
 

@@ -107,10 +107,6 @@ def test_replay_sends_once_more(beside, cloud):
     assert (told["event"], told["route"], told["destination"]) == (other, "plat", "aha")
 
 
-class _Terminal:
-    """A stdin where somebody sits."""
-
-
 @pytest.mark.parametrize(("said", "code"), [("y\n", 0), ("n\n", 1)])
 def test_many_are_asked_about_where_somebody_sits(beside, cloud, monkeypatch, said, code):
     beside.aha(on_doubt="hold")

@@ -1,5 +1,6 @@
 """Aha! or the database is away, slow, or will not have it: nothing is lost, doubled or overtaken."""
 
+import hashlib
 import sqlite3
 from collections import Counter
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from bridge.store import keeping
 from bridge.store.tables import deliveries
 
 pytestmark = pytest.mark.enable_socket
+
+
+HASH_OF_0002 = hashlib.sha256(b"callback-0002").hexdigest()
 
 
 def busy(scene, jira, records=4):
@@ -202,9 +206,6 @@ def test_a_pause_by_a_process_that_did_not_know_the_new_token_yet(scene, cloud):
     assert scene.reload()
     scene.send("cloud_a", cloud.created(cloud.issue()))
     all_in_order(scene)
-
-
-HASH_OF_0002 = __import__("hashlib").sha256(b"callback-0002").hexdigest()
 
 
 # --- refused
@@ -493,4 +494,6 @@ def test_a_thin_comment_is_decided_after_the_outage(scene, dc):
         scene.until(lambda: scene.bridge.store.writer.trouble)
     scene.finish()
     assert scene.state(event) == "delivered"
-    assert all(thread.is_alive() for gang in scene.bridge._gangs.values() for thread in gang.threads)
+    assert all(
+        thread.is_alive() for gang in scene.bridge._gangs.values() for thread in gang.threads
+    )

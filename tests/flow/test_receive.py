@@ -1,8 +1,8 @@
 """The webhook door: 200 for everything on a live token, whatever is in it, and a row that says."""
 
 import gzip
-import hashlib
 import hmac
+import io
 from collections import Counter
 
 import orjson
@@ -130,9 +130,7 @@ def signed(body, secret, method="sha256"):
 @pytest.mark.parametrize("method", ["sha256", "sha512"])
 def test_either_of_two_secrets_may_sign(door, cloud, secret, method):
     body = orjson.dumps(cloud.created(cloud.issue()))
-    event = door.send(
-        "cloud_b", body, headers={"X-Hub-Signature": signed(body, secret, method)}
-    )
+    event = door.send("cloud_b", body, headers={"X-Hub-Signature": signed(body, secret, method)})
     assert door.line(event).verdict == "deliver"
 
 
@@ -205,7 +203,7 @@ def test_what_comes_in_pieces_is_taken_up_to_the_limit(door):
     for size, status in ((99_999, 200), (100_001, 413)):
         body = b'{"webhookEvent": "x"}'.ljust(size)
         environ = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
-        stream = __import__("io").BytesIO(body)
+        stream = io.BytesIO(body)
         answer = door._client().post(path, input_stream=stream, environ_overrides=environ)
         assert answer.status_code == status
         kept = door.life(answer.json["event"]).body
@@ -216,8 +214,8 @@ def test_the_header_says_the_same_as_the_body(door, cloud):
     answers = [door.post("cloud_a", cloud.created(cloud.issue())) for _ in range(3)]
     ids = [answer.json["event"] for answer in answers]
     assert [answer.headers["X-Bridge-Event"] for answer in answers] == ids
-    assert ids == sorted(ids)
-    assert [line.event for line in door.lines()] == ids
+    assert len(set(ids)) == 3
+    assert {line.event for line in door.lines()} == set(ids)
 
 
 def test_ids_sort_by_time():

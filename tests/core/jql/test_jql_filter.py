@@ -12,8 +12,10 @@ from bridge.core import jql
 from bridge.errors import BadFilter
 from bridge.model import Answer, Clause, Filter, Site
 
-DESIGN = "project = PLAT AND issuetype in (Story, Epic) "
+DESIGN = (
+    "project = PLAT AND issuetype in (Story, Epic) "
     "AND (labels is EMPTY OR labels not in (internal))"
+)
 
 
 def why(query: str, **changes: object) -> str:

@@ -33,7 +33,7 @@ TEXT = "Windows wins: the issue-collector's full screen mode (v1.10) will not cr
         ('"wins an issue"', True),
         ('"wins issue"', False),
         ("will crash", True),
-        ("crash the", True),
+        ('"crash the"', True),
         ("will not crash", True),
         ("+crash AND mode", True),
         ("crashed", None),

@@ -1,5 +1,6 @@
 """One event's life, and the account of all."""
 
+import orjson
 import pytest
 
 from bridge.desk import instant, mend, show, status
@@ -15,7 +16,7 @@ def test_a_life_holds_everything_in_plain_data(house):
     house.sent(State.PARKED)
     [parcel] = mend.named(house.store, [first])
     mend.retry(house.store, [parcel], who="ana")
-    told = show.told(show.whole(house.store, first), body=True)
+    told = orjson.loads(orjson.dumps(show.told(show.whole(house.store, first), body=True)))
     assert (told["id"], told["key"], told["hook"]) == (first, "PLAT-1", "main")
     assert told["received"] == instant(house.now - 1000)
     assert told["effects"] == [f"issue:{issue.id}:created"]

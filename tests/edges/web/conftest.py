@@ -1,0 +1,71 @@
+"""The doors before a bridge that is none: it notes what it is asked and answers as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+
+from bridge.errors import NotFound
+from bridge.model import Hook, Reply, Request
+
+TOKEN = "token-of-the-only-hook"
+
+
+class Bridge:
+    """As much of a bridge as the doors touch."""
+
+    def __init__(self) -> None:
+        self.settings = SimpleNamespace(max_body=1000)
+        self.intake = self
+        self.accepted: list[Request] = []
+        self.refused: list[tuple[Request, str]] = []
+        #: What the intake answers, or raises.
+        self.reply: Reply | Exception | None = None
+        self.room = True
+        self.troubles: tuple[str, ...] = ()
+        self.rows: Exception | Any = None
+        self.store = SimpleNamespace(
+            can_keep=lambda: self.room, writer=SimpleNamespace(backlog=True), reading=self._reading
+        )
+        self.plan = SimpleNamespace(configuration=SimpleNamespace(routes={"one": 1, "two": 2}))
+
+    def hook(self, token: str) -> Hook:
+        if token != TOKEN:
+            raise NotFound("there is no such hook")
+        return Hook(name="main", source="jira", site="acme", token=TOKEN)
+
+    def accept(self, hook: Hook, request: Request) -> Reply | None:
+        assert hook.name == "main"
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        self.accepted.append(request)
+        return self.reply
+
+    def refuse(self, hook: Hook, request: Request, reason: str) -> None:
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        self.refused.append((request, reason))
+
+    def degraded(self) -> tuple[str, ...]:
+        return self.troubles
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        raise self.rows
+        yield
+
+
+@pytest.fixture
+def bridge() -> Bridge:
+    return Bridge()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    with structlog.testing.capture_logs() as lines:
+        yield lines

@@ -1,0 +1,252 @@
+"""`serve`, `web`, `worker` and `sandbox` as processes: what they promise when they are ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+import requests
+from commands import lines, refused
+
+pytestmark = pytest.mark.enable_socket
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "hook-of-cloud-a-0001"
+
+
+@contextmanager
+def running(command, environ, *arguments):
+    """Run a command as a process; gives it with what it printed first and where it listens."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bridge", command, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said = process.stdout.readline()
+        found = re.search(r"http://\S+?:\d+", said)
+        process.url = found[0] if found else ""
+        process.said = said
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def ready(process, scene):
+    def answers():
+        try:
+            return requests.get(f"{process.url}/readyz", timeout=1).ok
+        except requests.RequestException:
+            return False
+
+    scene.until(answers)
+    return process
+
+
+def ended(process, number=signal.SIGTERM):
+    """End a process, and return (exit code, what it printed, what it logged)."""
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+def children(process):
+    told = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(pid) for pid in told.split()]
+
+
+def post(process, body, token=TOKEN):
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    return requests.post(f"{process.url}/api/v1/webhooks/{token}", data=data, timeout=20)
+
+
+@pytest.fixture
+def environ(scene):
+    scene.configure()
+    return {**scene.environ, "BRIDGE_PORT": "0", "BRIDGE_LOG": "json"}
+
+
+def log(environ):
+    return lines("log", "--json", BRIDGE_DATABASE=environ["BRIDGE_DATABASE"])
+
+
+def test_serve_receives_delivers_and_ends_when_everything_in_flight_is_done(scene, environ, cloud):
+    scene.sandbox.behave(latency_ms=400)
+    with running("serve", environ) as process:
+        ready(process, scene)
+        assert requests.get(f"{process.url}/api/v1/webhooks/{TOKEN}", timeout=5).status_code == 200
+        assert post(process, b"{}", token="no-such-token-00").status_code == 410
+        events = [post(process, cloud.created(cloud.issue())).json()["event"] for _ in range(3)]
+        scene.until(lambda: any(line["state"] == "sending" for line in log(environ)))
+        code, out, err = ended(process)
+    assert code == 0
+    told = {line["event"]: line["state"] for line in log(environ)}
+    assert told.keys() == set(events)
+    assert set(told.values()) <= {"delivered", "queued"}
+    written = len(scene.sandbox.writes())
+    assert written == list(told.values()).count("delivered") >= 1
+    for token in (TOKEN, "callback-0001", "no-such-token-00"):
+        assert token not in process.said + out + err
+    assert "/console/" in out
+    assert "dc_b" in out
+
+
+def test_a_request_in_flight_is_answered(scene, environ, cloud):
+    with running("serve", environ) as process:
+        ready(process, scene)
+        host, port = process.url.removeprefix("http://").split(":")
+        body = orjson.dumps(cloud.created(cloud.issue()))
+        with socket.create_connection((host, int(port))) as slow:
+            head = f"POST /api/v1/webhooks/{TOKEN} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            slow.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:10])
+            slow.settimeout(20)
+            process.send_signal(signal.SIGTERM)
+            # It listens no more, and still reads to the end what was begun.
+            scene.until(lambda: _refused(host, port))
+            slow.sendall(body[10:])
+            answer = b"".join(iter(lambda: slow.recv(4096), b""))
+        process.communicate(timeout=30)
+        assert (answer.split(b"\r\n")[0], process.returncode) == (b"HTTP/1.1 200 OK", 0)
+    assert len(log(environ)) == 1
+
+
+def _refused(host, port):
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_sender_that_never_ends_its_request_holds_nobody_up(scene, environ):
+    with running("serve", environ) as process:
+        ready(process, scene)
+        host, port = process.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as stalled:
+            head = f"POST /api/v1/webhooks/{TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Length: 9"
+            stalled.sendall(f"{head}\r\n\r\nabc".encode())
+            scene.until(lambda: requests.get(f"{process.url}/healthz", timeout=5).ok)
+            assert ended(process, signal.SIGINT)[0] == 0
+
+
+def test_when_the_working_process_dies_another_takes_over_and_nobody_is_turned_away(
+    scene, environ, cloud
+):
+    with running("serve", environ) as process:
+        ready(process, scene)
+        [first] = children(process)
+        bodies = [orjson.dumps(cloud.created(cloud.issue())) for _ in range(40)]
+        os.kill(first, signal.SIGKILL)
+        scene.until(lambda: not _lives(first))
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda body: post(process, body).status_code, bodies))
+        assert answers == [200] * len(bodies)
+        assert children(process) != [first]
+        scene.until(lambda: {line["state"] for line in log(environ)} == {"delivered"})
+        assert len(log(environ)) == len(bodies)
+        assert ended(process)[0] == 0
+    assert scene.sandbox.doubled() == 0
+
+
+def test_when_the_parent_dies_the_port_is_free_at_once(scene, environ):
+    with running("serve", environ) as process:
+        ready(process, scene)
+        [child] = children(process)
+        host, port = process.url.removeprefix("http://").split(":")
+        process.kill()
+        scene.until(lambda: _refused(host, port), 5)
+        scene.until(lambda: not _lives(child), 5)
+        with socket.create_server((host, int(port))):
+            pass
+
+
+def _lives(pid):
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return told.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_port_that_is_taken_is_one_clear_line(scene, environ):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = refused("serve", **{**environ, "BRIDGE_PORT": port})
+    assert said == (
+        f"aha-bridge: cannot listen on 127.0.0.1:{port}: address already in use;"
+        " another one: --host, --port\n"
+    )
+
+
+def test_serve_says_everything_that_is_wrong_and_does_not_start(scene, environ):
+    (scene.mappings / "bridge.yaml").write_text("version: 1\nhooks: {a: {source: jirra}}\n")
+    said = refused("serve", **environ, BRIDGE_PROT="1")
+    assert f"{scene.mappings}/bridge.yaml:2:" in said
+    assert "BRIDGE_PROT: warning: " in said
+    assert not (scene.folder / "bridge.db").exists()
+
+
+def test_the_two_halves_are_the_whole(scene, environ, cloud):
+    with running("web", environ) as web, running("worker", environ) as worker:
+        ready(web, scene)
+        assert worker.said == "delivering to aha\n"
+        event = post(web, cloud.created(cloud.issue())).json()["event"]
+        scene.until(lambda: [line["state"] for line in log(environ)] == ["delivered"])
+        assert ended(web)[0] == 0
+        assert ended(worker)[0] == 0
+    [written] = scene.sandbox.writes()
+    assert (written.kind, log(environ)[0]["event"]) == ("record", event)
+
+
+def test_the_stand_in_for_aha(scene, cloud):
+    with running("sandbox", {}, "--port", "0", "--fail", "503:1", "--latency", "1") as process:
+        process.stdout.readline()
+        callback = process.stdout.readline().split()[1]
+        assert requests.post(callback, data=b"{}", timeout=5).status_code == 503
+        root = process.url
+        requests.post(f"{root}/sandbox/control", json={"fail_share": 0}, timeout=5)
+        body = orjson.dumps(cloud.created(cloud.issue()))
+        assert requests.post(callback, data=body, timeout=5).status_code == 200
+        assert len(requests.get(f"{root}/sandbox/writes", timeout=5).json()) == 1
+        assert ended(process, signal.SIGINT)[0] == 0
+    assert "is like 500:0.1" in _wrong("sandbox", "--fail", "often")
+
+
+def _wrong(*arguments):
+    from commands import run
+
+    result = run(*arguments)
+    assert result.exit_code == 2
+    return result.stderr
+
+
+def test_wsgi_application(scene, environ, cloud):
+    code = f"""
+from werkzeug.test import Client
+from wsgi import application
+client = Client(application)
+print(client.post("/api/v1/webhooks/{TOKEN}", data=input()).status_code, flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        input=orjson.dumps(cloud.created(cloud.issue())).decode(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout) == (0, "200\n")
+    assert len(log(environ)) == 1
