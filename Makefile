@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo run test check format clean
+.PHONY: help demo run test bench check format clean
 
 help:                   ## show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ run: $(VENV)/.installed       ## receive and deliver, with the settings of the e
 
 test: $(VENV)/.installed      ## the tests
 	$(BIN)/python -m pytest -q
+
+bench: $(VENV)/.installed      ## measure it on this machine, in minutes (POSTGRES=postgresql://... for both databases)
+	$(BIN)/python bench/run.py $(if $(POSTGRES),--postgres $(POSTGRES))
 
 check: $(VENV)/.installed     ## the gates and the tests with coverage
 	$(BIN)/ruff format --check .

@@ -43,7 +43,7 @@ class Plan:
     #: The number of the first event.
     first: int = 0
     #: How many issues the events are about.
-    issues: int = 1000
+    issues: int = 997
     #: Events a second; 0: a closed loop.
     rate: float = 0
     #: A file for the numbers of the events that were answered 200.
@@ -264,7 +264,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=5)
     options.add_argument("--count", type=int, default=0)
     options.add_argument("--first", type=int, default=0)
-    options.add_argument("--issues", type=int, default=1000)
+    options.add_argument("--issues", type=int, default=997)
     options.add_argument("--rate", type=float, default=0)
     options.add_argument("--told", default="")
     plan = Plan(**vars(options.parse_args()))

@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 #: How often the mapping files are looked at for changes, in seconds.
 LOOK_EVERY = 2
+#: The same for both, so that nobody learns which tokens there are.
+_NO_HOOK = "there is no such hook, or it is disabled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,9 +127,9 @@ class Bridge:
         given = sha256(token.encode()).digest()
         hook = self._hooks.get(given)
         if hook is None or not compare_digest(sha256(hook.token.encode()).digest(), given):
-            raise NotFound("there is no such hook")
+            raise NotFound(_NO_HOOK)
         if not hook.enabled:
-            raise NotFound("the hook is disabled")
+            raise NotFound(_NO_HOOK)
         return hook
 
     def degraded(self) -> tuple[str, ...]:

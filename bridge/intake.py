@@ -46,6 +46,10 @@ class Intake:
         reply = _handshake(hook, request)
         if reply is not None:
             return reply
+        if reason := _forged(hook, request):
+            log.warning("event.bad_signature", event_id=request.id, hook=hook.name)
+            self._keep_without_body(request, reason)
+            return None
         # Packed here, beside the writer; judged there, where what waits together costs less. But a
         # large body must not keep the others waiting.
         packed = store.pack(request.body)
@@ -55,9 +59,12 @@ class Intake:
 
     def refuse(self, hook: Hook, request: Request, reason: str) -> None:
         """Keep a row that says why a request was not even read; raises `errors.NotKept`."""
-        refused = replace(request, headers={_REFUSED: reason}, body=b"")
         log.warning("event.refused", event_id=request.id, hook=hook.name, reason=reason)
-        self._store.keep(Arrival(request=refused, packed=store.pack(b"")))
+        self._keep_without_body(request, reason)
+
+    def _keep_without_body(self, request: Request, reason: str) -> None:
+        bare = replace(request, headers={_REFUSED: reason}, body=b"")
+        self._store.keep(Arrival(request=bare, packed=store.pack(b"")))
 
     def judge(self, request: Request, packed: bytes | None = None) -> tuple[Entry, ...]:
         """Read and judge a request, which may have waited in the spool, by the hooks of now.
@@ -80,12 +87,8 @@ class Intake:
             return (_rejected(request, hook.source, reason, None),)
         source = sources.get(hook.source)
         try:
-            source.verify(hook.secrets, request)
             found = tuple(self._entry(event, packed) for event in source.read(request))
             return found or (_rejected(request, hook.source, _NO_EVENT, packed),)
-        except BadSignature as error:
-            log.warning("event.bad_signature", event_id=request.id, hook=hook.name)
-            return (_rejected(request, hook.source, str(error), None),)
         except Rejected as error:
             return (_rejected(request, hook.source, str(error), packed),)
         except Exception as error:  # noqa: BLE001 - no body is lost over a mistake of ours
@@ -97,6 +100,20 @@ class Intake:
 
 
 _NO_EVENT = "the body tells of no event"
+
+
+def _forged(hook: Hook, request: Request) -> str:
+    """Say what is wrong with a request's signature; "": nothing.
+
+    At the door and nowhere else, so that what is not signed as it should be waits nowhere.
+    """
+    try:
+        sources.get(hook.source).verify(hook.secrets, request)
+    except BadSignature as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - what cannot be checked is not trusted
+        return _mistake(request, error)
+    return ""
 
 
 def _handshake(hook: Hook, request: Request) -> Reply | None:

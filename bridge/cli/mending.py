@@ -20,7 +20,7 @@ from bridge.store.mending import Parcel
 _STUCK = click.Choice([State.PARKED.value, State.IN_DOUBT.value])
 
 
-def _who() -> str:
+def who_is_here() -> str:
     """Name who is at the keyboard, for the log of actions."""
     try:
         return getpass.getuser()
@@ -66,7 +66,7 @@ def retry(  # noqa: PLR0913 - one for each flag
     IDS are numbers of deliveries, or ids of events. What is in doubt may have been written: look
     in Aha! before you send it once more.
     """
-    by = who or _who()
+    by = who or who_is_here()
     with opening.store(opening.settings(database=database)) as store:
         if destination and not (ids or every or state):
             mend.resume(store, destination, who=by)
@@ -103,7 +103,7 @@ def discard(
     with opening.store(opening.settings(database=database)) as store:
         found = mend.named(store, ids)
         _confirm(f"Give {len(found)} deliveries up?", found, yes=yes)
-        done = mend.discard(store, found, who=who or _who(), reason=reason)
+        done = mend.discard(store, found, who=who or who_is_here(), reason=reason)
     _report(done, "discarded", as_json=as_json)
 
 
@@ -130,7 +130,7 @@ def replay(  # noqa: PLR0913 - one for each flag
     settings = opening.settings(database=database, mappings=mappings)
     plan = opening.plan(settings.mappings)
     with opening.store(settings) as store:
-        done = mend.replay(store, plan, event, route=route, who=who or _who())
+        done = mend.replay(store, plan, event, route=route, who=who or who_is_here())
     if as_json:
         screen.json_line([asdict(each) for each in done])
         return

@@ -55,8 +55,6 @@ class Instant(click.ParamType[int]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         """Read it; without a time zone it is in UTC, as all that is printed."""
-        if isinstance(value, int):
-            return value
         text = str(value).strip()
         ago = _AGO.fullmatch(text)
         if ago:

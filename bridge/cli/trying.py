@@ -68,9 +68,12 @@ def demo(*, issues: int, seed: int, fast: bool, keep: bool, as_json: bool) -> No
     shown as it happens, and in the end it is counted. Exits with 1 if anything was lost or doubled.
     """
     with staged(os.environ) as stage:
-        summary = run.play(
-            stage, issues=issues, seed=seed, fast=fast, tell=_silent if as_json else _shown()
-        )
+        if not as_json:
+            click.echo(
+                f"the bridge is at {stage.url}, a stand-in for Aha! at {stage.aha_url}/sandbox"
+            )
+        tell = _silent if as_json else _shown()
+        summary = run.play(stage, issues=issues, seed=seed, fast=fast, tell=tell)
         if as_json:
             screen.json_line(run.told(summary))
         else:
@@ -99,7 +102,7 @@ def _shown() -> Callable[[Happening], None]:
                 screen.plain(line.reason, "bright_black"),
             ]
         )
-        console.print(row, no_wrap=True, overflow="ellipsis")
+        console.print(row, no_wrap=True, overflow="ellipsis", soft_wrap=not console.is_terminal)
 
     return show
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import zlib
 from collections import deque
 from collections.abc import Iterable
@@ -65,9 +66,10 @@ class Spool:
         return bool(self._segments)
 
     def has_room(self) -> bool:
-        """Tell whether the limit is not reached and the folder can be written."""
+        """Tell whether the limit is not reached, and the disk has room that we may write to."""
         folder = self._folder if self._folder.is_dir() else self._folder.parent
-        return len(self) < self._limit and os.access(folder, os.W_OK)
+        room = shutil.disk_usage(folder).free > SEGMENT
+        return len(self) < self._limit and room and os.access(folder, os.W_OK)
 
     def append(self, requests: Iterable[Request]) -> None:
         """Put requests on disk; raises `NotKept` when there is no room, and then none is kept."""

@@ -39,8 +39,8 @@ BAD: Manners = {
 #: Written although no answer comes, or a late one; `deaf` never answers, and does not write.
 _WRITTEN = ("fine", "slow", "mute", "dropped")
 _STATUSES = {"throttled": 429, "failed": 500, "down": 503}
-#: How late slow answers are, and for how long the others say nothing, in seconds.
-_WAITS = {"slow": 0.7, "mute": 4.0, "deaf": 4.0}
+#: How long an answer takes, and for how long the others say nothing, in seconds.
+_WAITS = {"fine": 0.03, "slow": 0.7, "mute": 4.0, "deaf": 4.0}
 _VERBS = {"comment_updated": "edited", "issue_comment_edited": "edited"}
 
 

@@ -143,7 +143,7 @@ def on_sqlite(folder: Path, seconds: float, seed: int) -> Soaked:
         serve = run.bridge("serve")
         storm.every(4, ("kill", storm.kill(serve)), ("kill the child", storm.kill_child(serve)))
         storm.every(
-            25, ("lock the file", database.hit), ("fill the disk", lambda: storm.fill_disk(serve))
+            15, ("lock the file", database.hit), ("fill the disk", lambda: storm.fill_disk(serve))
         )
         return [serve]
 
@@ -161,7 +161,7 @@ def on_postgresql(folder: Path, seconds: float, seed: int) -> Soaked:
         storm.every(5, ("kill a web", storm.kill(*webs)), ("its child", storm.kill_child(*webs)))
         storm.every(5, ("kill a worker", storm.kill(*workers)))
         storm.every(
-            25, ("stop the database", database.hit), ("end its sessions", database.throw_out)
+            15, ("stop the database", database.hit), ("end its sessions", database.throw_out)
         )
         return webs
 

@@ -16,7 +16,7 @@ from bridge.cli import main
 
 def run(*arguments: object, told: str | bytes | None = None, **environ: str | None) -> Result:
     """Call `aha-bridge` in this process; what it raises is raised."""
-    with _logging_as_it_was():
+    with logging_as_it_was():
         return CliRunner().invoke(
             main,
             [str(one) for one in arguments],
@@ -48,7 +48,7 @@ def refused(*arguments: object, **more: str | None) -> str:
 
 
 @contextmanager
-def _logging_as_it_was() -> Iterator[None]:
+def logging_as_it_was() -> Iterator[None]:
     root, before = logging.getLogger(), structlog.get_config()
     handlers, level = list(root.handlers), root.level
     root.handlers.clear()  # they are not to be closed

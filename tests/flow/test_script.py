@@ -85,7 +85,7 @@ def test_neither_texts_nor_secrets_reach_the_log(scene, cloud, dc, logged, caplo
     assert sum(MARK.encode() in post.body for post in posts) > len(posts) / 3
     post_all(scene, posts)
 
-    issue = cloud.issue("PLAT-1000", summary=MARK)
+    issue = cloud.issue("PLAT-1000", id=99_000, summary=MARK)
     body = cloud.created(issue)
     body["issue"]["fields"]["duedate"] = MARK
     parked = scene.send("cloud_a", body)
@@ -94,11 +94,10 @@ def test_neither_texts_nor_secrets_reach_the_log(scene, cloud, dc, logged, caplo
     scene.send(
         "dc_a", dc.said(dc.comment(MARK), dc.issue("CORE-77")), query_string={"secret": MARK}
     )
-    scene.until(lambda: scene.state(parked) == "parked")
-    scene.later(11)
+    scene.until(lambda: scene.later(5) or scene.state(parked) == "parked")
     scene.sandbox.revoke("callback-0001")
-    scene.send("cloud_a", cloud.edited(cloud.issue("PLAT-1001")))
-    scene.until(lambda: scene.account().destinations["aha"]["paused"])
+    scene.send("cloud_a", cloud.edited(cloud.issue("PLAT-1001", id=99_001)))
+    scene.until(lambda: scene.later(5) or scene.account().destinations["aha"]["paused"])
     scene.stop()
 
     names = {line["event"] for line in logged}

@@ -68,6 +68,8 @@ def clause(condition: Condition, setting: Setting, *, positive: bool) -> Part:
     _check(condition, known, told, setting)
     operator = condition.operator if positive else _FLIPPED[condition.operator]
     text = _printed(condition, operator)
+    for function in told.functions:
+        functions.refuse_personal(function, setting)
     if known.elsewhere:
         match = functions.unknown(known.elsewhere)
         _warn(condition, replace(known, always=True), match, setting)

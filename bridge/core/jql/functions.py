@@ -63,6 +63,17 @@ def match(function: Function, known: Known, operator: str, setting: Setting) -> 
     return Match(holds=holds, because=because, empty=empty, sight=sight)
 
 
+def refuse_personal(function: Function, setting: Setting) -> None:
+    """Raise `errors.BadFilter` for a function that asks who is looking."""
+    call = CALLS.get(function.name.casefold())
+    if call is not None and call.personal:
+        message = (
+            f"The function '{call.name}()' is another for everybody who looks, and nobody looks "
+            "when a webhook comes in. Name the user or the date instead."
+        )
+        raise setting.refuse(function.offset, message)
+
+
 def unknown(what: str) -> Match:
     """Make the comparison nobody can make by a body."""
     because = f"{what} is not in the body"
@@ -75,12 +86,7 @@ def _call(function: Function, known: Known, setting: Setting) -> Call:
         guess = nearest(function.name, (call.name for call in CALLS.values()))
         message = f"Unable to find JQL function '{function.name}()'.{guess}"
         raise setting.refuse(function.offset, message)
-    if call.personal:
-        message = (
-            f"The function '{call.name}()' is another for everybody who looks, and nobody looks "
-            "when a webhook comes in. Name the user or the date instead."
-        )
-        raise setting.refuse(function.offset, message)
+    refuse_personal(function, setting)
     if known.kind != "custom" and not {known.kind, known.name} & set(call.fields):
         message = f"The function '{call.name}' cannot be used with the field '{known.name}'."
         raise setting.refuse(function.offset, message)

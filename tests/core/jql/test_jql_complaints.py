@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from jql_samples import SITE
 
 from bridge.core import jql
+from bridge.core.jql.calls import CALLS
 from bridge.core.jql.complaints import nearest
+from bridge.core.jql.known import NAMED
 from bridge.errors import BadFilter
 
 
@@ -116,6 +120,7 @@ def complaint(text: str, lookup: bool = True) -> BadFilter:
             "The function 'openSprints' cannot be used with the field 'status'.",
         ),
         ("assignee = currentUser()", 11, "another for everybody who looks"),
+        ("lastCommentedBy = currentUser()", 18, "another for everybody who looks"),
         ("lastViewed > -1d", 0, "The field 'lastViewed' is another one for everybody who looks"),
         (
             "created > soon",
@@ -256,3 +261,9 @@ def test_warnings(text: str, offset: int, words: str) -> None:
 def test_nothing_to_say_of_a_plain_filter() -> None:
     text = "project = PLAT AND status = Open AND sprint = 7 AND priority in (High, 3) AND due < 1d"
     assert jql.compile(text, SITE).warnings == ()
+
+
+def test_the_page_about_filters_names_every_field_and_function() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "jql.md").read_text("utf-8").casefold()
+    names = {name for name in NAMED if " " not in name} | {f"{name}(" for name in CALLS}
+    assert {name for name in names if f"`{name}" not in page} == set()

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger import GRACE, NOW, Ledger, verdict
+from ledger import GRACE, NOW, verdict
 from made_up import InProject, change, comment, deletion, event, issue, plan, route, thin
 
 from bridge.model import Comments, State
@@ -17,6 +17,13 @@ from bridge.store.waiting import drop_decided, send_decided
 
 CHANGE, COMMENT, DELETED = change().identity, comment().identity, deletion().identity
 PLAT = InProject("PLAT")
+
+
+def wiped(ledger):
+    with ledger.transaction() as conn:
+        for table in (t.events, t.verdicts, t.claims, t.sightings, t.lanes, t.deliveries):
+            conn.execute(table.delete())
+    return ledger
 
 
 # One effect, told more than once
@@ -161,19 +168,16 @@ COPIES = [
 ]
 
 
-@pytest.mark.parametrize("order", list(permutations(range(4))))
 @pytest.mark.parametrize("cut", [0, 1, 2, 3])
-def test_two_hooks_tell_of_one_comment_four_times(sqlite, order, cut):
-    ledger = Ledger(sqlite, plan(route(hooks=("main", "second"))))
-    given = [COPIES[n] for n in order]
-    ledger.keep(*given[:cut])
-    ledger.keep(*given[cut:])
-    fuller = next(each.id for each in given if not each.thin)
-    carrier, effects, outcomes = settled(ledger)
-    assert (carrier, effects) == (fuller, [COMMENT])
-    assert outcomes.pop(fuller) == "deliver"
-    assert set(outcomes.values()) == {"duplicate"}
-    ledger.close()
+def test_two_hooks_tell_of_one_comment_four_times(ledger, cut):
+    for told in permutations(COPIES):
+        wiped(ledger).keep(*told[:cut])
+        ledger.keep(*told[cut:])
+        fuller = next(each.id for each in told if not each.thin)
+        carrier, effects, outcomes = settled(ledger)
+        assert (carrier, effects) == (fuller, [COMMENT])
+        assert outcomes.pop(fuller) == "deliver"
+        assert set(outcomes.values()) == {"duplicate"}
 
 
 def test_the_fuller_carrier_keeps_the_place_in_the_lane(ledger):
@@ -292,7 +296,7 @@ def test_what_one_hook_does_not_want_another_may_carry_in_the_same_batch(ledgers
 
 
 def test_the_comment_is_private_or_an_echo_and_the_change_is_not(ledgers):
-    ledger = ledgers(plan(route(), route("open", comments=Comments(private="keep"))))
+    ledger = ledgers(plan(route(), route("with", comments=Comments(private="keep"))))
     ledger.keep(event("e1", change(), comment(private=True)))
     assert ledger.deliveries() == [("e1", [CHANGE]), ("e1", [COMMENT])]
     ledger.keep(
@@ -523,13 +527,6 @@ ROUTES = plan(
     ignored=("robot",),
 )
 MODEST = settings(max_examples=settings().max_examples // 2)
-
-
-def wiped(ledger):
-    with ledger.transaction() as conn:
-        for table in (t.events, t.verdicts, t.claims, t.sightings, t.lanes, t.deliveries):
-            conn.execute(table.delete())
-    return ledger
 
 
 def test_every_effect_is_held_once_and_by_who_carries_it(ledgers):

@@ -1,0 +1,335 @@
+"""How much a destination is sent: rates, the breaker, pauses."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger import GRACE, LEASE, NOW, settlement, verdict
+from made_up import change, event, plan, route, thin
+
+from bridge.model import Limits, State
+from bridge.store import keeping, limits
+from bridge.store import tables as t
+from bridge.store.waiting import drop_decided, send_decided
+
+SECOND, MINUTE = 1_000, 60_000
+MANY = plan(route(), route("crm", destinations=("crm",)))
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Return a destination's row, which `spend` changes without a database."""
+    row = SimpleNamespace(name="aha", second=0, minute=0)
+
+    def run(_conn, values):
+        row.second, row.minute = values["b_second"], values["b_minute"]
+
+    monkeypatch.setattr(limits, "_SPEND", SimpleNamespace(run=run))
+    return row
+
+
+def fullest(times, period):
+    """Tell how many of these instants the fullest window of a period holds."""
+    return max((sum(a <= b < a + period for b in times) for a in times), default=0)
+
+
+rates = st.one_of(st.none(), st.integers(1, 40), st.sampled_from([100, 999, 5_000]))
+
+
+def test_no_window_holds_more_than_the_limit(gate):
+    @settings(max_examples=150)
+    @given(
+        rates,
+        rates,
+        st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 30)), max_size=60),
+    )
+    def law(per_second, per_minute, calls):
+        gate.second = gate.minute = 0
+        allowed = Limits(per_second=per_second, per_minute=per_minute)
+        now, sent = NOW, []
+        for wait, count in calls:
+            now += wait
+            granted = min(count, limits.permits(gate, now, allowed))
+            sent += [now] * granted
+            if granted:
+                limits.spend(None, gate, now, allowed, granted)
+        if per_second:
+            assert fullest(sent, SECOND) <= per_second
+        if per_minute:
+            assert fullest(sent, MINUTE) <= per_minute
+
+    law()
+
+
+@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 10, 20, 50, 100, 333, 1_000])
+@pytest.mark.parametrize("period", [SECOND, MINUTE])
+def test_whoever_asks_all_the_time_is_given_most_of_it(gate, limit, period, count):
+    allowed = Limits(**{"per_second" if period == SECOND else "per_minute": limit})
+    sent, now, end = 0, NOW, NOW + 10 * period
+    while now < end:
+        granted = min(count, limits.permits(gate, now, allowed))
+        if granted:
+            sent += granted
+            limits.spend(None, gate, now, allowed, granted)
+        [at] = limits.allowed_at(gate, now, allowed)
+        now = max(at, now if granted == count else now + 1)
+    assert 0.8 * 10 * limit <= sent <= 10 * limit + 1
+
+
+@given(rates, rates, st.integers(1, 40), st.integers(0, 100_000))
+def test_what_is_allowed_then_is_permitted_then_and_not_before(per_second, per_minute, n, later):
+    allowed = Limits(per_second=per_second, per_minute=per_minute)
+    spacing = {period: limits._cell(limit, period)[0] for limit, period in _given(allowed)}
+    row = SimpleNamespace(
+        second=NOW * 1_000 + n * spacing.get(1_000_000, 0),
+        minute=NOW * 1_000 + n * spacing.get(60_000_000, 0),
+    )
+    at = max(limits.allowed_at(row, NOW, allowed), default=NOW)
+    if at > NOW:
+        assert limits.permits(row, at - 1, allowed) == 0
+    assert limits.permits(row, max(at, NOW), allowed) > 0
+    assert limits.permits(row, max(at, NOW) + later, allowed) > 0
+
+
+def _given(allowed):
+    told = [(allowed.per_second, 1_000_000), (allowed.per_minute, 60_000_000)]
+    return [(limit, period) for limit, period in told if limit]
+
+
+def test_a_clock_put_back_does_not_silence_a_destination(gate):
+    allowed = Limits(per_second=20, per_minute=300)
+    limits.spend(None, gate, NOW, allowed, 30)
+    assert limits.permits(gate, NOW - 3_600_000, allowed) == 0
+    assert max(limits.allowed_at(gate, NOW - 3_600_000, allowed)) <= NOW - 3_600_000 + MINUTE
+
+
+def test_no_limits_are_no_limits(gate):
+    assert not Limits().any
+    assert limits.permits(gate, NOW, Limits()) == 1_000
+    assert limits.allowed_at(gate, NOW, Limits()) == []
+
+
+# With the database
+
+
+def queue(ledger, count):
+    ledger.keep(*(event(f"e{n:02}", change(n), record=str(n)) for n in range(count)))
+
+
+def test_claims_are_counted_by_the_second(ledger):
+    queue(ledger, 12)
+    allowed = Limits(per_second=10)
+    found = ledger.claim(12, limits=allowed)
+    assert len(found) == 1
+    at = ledger.due(limits=allowed)
+    assert at == NOW + 100
+    ledger.now = at - 1
+    assert ledger.claim(12, limits=allowed) == []
+    ledger.now = at
+    assert len(ledger.claim(12, limits=allowed)) == 1
+
+
+def test_what_is_not_sent_is_not_counted(ledger):
+    ledger.keep(thin("t1"))
+    ledger.now += GRACE
+    [claimed] = ledger.claim()
+    ledger.settle(claimed, State.PARKED)
+    before = ledger.gate()
+    with ledger.transaction() as conn:
+        conn.execute(t.lanes.update().values(blocked=False, next_at=NOW))
+    assert ledger.claim(limits=Limits(per_second=1)) == []
+    assert ledger.gate() == before
+    assert ledger.lane()["blocked"]
+    assert ledger.lane()["next_at"] is None
+
+
+def test_a_lane_with_nothing_in_it_is_put_to_rest(ledger):
+    ledger.keep(event("e1", change()))
+    with ledger.transaction() as conn:
+        conn.execute(t.deliveries.delete())
+    assert ledger.claim() == []
+    assert (ledger.lane()["next_at"], ledger.lane()["lease_until"]) == (None, 0)
+
+
+def test_a_lane_looked_at_before_its_grace_is_over_is_put_back(ledger):
+    ledger.keep(thin("t1"))
+    with ledger.transaction() as conn:
+        conn.execute(t.lanes.update().values(next_at=NOW))
+    assert ledger.claim() == []
+    assert (ledger.lane()["next_at"], ledger.lane()["lease_until"]) == (NOW + GRACE, 0)
+
+
+def fail(ledger, times, **known):
+    """Let so many deliveries in a row fail; returns the instant of the last."""
+    for _ in range(times):
+        [claimed] = ledger.claim()
+        ledger.settle(claimed, State.RETRYING, delay=600_000, failed=True, **known)
+        ledger.now += 1
+    return ledger.now - 1
+
+
+def test_five_failures_in_a_row_open_the_breaker(ledger):
+    queue(ledger, 9)
+    fail(ledger, 4)
+    assert ledger.gate()["blocked_until"] == 0
+    last = fail(ledger, 1)
+    assert ledger.gate()["failures"] == 5
+    assert ledger.gate()["blocked_until"] == last + 10_000
+    assert ledger.claim(5) == []
+    assert ledger.due() == last + 10_000
+
+
+def test_what_comes_through_ends_the_row(ledger):
+    queue(ledger, 9)
+    fail(ledger, 4)
+    [claimed] = ledger.claim()
+    ledger.settle(claimed)
+    assert (ledger.gate()["failures"], ledger.gate()["blocked_until"]) == (0, 0)
+    [retried] = ledger.rows(t.deliveries, event="e00")
+    assert ledger.lane(record="jira/0")["next_at"] > ledger.now, "nothing was wrong for long"
+    assert retried["state"] == "retrying"
+
+
+def test_one_probe_at_a_time_and_its_success_closes_the_breaker_and_hurries(ledger):
+    queue(ledger, 9)
+    fail(ledger, 5)
+    ledger.now += 10_000
+    [probe] = ledger.claim(5)
+    assert ledger.claim(5) == []
+    assert ledger.due() == ledger.now + LEASE
+    ledger.now += 1
+    assert ledger.claim(5) == []
+    ledger.settle(probe)
+    assert (ledger.gate()["failures"], ledger.gate()["blocked_until"]) == (0, 0)
+    assert len(ledger.claim(20)) == 8, "those that had backed off, too"
+
+
+def test_a_probe_that_fails_makes_the_pause_longer(ledger):
+    queue(ledger, 9)
+    fail(ledger, 5)
+    for pause in (20_000, 40_000, 80_000, 160_000, 300_000, 300_000):
+        ledger.now = ledger.gate()["blocked_until"]
+        last = fail(ledger, 1)
+        assert ledger.gate()["blocked_until"] == last + pause
+    assert ledger.gate()["failures"] == 11
+
+
+def test_a_probe_whose_sender_vanished_is_followed_by_another(ledger):
+    queue(ledger, 9)
+    fail(ledger, 5)
+    ledger.now += 10_000
+    assert len(ledger.claim(5)) == 1
+    ledger.now += LEASE
+    assert len(ledger.claim(5)) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "known", "failures", "block"),
+    [
+        (State.PARKED, {"cause": "mapping"}, 5, 0),  # nothing was sent: another one may try
+        (State.PARKED, {"cause": "refused"}, 0, None),  # it answered: it works
+        (State.PARKED, {"cause": "refused", "failed": True}, 6, 20_000),
+        (State.RETRYING, {"block": 90_000}, 5, 90_000),
+        (State.IN_DOUBT, {"failed": True}, 6, 20_000),
+        (State.QUEUED, {}, 5, 0),
+    ],
+)
+def test_what_a_probe_may_come_to(ledger, state, known, failures, block):
+    queue(ledger, 9)
+    fail(ledger, 5)
+    ledger.now += 10_000
+    [probe] = ledger.claim()
+    ledger.settle(probe, state, **known)
+    until = 0 if block is None else ledger.now + block
+    assert (ledger.gate()["failures"], ledger.gate()["blocked_until"]) == (failures, until)
+
+
+def test_a_straggler_from_before_the_breaker_opened_is_no_probe(ledger):
+    queue(ledger, 9)
+    [early, late, failing] = ledger.claim(3)
+    fail(ledger, 5)
+    until = ledger.gate()["blocked_until"]
+    ledger.settle(early, State.PARKED, cause="mapping")
+    assert ledger.gate()["blocked_until"] == until
+    ledger.settle(failing, State.RETRYING, failed=True)
+    assert ledger.gate()["blocked_until"] == ledger.now + 20_000
+    ledger.settle(late)
+    assert (ledger.gate()["failures"], ledger.gate()["blocked_until"]) == (0, 0)
+
+
+@pytest.mark.parametrize("taken_over", [True, False])
+def test_a_probe_that_was_only_to_be_decided_lets_another_one_be_it(ledger, taken_over):
+    queue(ledger, 9)
+    fail(ledger, 5)
+    ledger.keep(thin("t1", record="thin"))
+    with ledger.transaction() as conn:
+        conn.execute(t.lanes.update().where(t.lanes.c.record != "jira/thin").values(next_at=None))
+    ledger.now += GRACE
+    [claimed] = ledger.claim()
+    assert ledger.gate()["blocked_until"] == ledger.now + LEASE
+    if taken_over:
+        ledger.keep(event("f1", *thin().effects, record="thin"))
+        assert not ledger.run(lambda c, now: send_decided(c, now, claimed, verdict("x")))
+    else:
+        ledger.run(lambda c, now: drop_decided(c, now, claimed, verdict(name="filtered")))
+    assert ledger.gate()["blocked_until"] == ledger.now
+    assert ledger.gate()["failures"] == 5
+
+
+def test_a_pause_that_was_asked_for_holds(ledger):
+    queue(ledger, 9)
+    [first, second, third, fourth] = ledger.claim(4)
+    ledger.settle(first, State.RETRYING, block=60_000, delay=60_000)
+    assert ledger.due() == NOW + 60_000
+    ledger.settle(second, State.RETRYING, block=1_000)
+    assert ledger.gate()["blocked_until"] == NOW + 60_000, "a shorter one does not end it"
+    ledger.settle(third, State.RETRYING, failed=True)
+    ledger.settle(fourth)
+    assert ledger.gate()["blocked_until"] == NOW + 60_000, "nor does what came through"
+    assert ledger.claim() == []
+    ledger.now += 60_000
+    assert len(ledger.claim()) == 1
+
+
+def test_failures_do_not_cut_a_pause_short(ledger):
+    queue(ledger, 9)
+    found = ledger.claim(6)
+    ledger.settle(found[0], State.RETRYING, block=600_000)
+    for claimed in found[1:]:
+        ledger.settle(claimed, State.RETRYING, failed=True)
+    assert ledger.gate()["failures"] == 5
+    assert ledger.gate()["blocked_until"] == NOW + 600_000
+
+
+def test_a_destination_that_is_gone_is_paused_until_its_token_is_replaced(ledger):
+    queue(ledger, 3)
+    [first, second, _] = ledger.claim(3)
+    ledger.settle_all([_settled(first, pause="410"), _settled(second)])
+    assert ledger.gate()["paused"] == "410"
+    ledger.now += 10**9
+    assert ledger.claim() == []
+    assert ledger.due() is None
+    ledger.run(lambda conn, now: keeping.introduce(conn, now, {"aha": "hash"}))
+    assert ledger.gate()["paused"] == "410", "the same token as before"
+    ledger.run(lambda conn, now: keeping.introduce(conn, now, {"aha": "another"}))
+    assert ledger.gate()["paused"] == ""
+    assert len(ledger.claim(5)) == 3
+
+
+def _settled(claimed, **known):
+    return settlement(claimed, State.RETRYING, delay=900_000, **known)
+
+
+def test_a_destination_that_nobody_made_known_is_sent_nothing(ledger):
+    assert ledger.claim(to="nobody") == []
+    assert ledger.due(to="nobody") is None
+
+
+def test_destinations_fail_apart(ledgers):
+    ledger = ledgers(MANY)
+    ledger.keep(*(event(f"e{n}", change(n), record=str(n)) for n in range(6)))
+    fail(ledger, 5)
+    assert ledger.gate("crm")["failures"] == 0
+    assert len(ledger.claim(6, to="crm")) == 6

@@ -1,0 +1,293 @@
+"""The worker by itself: what each failure of a send comes to, and what a worker outlives."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from bridge import worker
+from bridge.core.retry import Policy
+from bridge.errors import (
+    Failed,
+    Gone,
+    InDoubt,
+    NotSent,
+    Refused,
+    Throttled,
+    Unmappable,
+)
+from bridge.model import Receipt, State
+from bridge.store import Down, Turn
+
+pytestmark = pytest.mark.enable_socket
+
+
+class Receiver:
+    """A destination that notes what it is sent, and answers as it is told."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.sent = []
+
+    def send(self, body):
+        self.sent.append(body)
+        answer = self.answers.pop(0) if self.answers else Receipt(status=200)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self):
+        """Nothing is held."""
+
+
+class Flaky:
+    """A store whose database is away for its first calls."""
+
+    def __init__(self, store, exchange=(), run=()):
+        self._store = store
+        self._errors = {"exchange": list(exchange), "run": list(run)}
+        self.settlements = []
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def exchange(self, settlement, wish):
+        self.settlements.append(settlement)
+        self._maybe_fail("exchange")
+        return self._store.exchange(settlement, wish)
+
+    def run(self, work):
+        self._maybe_fail("run")
+        return self._store.run(work)
+
+    def _maybe_fail(self, name):
+        if self._errors[name] and (error := self._errors[name].pop(0)) is not None:
+            raise error
+
+
+@pytest.fixture
+def crew(scene):
+    """Make a crew, of a bridge that has none of its own, with a receiver."""
+    scene.start(deliver=False)
+
+    def make(*answers, store=None, **more):
+        target = replace(scene.bridge.plan.configuration.targets["aha"], **more)
+        return worker.Crew(
+            target=target,
+            destination=Receiver(*answers),
+            store=store or scene.bridge.store,
+            plan=lambda: scene.bridge.plan,
+            owner="a test",
+            lease=60_000,
+            policy=Policy(first=1_000, least=500, tries=3),
+        )
+
+    return make
+
+
+def once(crew):
+    """Claim, deliver and settle one delivery; returns the settlement."""
+    turn = crew.store.exchange(None, crew.wish)
+    assert turn.claimed is not None
+    settlement = worker._attend(crew, turn.claimed)
+    crew.store.exchange(settlement, None)
+    return settlement
+
+
+def working(crew, stopping):
+    thread = threading.Thread(target=worker.run, args=(crew, stopping))
+    thread.start()
+    return thread
+
+
+# --- a class of error, and what it comes to
+
+SOMETHING_WRITTEN, ONLY_STATE = "comment", "change"
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "state", "word"),
+    [
+        (NotSent("no"), SOMETHING_WRITTEN, "retrying", "not_sent"),
+        (Failed("no", status=500, answer="oops"), SOMETHING_WRITTEN, "retrying", "failed"),
+        (Throttled("no", after=7), SOMETHING_WRITTEN, "retrying", "throttled"),
+        (Throttled("no", after=None), SOMETHING_WRITTEN, "retrying", "throttled"),
+        (Gone("no", status=410), SOMETHING_WRITTEN, "retrying", "gone"),
+        (InDoubt("no"), SOMETHING_WRITTEN, "in_doubt", "in_doubt"),
+        (InDoubt("no"), ONLY_STATE, "retrying", "in_doubt"),
+        (Refused("no", status=422, answer="no such field"), ONLY_STATE, "parked", "refused"),
+        (Unmappable("no"), ONLY_STATE, "parked", "unmappable"),
+        (RuntimeError("not for the log"), SOMETHING_WRITTEN, "in_doubt", "in_doubt"),
+        (RuntimeError("not for the log"), ONLY_STATE, "retrying", "in_doubt"),
+    ],
+)
+def test_each_class_of_error_has_its_state(scene, crew, cloud, logged, error, what, state, word):
+    issue = cloud.issue()
+    body = cloud.said(cloud.comment(), issue) if what == "comment" else cloud.edited(issue)
+    event = scene.send("cloud_a", body)
+    settlement = once(crew(error))
+    assert (scene.state(event), scene.outcomes(event)) == (state, [word])
+    [attempt] = scene.life(event).attempts
+    assert attempt["status"] == getattr(error, "status", 0)
+    assert getattr(error, "answer", "") in attempt["answer"]
+    assert settlement.failed is (word in ("not_sent", "failed", "in_doubt"))
+    gate = scene.account().destinations["aha"]
+    assert bool(gate["paused"]) is (word == "gone")
+    assert (gate["blocked_until"] > scene.clock()) is (word == "throttled")
+    assert "not for the log" not in str(logged)
+
+
+@pytest.mark.parametrize(("error", "state"), [(NotSent("no"), "retrying"), (Failed("no"), "parked")])
+def test_a_failure_of_the_destination_is_not_repeated_for_ever(scene, crew, cloud, error, state):
+    event = scene.send("cloud_a", cloud.edited(cloud.issue()))
+    workers = crew(error, error, error)
+    for _ in range(3):
+        scene.until(lambda: scene.later(5) or scene.bridge.store.exchange(None, None))
+        once(workers)
+    assert scene.state(event) == state
+
+
+def test_a_body_with_nothing_left_to_say_why(scene, crew, cloud):
+    event = scene.send("cloud_a", cloud.edited(cloud.issue()))
+    scene.write(lambda conn, _: conn.exec_driver_sql("UPDATE events SET body = NULL"))
+    workers = crew()
+    once(workers)
+    assert (scene.state(event), scene.outcomes(event)) == ("parked", ["no_body"])
+    assert workers.destination.sent == []
+
+
+def test_a_waiting_event_whose_body_is_gone_is_let_go(scene, crew, dc):
+    event = scene.send("dc_a", dc.said(dc.comment(), dc.issue("CORE-1")))
+    scene.write(lambda conn, _: conn.exec_driver_sql("UPDATE events SET body = NULL"))
+    scene.later(11)
+    assert once(crew()) is None
+    assert scene.line(event).verdict == "filtered"
+    assert "no longer kept" in scene.line(event).reason
+    assert scene.account().open == {}
+
+
+def test_a_mistake_of_ours_parks(scene, crew, cloud, logged):
+    """A kept body that is no JSON cannot be: something of ours is wrong."""
+    event = scene.send("cloud_a", cloud.edited(cloud.issue()))
+    later = scene.send("cloud_a", cloud.edited(cloud.issue()))
+    broken = b"x\x9c\x03\x00\x00\x00\x00\x01"
+    scene.write(
+        lambda conn, _: conn.exec_driver_sql(
+            "UPDATE events SET body = ? WHERE id = ?", (broken, event)
+        )
+    )
+    workers = crew()
+    once(workers)
+    once(workers)
+    assert (scene.state(event), scene.outcomes(event)) == ("parked", ["mistake"])
+    assert "the bridge itself failed" in scene.life(event).attempts[0]["answer"]
+    assert scene.state(later) == "delivered"
+    [line] = [line for line in logged if line["event"] == "delivery.mistake"]
+    assert (line["event_id"], line["error"]) == (event, "JSONDecodeError")
+
+
+@pytest.mark.parametrize("on_doubt", ["verify", "hold", "resend"])
+@pytest.mark.parametrize("what", ["comment", "change"])
+def test_a_sender_that_vanished_leaves_a_doubt(scene, crew, cloud, on_doubt, what):
+    issue = cloud.issue()
+    body = cloud.said(cloud.comment(), issue) if what == "comment" else cloud.edited(issue)
+    event = scene.send("cloud_a", body)
+    workers = crew(on_doubt=on_doubt)
+    assert workers.store.exchange(None, workers.wish).claimed is not None  # and no more of it
+    scene.later(61)
+    once(workers)
+    again = what == "change" or on_doubt == "resend"
+    assert scene.state(event) == ("delivered" if again else "in_doubt")
+    assert len(workers.destination.sent) == again
+    if not again:
+        assert "may have been written" in scene.life(event).attempts[0]["answer"]
+
+
+# --- a worker outlives
+
+
+def test_what_was_sent_is_settled_after_the_outage(scene, crew, cloud, logged):
+    event = scene.send("cloud_a", cloud.said(cloud.comment(), cloud.issue()))
+    store = Flaky(scene.bridge.store, exchange=[None, Down("away"), Down("away")])
+    workers, stopping = crew(store=store), threading.Event()
+    thread = working(workers, stopping)
+    scene.until(lambda: scene.state(event) == "delivered")
+    stopping.set()
+    thread.join()
+    assert len(workers.destination.sent) == 1
+    told = [settlement.state for settlement in store.settlements if settlement is not None]
+    assert told == [State.DELIVERED] * 3, "the same, until it was taken"
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_grace_that_ends_in_an_outage(scene, crew, dc, failing):
+    """Recalling what is known needs the database, and so does writing down what was decided."""
+    event = scene.send("dc_a", dc.said(dc.comment(), dc.issue("CORE-1")))
+    scene.later(11)
+    store = Flaky(scene.bridge.store, run=[None] * (failing - 1) + [Down("away")])
+    workers = crew(store=store)
+    given_back = once(workers)
+    assert given_back.state is State.QUEUED
+    assert (scene.state(event), scene.line(event).verdict) == ("queued", "undecided")
+    assert scene.outcomes(event) == []
+    once(workers)
+    assert (scene.state(event), scene.line(event).verdict) == ("delivered", "deliver")
+
+
+def test_a_settlement_that_the_database_refuses_is_let_go(scene, crew, cloud, logged):
+    event = scene.send("cloud_a", cloud.edited(cloud.issue()))
+    store = Flaky(scene.bridge.store, exchange=[None, ValueError("not for the log")])
+    workers, stopping = crew(store=store), threading.Event()
+    thread = working(workers, stopping)
+    scene.until(lambda: len(store.settlements) > 2)
+    assert thread.is_alive()
+    scene.later(61)
+    scene.until(lambda: scene.state(event) == "delivered")
+    stopping.set()
+    thread.join()
+    assert len(workers.destination.sent) == 2
+    assert "ValueError" in str(logged)
+    assert "not for the log" not in str(logged)
+
+
+def test_a_worker_that_is_told_to_stop_while_it_waits(scene, crew):
+    workers, stopping = crew(), threading.Event()
+    thread = working(workers, stopping)
+    stopping.set()
+    scene.wake()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_a_worker_that_is_told_to_stop_in_an_outage(scene, crew):
+    class Away:
+        def exchange(self, _, __):
+            raise Down("away")
+
+    workers, stopping = crew(store=Away()), threading.Event()
+    thread = working(workers, stopping)
+    stopping.set()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_what_is_in_flight_is_settled_before_a_worker_stops(scene, crew, cloud):
+    event = scene.send("cloud_a", cloud.edited(cloud.issue()))
+    scene.send("cloud_a", cloud.edited(cloud.issue()))
+    stopping = threading.Event()
+
+    class Slow(Receiver):
+        def send(self, body):
+            stopping.set()
+            return super().send(body)
+
+    workers = replace(crew(), destination=Slow())
+    worker.run(workers, stopping)
+    assert scene.state(event) == "delivered"
+    assert scene.account().deliveries == {"delivered": 1, "queued": 1}
+
+
+def test_nothing_to_do_is_a_turn_without_a_wait(scene, crew):
+    workers = crew()
+    assert workers.store.exchange(None, workers.wish) == Turn(claimed=None, wait=None)
+    assert workers.store.exchange(None, None) == Turn(claimed=None, wait=None)
