@@ -89,18 +89,22 @@ class Bridge:
     def start(self, *, deliver: bool = True, periodic: bool = True) -> None:
         """Open the store and begin; `deliver` starts the workers too.
 
-        An embedded database is migrated; any other must already have this version's schema.
+        An embedded database is migrated; any other must already have this version's schema. One
+        that is away is waited for: events are kept in the spool meanwhile.
         """
         if self.store.embedded:
             self.store.migrate()
-        self.store.require_schema()
+        try:
+            self.store.require_schema()
+        except Down as error:
+            log.warning("bridge.started_without_database", detail=str(error))
         self.store.start(
             resolve=self.intake.resolve,
             judge=self.intake.judge,
             grace=self.settings.grace_seconds * 1000,
         )
         self._delivering = deliver
-        self._install(self.plan.configuration)
+        self._staff()
         if periodic:
             self._start_jobs()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -55,17 +55,20 @@ def _json(event: EventDict, **_: object) -> str:
 
 
 class _Line:
-    """Where structlog's lines go; the stream is looked up each time, as it may be replaced."""
+    """Where structlog's lines go, whatever the level."""
 
     def __init__(self, *_: object) -> None:
         pass
 
-    def _write(self, line: str) -> None:
-        # A reader of the log that went away must not stop what is logged.
-        with suppress(OSError, ValueError):
-            sys.stderr.write(f"{line}\n")
+    def __getattr__(self, level: str) -> Callable[[str], None]:
+        return _write
 
-    debug = info = warning = error = critical = exception = msg = _write
+
+def _write(line: str) -> None:
+    # The stream is looked up each time, as it may be replaced; and a reader of the log that went
+    # away must not stop what is logged.
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{line}\n")
 
 
 class _Lines(logging.Handler):
@@ -73,7 +76,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        _Line().msg(self.format(record))
+        _write(self.format(record))
 
 
 def _without_messages(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Iterable
 
 import click
+from rich.console import Console
+from rich.progress import Progress, TaskID
 
 from bridge import config, logs
 from bridge.app import Bridge
@@ -15,7 +17,7 @@ from bridge.cli.options import as_json, with_settings
 from bridge.config import Settings
 from bridge.errors import BadConfiguration
 from bridge.model import Configuration
-from bridge.store import Store
+from bridge.store import Down, Store, moving
 from bridge.web import serving
 
 
@@ -55,6 +57,10 @@ def _ready(settings: Settings) -> Configuration:
         if store.embedded:
             store.migrate()
         store.require_schema()
+    except Down as error:
+        if store.embedded:
+            raise
+        click.echo(f"{error}; events go to the spool until it is back", err=True)
     finally:
         store.close()
     return loaded.configuration
@@ -68,7 +74,6 @@ def _addresses(listening: socket.socket, configuration: Configuration) -> Iterab
     for hook in configuration.hooks.values():
         off = "" if hook.enabled else ", disabled"
         yield f"            {hook.name} ({hook.source} {hook.site}{off})"
-    yield f"console   {root}/console/"
     yield f"health    {root}/healthz  {root}/readyz  {root}/metrics"
 
 
@@ -91,12 +96,18 @@ def worker(**flags: object) -> None:
 
 @click.command()
 @with_settings("database")
+@click.option("--from", "source", metavar="URL", help="Move everything out of this database ...")
+@click.option("--to", "target", metavar="URL", help="... into this one, which must be empty.")
 @as_json
-def migrate(*, as_json: bool, **flags: object) -> None:
-    """Bring the database's schema to this version's.
+def migrate(*, as_json: bool, source: str | None, target: str | None, **flags: object) -> None:
+    """Bring the database's schema to this version's, or move to another database.
 
-    A SQLite file is first copied beside itself.
+    A SQLite file is first copied beside itself. To move, stop the bridge; what is moved stays
+    where it was, too.
     """
+    if source or target:
+        _move(source, target, as_json=as_json)
+        return
     settings = opening.settings(**flags)
     store = Store(settings.database, spool=settings.spool)
     try:
@@ -109,3 +120,21 @@ def migrate(*, as_json: bool, **flags: object) -> None:
         click.echo(f"the schema is {after}: there was nothing to do")
     else:
         click.echo(f"the schema was {before or 'empty'} and is now {after}")
+
+
+def _move(source: str | None, target: str | None, *, as_json: bool) -> None:
+    if not source or not target:
+        raise click.UsageError("--from and --to go together")
+    with Progress(console=Console(stderr=True), disable=as_json) as shown:
+        bars: dict[str, TaskID] = {}
+
+        def tell(table: str, done: int, total: int) -> None:
+            if table not in bars:
+                bars[table] = shown.add_task(table, total=total)
+            shown.update(bars[table], completed=done)
+
+        moved = moving.move(source, target, tell)
+    if as_json:
+        screen.json_line({"moved": moved})
+    else:
+        click.echo(f"moved {sum(moved.values())} rows; set BRIDGE_DATABASE to the new database")

@@ -129,11 +129,10 @@ def _summed_up(summary: Summary) -> None:
 
 
 def _kept_open(stage: Stage) -> None:
-    settings = stage.settings
     asked = ending.asked()
-    click.echo(f"\nbridge    {stage.url}/console/  password {settings['BRIDGE_CONSOLE_PASSWORD']}")
+    click.echo(f"\nbridge    {stage.url}")
     click.echo(f"Aha!      {stage.aha_url}/sandbox")
-    click.echo(f"log       aha-bridge log --database {settings['BRIDGE_DATABASE']}")
+    click.echo(f"log       aha-bridge log --database {stage.settings['BRIDGE_DATABASE']}")
     for name, hook in stage.plan.configuration.hooks.items():
         click.echo(f"webhook   {stage.url}/api/v1/webhooks/{hook.token}  {name}")
     click.echo("Ctrl-C ends it.")

@@ -69,8 +69,6 @@ def staged(environ: Mapping[str, str]) -> Iterator[Stage]:
             "BRIDGE_PORT": "0",
             "BRIDGE_LOG": "json",
             "BRIDGE_GRACE_SECONDS": str(GRACE),
-            "BRIDGE_CONSOLE_PASSWORD": secrets.token_urlsafe(9),
-            "BRIDGE_SECRET_KEY": secrets.token_hex(32),
         }
         plan = Plan.of(config.require(_mappings(), settings))
         url = stack.enter_context(_served(folder, environ, settings))

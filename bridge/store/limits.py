@@ -59,20 +59,19 @@ def _rates(gate: Gate, limits: Limits, now: int) -> list[tuple[int, int, int]]:
     return rates
 
 
-def spend(conn: Connection, gate: Gate, now: int, limits: Limits, count: int) -> None:
-    """Count what is about to be sent."""
+def spent(gate: Gate, now: int, limits: Limits, count: int) -> tuple[int, int]:
+    """Tell what `second` and `minute` of a destination's row are once so many more are sent."""
     after = {
         period: max(arrival, now * _US) + _cell(limit, period)[0] * count
         for limit, period, arrival in _rates(gate, limits, now)
     }
-    _SPEND.run(
-        conn,
-        {
-            "b_name": gate.name,
-            "b_second": after.get(_SECOND, gate.second),
-            "b_minute": after.get(60 * _SECOND, gate.minute),
-        },
-    )
+    return after.get(_SECOND, gate.second), after.get(60 * _SECOND, gate.minute)
+
+
+def spend(conn: Connection, gate: Gate, now: int, limits: Limits, count: int) -> None:
+    """Count what is about to be sent."""
+    second, minute = spent(gate, now, limits, count)
+    _SPEND.run(conn, {"b_name": gate.name, "b_second": second, "b_minute": minute})
 
 
 _SPEND = Prepared(

@@ -17,6 +17,7 @@ from bridge.model import Event, Request, Verdict, VerdictName
 from bridge.store.accept import accept
 from bridge.store.batch import Entry, Resolve
 from bridge.store.dialect import Prepared, now_ms
+from bridge.store.engines import WrongSchema, require_schema
 from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
 from bridge.store.settle import settle
 from bridge.store.spool import Spool
@@ -145,6 +146,8 @@ class Writer:
         self._stopping = False
         self._ended = False
         self._conn: Connection | None = None
+        #: Whether the schema was looked at.
+        self._fits = False
         #: Why the database was not there the last time; "" when it was.
         self.trouble = ""
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -387,6 +390,11 @@ class Writer:
                 return done
 
     def _connect(self) -> Connection:
+        if not self._fits:
+            # A bridge may have started while the database was away; nothing is written to one
+            # that has another version's schema.
+            require_schema(self._engine)
+            self._fits = True
         if self._conn is None:
             self._conn = self._engine.connect()
         return self._conn
@@ -430,7 +438,9 @@ _ABOUT_VALUES = ("22", "23", "54")
 
 
 def is_outage(error: Exception) -> bool:
-    """Tell a database that is not there from one that refuses a row."""
+    """Tell a database that is not there, or not ours, from one that refuses a row."""
+    if isinstance(error, WrongSchema):
+        return True
     if not isinstance(error, DBAPIError):
         return False
     code = _code(error)

@@ -88,7 +88,7 @@ class Load:
         left = list(step.tellings)
         while left and not self._giving_up.is_set():
             tries = [
-                (telling, self._senders.submit(self._post, telling, number + copy))
+                (telling, self._senders.submit(self._post, telling, number + step.place + copy))
                 for telling in left
                 for copy in range(self._copies)
             ]

@@ -26,9 +26,9 @@ from crash.sink import BAD, DOWN, POLITE
 #: How long it may take after the load until nothing is on its way any more, in seconds.
 QUIET = 240
 #: How many records are told of side by side, how many steps each lives, and the pause between.
-CHAINS = 12
+CHAINS = 24
 LENGTH = 40
-PAUSE = 0.2
+PAUSE = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,7 @@ def test_serve_receives_delivers_and_ends_when_everything_in_flight_is_done(scen
     assert written == list(told.values()).count("delivered") >= 1
     for token in (TOKEN, "callback-0001", "no-such-token-00"):
         assert token not in process.said + out + err
-    assert "/console/" in out
+    assert "/readyz" in out
     assert "dc_b" in out
 
 

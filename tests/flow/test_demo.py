@@ -67,7 +67,7 @@ def test_it_can_be_left_running_and_looked_at():
         assert re.search(r"filtered +jira-main +\S+ created by .*, jira:issue_created\)", text)
         assert re.search(r"\d+ received = (\d+ \w+( \+ )?)+\n", text)
         assert "0 comments or edits lost" in text
-        url = re.search(r"bridge +(http://[^/]+)/console/", text)[1]
+        url = re.search(r"bridge +(http://\S+)", text)[1]
         assert requests.get(f"{url}/readyz", timeout=5).json()["status"] == "ok"
         sandbox = re.search(r"Aha! +(http://\S+)", text)[1]
         assert requests.get(sandbox, timeout=5).ok
