@@ -67,9 +67,10 @@ class Spool:
 
     def has_room(self) -> bool:
         """Tell whether the limit is not reached, and the disk has room that we may write to."""
-        folder = self._folder if self._folder.is_dir() else self._folder.parent
-        room = shutil.disk_usage(folder).free > SEGMENT
-        return len(self) < self._limit and room and os.access(folder, os.W_OK)
+        folder = next(path for path in (self._folder, *self._folder.parents) if path.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            return False
+        return len(self) < self._limit and shutil.disk_usage(folder).free > SEGMENT
 
     def append(self, requests: Iterable[Request]) -> None:
         """Put requests on disk; raises `NotKept` when there is no room, and then none is kept."""

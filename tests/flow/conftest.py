@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import orjson
 import pytest
 import structlog
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from werkzeug.test import TestResponse
 
 from bridge import config, store
@@ -279,6 +281,60 @@ def anywhere(scene: Scene, database: str) -> Scene:
     """The same, on each of the two databases."""
     scene.environ["BRIDGE_DATABASE"] = database
     return scene
+
+
+class Wire:
+    """The way to a server, which can be cut: then nobody listens, and all that is open breaks."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._far = (host, port)
+        self._port = 0
+        self._listening: socket.socket | None = None
+        self._open: list[socket.socket] = []
+
+    def mend(self) -> int:
+        """Lead there, from a port that stays the same."""
+        listening = socket.create_server(("127.0.0.1", self._port))
+        self._listening, self._port = listening, listening.getsockname()[1]
+        threading.Thread(target=self._serve, args=(listening,), daemon=True).start()
+        return self._port
+
+    def cut(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.shutdown(socket.SHUT_RDWR)
+            listening.close()
+        while self._open:
+            with suppress(OSError):
+                self._open.pop().shutdown(socket.SHUT_RDWR)
+
+    def _serve(self, listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listening.accept()
+                far = socket.create_connection(self._far)
+                self._open += near, far
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError), source:
+            while data := source.recv(65_536):
+                target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def wired(scene: Scene, postgresql: str) -> Iterator[tuple[Scene, Wire]]:
+    """A scene on PostgreSQL, and the way there."""
+    url = make_url(postgresql)
+    wire = Wire(url.host or "127.0.0.1", url.port or 5432)
+    near = url.set(host="127.0.0.1", port=wire.mend())
+    scene.environ["BRIDGE_DATABASE"] = near.render_as_string(hide_password=False)
+    yield scene, wire
+    scene.stop()
+    wire.cut()
 
 
 class Jira:

@@ -320,11 +320,12 @@ def test_resend_sends_comments_again_too(scene, cloud):
 PARKS = {"from": "$.issue.fields.customfield_10016", "to": "$.issue.fields.customfield_20001"}
 
 
-def test_what_cannot_be_mapped_is_parked_until_the_mapping_is_mended(scene, cloud):
+def test_what_cannot_be_mapped_is_parked_until_the_mapping_is_mended(anywhere, cloud):
+    scene = anywhere
     line = {**PARKS, "type": "number", "otherwise": "park"}
     scene.route(fields=[{**line, "from": "$.issue.fields.summary"}])
     scene.start()
-    issue = cloud.issue("PLAT-1", points=5.0)
+    issue = cloud.issue("PLAT-1", points=5.0, summary="NUL \0 character")
     first = scene.send("cloud_a", cloud.created(issue))
     later = scene.send("cloud_a", cloud.edited(issue))
     scene.until(lambda: scene.state(first) == "parked")
@@ -417,6 +418,23 @@ def test_a_locked_database_is_one_that_is_away(scene, cloud):
         assert "locked" in str(scene.get("/readyz").json["degraded"])
         other.execute("ROLLBACK")
     scene.until(lambda: scene.lines(event))
+
+
+@pytest.mark.postgres
+def test_events_are_kept_while_the_way_to_the_database_is_cut(wired, cloud):
+    scene, wire = wired
+    scene.start()
+    issue = cloud.issue("PLAT-1")
+    events = [scene.send("cloud_a", cloud.created(issue))]
+    scene.until(lambda: scene.state(events[0]) == "delivered")
+    wire.cut()
+    events += [scene.send("cloud_a", cloud.edited(issue)) for _ in range(5)]
+    assert scene.get("/readyz").json["status"] == "degraded"
+    assert "bridge_database_up 0.0" in scene.get("/metrics").text
+    wire.mend()
+    scene.until(lambda: scene.get("/readyz").json["status"] == "ok")
+    all_in_order(scene)
+    assert [row[0] for row in scene.rows("SELECT event FROM deliveries ORDER BY id")] == events
 
 
 def test_what_waits_in_the_spool_outlives_the_process(scene, cloud):

@@ -58,7 +58,7 @@ _MEANT: Final = {
     "was in": ("in",),
     "was not in": ("not in",),
 }
-_WAYS_OUT: Final = "put `lookup` in the route's `unknown` to have Jira asked, or ask otherwise"
+_WAYS_OUT: Final = "; put `lookup` in the route's `unknown` to have Jira asked, or ask otherwise"
 
 
 def clause(condition: Condition, setting: Setting, *, positive: bool) -> Part:
@@ -188,8 +188,7 @@ def _of_the_past(
     else:
         present = _present(condition, known, told, setting)
         test = history.was(known, condition, present, setting)
-    message = f"'{text}' is unknown for most bodies: {because}; {_WAYS_OUT}."
-    setting.warn(condition.offset, message)
+    _doubt(condition.offset, text, because, setting)
     if operator in _NEGATIVE:
         test = _opposite(test)
     return parts.clause(text, test, found_past(known, because))
@@ -244,12 +243,15 @@ def _warn(condition: Condition, known: Known, match: Match, setting: Setting) ->
     if match.sight == "blind" and known.always:
         if not setting.lookup:
             message = f"'{text}' can never be decided by a webhook body: {match.because}"
-            raise setting.refuse(place, f"{message}; {_WAYS_OUT}.")
+            raise setting.refuse(place, f"{message}{_WAYS_OUT}.")
         setting.warn(place, f"'{text}' is unknown for every body: {match.because}.")
-    elif match.sight != "clear":
-        setting.warn(place, f"'{text}' is unknown for most bodies: {match.because}; {_WAYS_OUT}.")
-    elif known.partial:
-        setting.warn(place, f"'{text}' is unknown for most bodies: {known.partial}; {_WAYS_OUT}.")
+    elif match.sight != "clear" or known.partial:
+        _doubt(place, text, known.partial or match.because, setting)
+
+
+def _doubt(place: int, text: str, because: str, setting: Setting) -> None:
+    ways_out = "" if setting.lookup else _WAYS_OUT
+    setting.warn(place, f"'{text}' is unknown for most bodies: {because}{ways_out}.")
 
 
 def _printed(condition: Condition, operator: str) -> str:

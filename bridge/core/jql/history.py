@@ -155,7 +155,8 @@ def _held(
     start = _instant(view, "created") if view.created else at
     if held_now and not past.actors:
         yield past.meets(view.now if start is None else min(start, view.now), view.now, view.now)
-    for item in view.changes(history):
+    # What a creation's changelog tells is how the issue began, and no past.
+    for item in () if view.created else view.changes(history):
         if wanted.at(item, _TO) and past.by_actor(view):
             yield not past.windows or (at is not None and past.meets(at, at, view.now))
         if wanted.at(item, _FROM) and not past.actors:

@@ -126,6 +126,8 @@ def test_was(query: str, wanted: bool | None) -> None:
     [
         ("status WAS 'In Progress'", True),
         ("status WAS Closed", False),
+        ("status WAS 'To Do'", False),
+        ("status WAS EMPTY", False),
         ("status WAS NOT Closed", True),
         ("status WAS Closed BY anna", False),
         ("status WAS 'In Progress' BY anna", None),
@@ -142,6 +144,7 @@ def test_was_at_creation(query: str, wanted: bool | str | None) -> None:
             judge(query)
         return
     assert judge(query, created() | {"changelog": None}) is wanted
+    assert judge(query, created()) is wanted
 
 
 def test_without_a_changelog_only_the_present_is_known() -> None:
