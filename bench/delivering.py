@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-
 from collections import defaultdict
 
 from report import Row, at_least, median, told
@@ -29,8 +28,8 @@ def _way(terms: Terms, delay: int) -> list[Row]:
         }
         found: dict[str, list[float]] = defaultdict(list)
         accepted: dict[str, list[float]] = defaultdict(list)
-        for name in servers:
-            _closed(bench, servers[name], sink, 1)
+        for server in servers.values():
+            _closed(bench, server, sink, 1)
         for name in each(terms.rounds, *servers):
             rate, took = _closed(bench, servers[name], sink, terms.seconds)
             found[name].append(rate)
@@ -53,7 +52,7 @@ def _way(terms: Terms, delay: int) -> list[Row]:
 
 
 def _closed(bench: Bench, server: Server, sink: SinkOf, seconds: float) -> tuple[float, float]:
-    """Load in a closed loop and wait for the last delivery; returns delivered and accepted a second.
+    """Load in a closed loop and wait for the last delivery; both as events a second.
 
     What is delivered after the last answer counts, and the time it takes too.
     """

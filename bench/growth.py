@@ -10,14 +10,14 @@ from contextlib import closing
 from pathlib import Path
 
 import psycopg
-
-from bridge.desk import status
-from bridge.store import Store, log
-from bridge.store.log import Query
 from receiving import interleaved, middle
 from report import Row, at_most, median
 from servers import Bench
 from terms import Terms
+
+from bridge.desk import status
+from bridge.store import Store, log
+from bridge.store.log import Query
 
 CLAIMS, EVENTS = 10_000_000, 1_000_000
 #: How many issues the events are about.
@@ -47,12 +47,12 @@ _FILLS = (
             '[["change:' || (100000000 + n) || '","issue_updated","changelog",false]]', '[]',
             {{body}}
         FROM c""",
-    f"""INSERT INTO verdicts (event, destination, route, verdict, reason, first) {{some}}
+    """INSERT INTO verdicts (event, destination, route, verdict, reason, first) {some}
         SELECT '0' || (100000000 + n), 'aha', 'all', 'deliver', 'project is PLAT', '' FROM c""",
     f"""INSERT INTO sightings (site, identity, event, hook, at) {{some}}
         SELECT 'acme-jira', {_IDENTITY} (n % {ISSUES}), '0' || (100000000 + n), 'jira-main', {_AT}
         FROM c""",
-    f"""INSERT INTO lanes (destination, record) {{lanes}}
+    """INSERT INTO lanes (destination, record) {lanes}
         SELECT 'aha', 'acme-jira/' || n FROM c""",
     f"""INSERT INTO deliveries (event, destination, route, lane, state, effects, writes,
             attempts, created, updated) {{some}}
@@ -149,5 +149,5 @@ def _run(database: str, kind: str, texts: Sequence[str]) -> None:
         return
     with psycopg.connect(database, autocommit=True) as conn:
         for text in texts:
-            conn.execute(text)  # type: ignore[call-overload]
+            conn.execute(text)
         conn.execute("VACUUM ANALYZE")

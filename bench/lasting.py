@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-
 from report import Row, at_most, holds, told
 from servers import Bench, Server, SinkOf, answers
 from terms import Terms

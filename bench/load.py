@@ -19,9 +19,8 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import orjson
-
 import bodies
+import orjson
 
 #: How long answers are waited for at the end, in seconds.
 PATIENCE = 30
@@ -143,6 +142,8 @@ class Load:
         self._waiting: deque[float] = deque()
         self._account = _Account()
         self._begun = 0.0
+        #: Nothing more is sent; only answers are waited for.
+        self._over = False
 
     def run(self) -> dict[str, object]:
         """Send everything; returns the account."""
@@ -154,6 +155,7 @@ class Load:
         while time.monotonic() < end and not self._done():
             self._feed()
             self._turn(0.002 if self._plan.rate else 0.1)
+        self._over = True
         patience = time.monotonic() + PATIENCE
         while len(self._free) < len(self._lines) and time.monotonic() < patience:
             self._turn(0.1)
@@ -169,7 +171,7 @@ class Load:
         self._poll.register(line.socket.fileno(), select.EPOLLIN)
 
     def _done(self) -> bool:
-        return bool(self._plan.count) and self._account.sent >= self._plan.count
+        return self._over or 0 < self._plan.count <= self._account.sent
 
     def _feed(self) -> None:
         """Send what is due on free connections."""

@@ -19,8 +19,8 @@ def interleaved(
 ) -> Found:
     """Load variants in turns; returns the accounts of each, with what an event cost in CPU."""
     found: Found = defaultdict(list)
-    for name in servers:
-        bench.load(*servers[name], connections=connections, seconds=1)
+    for variant in servers.values():
+        bench.load(*variant, connections=connections, seconds=1)
     for name in each(terms.rounds, *servers):
         before = sum(server.cpu() for server in servers[name])
         account = bench.load(*servers[name], connections=connections, seconds=terms.seconds)

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import orjson
-
 import report
 from delivering import deliver, end_to_end, hot_issue
 from growth import growth

@@ -192,7 +192,7 @@ class Bench:
             process.stop()
         for name in self._databases:
             with _admin(self._postgres) as conn:
-                conn.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+                conn.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def stop(self, process: Process) -> None:
         """Stop one process before the others."""
@@ -209,7 +209,7 @@ class Bench:
         """Make a database on the server, with the schema."""
         name = f"bridge_bench_{uuid4().hex[:8]}"
         with _admin(self._postgres) as conn:
-            conn.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
+            conn.execute(f'CREATE DATABASE "{name}"')
         self._databases.append(name)
         url = urlunsplit(urlsplit(self._postgres)._replace(path=f"/{name}"))
         self.migrate(url)
@@ -333,7 +333,7 @@ class SinkOf:
         self._ask("/reset")
 
     def wait(self, count: int, patience: float = PATIENCE) -> dict[str, float]:
-        """Wait until so many came; returns the account, whole or not when nothing comes any more."""
+        """Wait until so many came; returns the account, short of it if no more comes."""
         found, heard = self.count(), time.monotonic()
         while found["count"] < count and time.monotonic() - heard < patience:
             time.sleep(0.05)
@@ -342,7 +342,7 @@ class SinkOf:
                 heard = time.monotonic()
         return found
 
-    def _ask(self, path: str) -> Any:  # noqa: ANN401 - JSON
+    def _ask(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             return orjson.loads(answer.read())
 

@@ -10,9 +10,8 @@ import sys
 import threading
 import time
 
-import requests
-
 import bodies
+import requests
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ import time
 from dataclasses import dataclass, field
 
 import orjson
-
 from bodies import FIRST_INSTANT
 
 _STAMP = re.compile(rb'"timestamp": ?(\d{13})')

@@ -54,7 +54,7 @@ def _postgresql(server: str) -> Iterator[tuple[str, psycopg.Connection]]:
         url = f"{server.rpartition('/')[0]}/{name}"
         migrate(url)
         try:
-            with psycopg.connect(url, autocommit=True) as cleaner:
+            with psycopg.connect(url, autocommit=True, application_name="cleaner") as cleaner:
                 yield url, cleaner
         finally:
             admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

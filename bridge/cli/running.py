@@ -135,6 +135,6 @@ def _move(source: str | None, target: str | None, *, as_json: bool) -> None:
 
         moved = moving.move(source, target, tell)
     if as_json:
-        screen.json_line({"moved": moved})
+        screen.json_line({"moved": {str(table): count for table, count in moved.items()}})
     else:
         click.echo(f"moved {sum(moved.values())} rows; set BRIDGE_DATABASE to the new database")

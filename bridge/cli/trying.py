@@ -32,11 +32,7 @@ def sandbox(
     made = Sandbox(*(Integration(token=token) for token in accepted))
     made.behave(latency_ms=latency, **_failing(fail))
     asked = ending.asked()
-    try:
-        root = made.start(host, port)
-    except OSError as error:
-        message = f"Cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}."
-        raise click.ClickException(message) from error
+    root = made.start(host, port)  # ends this process, and says why, when the port is taken
     click.echo(f"Aha! stand-in  {root}")
     click.echo(f"what it wrote  {root}/sandbox")
     for token in accepted if not tokens else ():

@@ -34,10 +34,23 @@ def url_of(text: str) -> URL:
     return url
 
 
+#: A PostgreSQL that does not answer must be noticed while senders still wait; the URL may say
+#: otherwise. The spool takes over then.
+_PATIENCE = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "options": "-c lock_timeout=10s",
+}
+
+
 def connect(url: URL, *, begin: str = "BEGIN") -> Engine:
     """Make an engine; `begin` is how SQLite transactions start (BEGIN IMMEDIATE for writing)."""
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        given = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+        return create_engine(url, pool_pre_ping=True, connect_args=given)
     engine = create_engine(url, connect_args={"check_same_thread": False})
     _prepare_sqlite(engine, begin)
     return engine

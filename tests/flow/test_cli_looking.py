@@ -99,8 +99,9 @@ def test_following_the_log_until_it_is_interrupted(beside):
     event = beside.send("cloud_a", b"more nonsense")
     assert json.loads(process.stdout.readline())["event"] == event
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
-    assert (process.returncode, out, err) == (0, "", "")
+    process.wait(20)
+    assert (process.returncode, process.stdout.read(), process.stderr.read()) == (0, "", "")
+    process.communicate()
 
 
 def test_a_life_is_shown_from_the_beginning_of_an_id(beside):
@@ -147,6 +148,18 @@ def test_migrate_says_from_what_to_what(tmp_path):
     [told] = lines("migrate", "--database", url, "--json")
     assert told["from"] == told["to"]
     assert "nothing waits" in ok("status", "--database", url)
+
+
+def test_everything_can_be_moved_to_another_database(beside, tmp_path):
+    beside.stop()
+    old, new = beside.environ["BRIDGE_DATABASE"], f"sqlite:///{tmp_path}/new.db"
+    assert run("migrate", "--from", old).exit_code == 2
+    [told] = lines("migrate", "--from", old, "--to", new, "--json")
+    assert told["moved"]["events"] == 4
+    assert ok("log", "--json", "--database", new) == ok("log", "--json")
+    other = f"sqlite:///{tmp_path}/other.db"
+    result = run("migrate", "--from", old, "--to", other)
+    assert "set BRIDGE_DATABASE to the new database" in result.stdout
 
 
 def _empty(folder):

@@ -109,11 +109,13 @@ def test_replay_sends_once_more(beside, cloud):
 
 @pytest.mark.parametrize(("said", "code"), [("y\n", 0), ("n\n", 1)])
 def test_many_are_asked_about_where_somebody_sits(beside, cloud, monkeypatch, said, code):
-    beside.aha(on_doubt="hold")
-    for _ in range(2):
-        parked(beside, cloud.created(cloud.issue()))
+    parked(beside, cloud.created(cloud.issue()))
+    beside.sandbox.behave(fail_share=0.0, drop_share=1.0)
+    event = beside.send("cloud_a", cloud.said(cloud.comment(), cloud.issue()))
+    beside.until(lambda: beside.state(event) == "in_doubt")
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
     result = run("retry", "--all", told=said)
     assert result.exit_code == code
+    assert "1 of them may have been written already." in result.stdout
     assert "Send 2 deliveries again?" in result.stdout
     assert "?" not in run("retry", "--all", "--yes").stdout

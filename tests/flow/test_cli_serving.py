@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 import pytest
 import requests
-from commands import lines, refused
+from commands import lines, refused, run
 
 pytestmark = pytest.mark.enable_socket
 
@@ -59,8 +59,8 @@ def ready(process, scene):
 def ended(process, number=signal.SIGTERM):
     """End a process, and return (exit code, what it printed, what it logged)."""
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
-    return process.returncode, out, err
+    process.wait(30)
+    return process.returncode, process.stdout.read(), process.stderr.read()
 
 
 def children(process):
@@ -191,6 +191,27 @@ def test_a_port_that_is_taken_is_one_clear_line(scene, environ):
     )
 
 
+def test_the_stand_in_wants_a_port_too():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused("sandbox", "--port", port)
+    assert f"Port {port} is in use by another program" in said
+
+
+def test_events_are_taken_in_while_the_database_is_away(scene, environ, cloud):
+    away = {"BRIDGE_DATABASE": "postgresql://nobody@127.0.0.1:1/x"}
+    spool = scene.folder / "spool"
+    with running("web", {**environ, **away, "BRIDGE_SPOOL": str(spool)}) as process:
+        ready(process, scene)
+        assert post(process, cloud.created(cloud.issue())).status_code == 200
+        assert requests.get(f"{process.url}/readyz", timeout=5).json()["status"] == "degraded"
+        code, _, err = ended(process)
+    assert code == 0
+    assert "events go to the spool until it is back" in err
+    [segment] = spool.glob("*.spool")
+    assert b"jira:issue_created" in segment.read_bytes()
+
+
 def test_serve_says_everything_that_is_wrong_and_does_not_start(scene, environ):
     (scene.mappings / "bridge.yaml").write_text("version: 1\nhooks: {a: {source: jirra}}\n")
     said = refused("serve", **environ, BRIDGE_PROT="1")
@@ -222,15 +243,8 @@ def test_the_stand_in_for_aha(scene, cloud):
         assert requests.post(callback, data=body, timeout=5).status_code == 200
         assert len(requests.get(f"{root}/sandbox/writes", timeout=5).json()) == 1
         assert ended(process, signal.SIGINT)[0] == 0
-    assert "is like 500:0.1" in _wrong("sandbox", "--fail", "often")
-
-
-def _wrong(*arguments):
-    from commands import run
-
-    result = run(*arguments)
-    assert result.exit_code == 2
-    return result.stderr
+    wrong = run("sandbox", "--fail", "often")
+    assert (wrong.exit_code, "is like 500:0.1" in wrong.stderr) == (2, True)
 
 
 def test_wsgi_application(scene, environ, cloud):

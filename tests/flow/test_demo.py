@@ -17,6 +17,7 @@ import pytest
 import requests
 from commands import run
 
+from bridge.cli import trying
 from bridge.demo import stage
 from bridge.demo.run import Summary, told
 from bridge.desk.status import Status
@@ -118,7 +119,29 @@ def test_the_summary_is_the_contract():
     }  # fmt: skip
 
 
-def test_a_bridge_that_does_not_start_says_why(tmp_path, monkeypatch):
+def test_what_is_not_good_is_said(capsys):
+    stuck = replace(summary().status.account, open={"aha": {"queued": 1}})
+    trying._summed_up(
+        summary(
+            lost=(("cloud", "10042"),),
+            unwanted=(("dc", "7"),),
+            status=replace(summary().status, account=stuck),
+        )
+    )
+    said = capsys.readouterr().out
+    assert "2 received = 2 delivered" in said
+    assert "1 comments or edits lost: cloud comment 10042" in said
+    assert "1 comments that should not have been written" in said
+    assert "still on its way to aha: {'queued': 1}" in said
+
+
+def test_a_bridge_that_ends_at_once_says_so(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(BridgeError, match="did not start"), stage.staged(os.environ):
+        pass
+
+
+def test_without_the_example_mappings_there_is_no_demo(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "MAPPINGS", tmp_path / "none")
     with pytest.raises(BridgeError, match="are not installed"), stage.staged(os.environ):
         pass

@@ -188,6 +188,7 @@ def test_reserved_words_want_quotes(word: str) -> None:
 def test_there_are_as_many_reserved_words_as_in_jira() -> None:
     assert len(words.RESERVED) == 159
     assert len(words.KEYWORDS) == 20
+    assert len(words.STOP_WORDS) == 33
 
 
 @pytest.mark.parametrize("word", ["all", "the", "\u017fet", "\u0131f", "at", "be"])

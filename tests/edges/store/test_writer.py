@@ -1,0 +1,507 @@
+"""The writer: what waits together is committed together, and what cannot be waits in the spool."""
+
+import threading
+from dataclasses import replace
+
+import psycopg
+import pytest
+from running import WISH, Running, judge, request, until
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from bridge.errors import NotKept
+from bridge.model import State
+from bridge.store import Arrival, Down, Settlement, Store, pack
+from bridge.store import tables as t
+from bridge.store.spool import Spool
+from bridge.store.writer import BATCH, DRAIN, Writer, is_outage, plain
+
+
+@pytest.fixture
+def running(database, tmp_path):
+    made = []
+
+    def make(url=database, **known):
+        made.append(Running(url, tmp_path, **known))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.store.close()
+
+
+@pytest.fixture
+def bridge(running):
+    return running().begin()
+
+
+def requests(*ids, **body):
+    return [request(id, **body) for id in ids]
+
+
+def names(count, letter="e"):
+    return [f"{letter}{n:03}" for n in range(count)]
+
+
+# Together
+
+
+class Counting:
+    """A clock that is read once a transaction."""
+
+    def __init__(self):
+        self.read = 0
+
+    def __call__(self):
+        self.read += 1
+        return 1_714_550_400_000
+
+
+def test_what_waits_together_is_committed_together(running):
+    clock = Counting()
+    bridge = running(clock=clock).begin()
+    before = clock.read
+    assert bridge.keep_at_once(*requests(*names(50))) == [None] * 50
+    assert clock.read - before == 2, "the work that held the writer, and all the rest"
+    assert bridge.queued() == names(50), "in the order they came"
+
+
+def test_no_more_than_a_batch_is_committed_together(running):
+    clock = Counting()
+    bridge = running(clock=clock).begin()
+    before = clock.read
+    bridge.keep_at_once(*requests(*names(BATCH + 1)))
+    assert clock.read - before == 3
+    assert bridge.queued() == names(BATCH + 1)
+
+
+def test_what_was_judged_at_the_door_is_not_judged_again(bridge):
+    made = request("e1", broken=True)
+    entries = judge(request("e1"))
+    bridge.store.keep(Arrival(request=made, packed=pack(b"{}"), entries=entries))
+    assert bridge.kept() == {"e1": "deliver"}
+
+
+def test_workers_who_ask_together_get_a_lane_each(bridge):
+    bridge.keep(*(request(f"e{n}", record=n) for n in range(2)))
+    turns = []
+    threads = [
+        threading.Thread(target=lambda: turns.append(bridge.store.exchange(None, WISH)))
+        for _ in range(3)
+    ]
+    with bridge.held():
+        for thread in threads:
+            thread.start()
+        until(lambda: len(bridge.store.writer._jobs) == 3)
+    for thread in threads:
+        thread.join()
+    claimed = {turn.claimed.event for turn in turns if turn.claimed}
+    assert claimed == {"e0", "e1"}
+    assert [(turn.wait, turn.settled) for turn in turns if not turn.claimed] == [(None, True)]
+
+
+def test_settling_one_and_asking_for_the_next(bridge):
+    bridge.keep(request("e1"), request("e2"))
+    first = bridge.claim()
+    done = _delivered(first)
+    turn = bridge.store.exchange(done, WISH)
+    assert (turn.settled, turn.claimed.event) == (True, "e2")
+    again = bridge.store.exchange(done, WISH)
+    assert (again.settled, again.claimed, again.wait) == (False, None, None)
+    turn = bridge.store.exchange(_delivered(turn.claimed), None)
+    assert (turn.settled, turn.claimed, turn.wait) == (True, None, None)
+
+
+def test_how_long_to_wait_for_the_next(bridge):
+    bridge.keep(request("e1"))
+    later = replace(_delivered(bridge.claim()), state=State.RETRYING, delay=90_000)
+    turn = bridge.store.exchange(later, WISH)
+    assert 80_000 < turn.wait <= 90_000
+
+
+def _delivered(claimed):
+    return Settlement(
+        lane=claimed.lane,
+        fence=claimed.fence,
+        delivery=claimed.delivery,
+        destination="aha",
+        state=State.DELIVERED,
+    )
+
+
+# What the database will not have
+
+
+def test_a_poisoned_request_is_put_aside_and_the_others_pass(bridge):
+    given = [
+        request("e1"),
+        request("e2", poison=True),
+        request("e3"),
+        request("e4", broken=True),
+        request("e5"),
+    ]
+    assert bridge.keep_at_once(*given) == [None] * 5
+    outcomes = {"e1": "deliver", "e2": "rejected", "e3": "deliver", "e4": "rejected"}
+    assert bridge.kept() == {**outcomes, "e5": "deliver"}
+    assert bridge.files("refused") == ["e2.refused", "e4.refused"]
+    with bridge.store.reading() as conn:
+        said = conn.scalar(text("SELECT verdicts FROM events WHERE id = 'e2'"))
+    assert "the database refuses it (IntegrityError): it is kept in e2.refused" in said
+    assert not bridge.store.writer.trouble
+
+
+def test_a_request_that_was_kept_already_is_no_surprise(bridge):
+    bridge.keep(request("e1"))
+    bridge.keep(request("e1"))
+    assert bridge.kept() == {"e1": "deliver"}
+    assert bridge.files("refused") == ["e1.refused"]
+
+
+def test_work_that_fails_fails_alone(bridge):
+    errors = []
+
+    def fail(conn, now):
+        conn.execute(t.jobs.insert().values(name="x", owner="", until=0))
+        raise KeyError("mine")
+
+    def run(work):
+        try:
+            bridge.store.run(work)
+        except Exception as error:  # noqa: BLE001 - it is looked at
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=run, args=(work,))
+        for work in (fail, lambda conn, now: conn.execute(t.jobs.select()).all(), fail)
+    ]
+    with bridge.held():
+        for thread in threads:
+            thread.start()
+        until(lambda: len(bridge.store.writer._jobs) == 3)
+    for thread in threads:
+        thread.join()
+    assert [type(error) for error in errors] == [KeyError, KeyError]
+    assert bridge.store.run(lambda conn, now: conn.execute(t.jobs.select()).all()) == []
+    bridge.keep(request("e1"))
+
+
+def test_a_database_that_refuses_and_a_disk_that_is_full(running, tmp_path):
+    bridge = running().begin()
+    bridge.folder.write_text("no folder can be made here")
+    [error] = bridge.keep_at_once(request("e1", poison=True))
+    assert isinstance(error, NotKept)
+    assert str(error).startswith("the spool cannot be written: ")
+    bridge.folder.unlink()
+    bridge.keep(request("e2"))
+    assert bridge.kept() == {"e2": "deliver"}
+
+
+# While the database is away
+
+
+def test_while_the_database_is_away_requests_wait_in_the_spool(bridge):
+    bridge.keep(request("a1"))
+    with bridge.away():
+        bridge.keep(request("b1"))
+        assert bridge.store.writer.trouble
+        assert bridge.store.writer.backlog
+        assert bridge.store.can_keep()
+        bridge.keep(*requests("b2", "b3"))
+        with pytest.raises(Down, match="the database cannot be reached: "):
+            bridge.store.run(lambda conn, now: None)
+        with pytest.raises(Down):
+            bridge.store.exchange(None, WISH)
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.queued() == ["a1", "b1", "b2", "b3"]
+    assert bridge.kept() == dict.fromkeys(["a1", "b1", "b2", "b3"], "deliver")
+    assert not bridge.store.writer.trouble
+    assert bridge.files("*") == []
+
+
+def test_nothing_overtakes_what_waits(bridge):
+    with bridge.away():
+        bridge.keep(*requests(*names(2 * DRAIN, "b")))
+    bridge.keep(*requests("c1", "c2"))
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.queued() == [*names(2 * DRAIN, "b"), "c1", "c2"]
+
+
+def test_what_was_sent_is_not_forgotten(bridge):
+    bridge.keep(request("e1"), request("e2"))
+    claimed = bridge.claim()
+    with bridge.away(), pytest.raises(Down):
+        bridge.store.exchange(_delivered(claimed), WISH)
+    turn = until(lambda: _again(bridge, claimed))
+    assert (turn.settled, turn.claimed.event) == (True, "e2")
+
+
+def _again(bridge, claimed):
+    try:
+        return bridge.store.exchange(_delivered(claimed), WISH)
+    except Down:
+        return None
+
+
+def test_a_full_spool_says_so(running):
+    bridge = running(spool_limit=300).begin()
+    assert bridge.store.can_keep()
+    with bridge.away():
+        bridge.keep(request("e1"))
+        with pytest.raises(NotKept, match="the spool is full"):
+            bridge.keep(request("e2", filling="x" * 300))
+        bridge.keep(request("e3"))
+        assert not bridge.store.can_keep()
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.store.can_keep()
+    bridge.keep(request("e2"))
+    assert bridge.kept() == dict.fromkeys(["e1", "e2", "e3"], "deliver")
+
+
+def test_a_poisoned_request_does_not_stop_the_spool(bridge):
+    with bridge.away():
+        bridge.keep(*requests("e1"), request("e2", poison=True), request("e3", broken=True))
+        bridge.keep(*requests("e4"))
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.queued() == ["e1", "e4"]
+    assert bridge.files("refused") == ["e2.refused", "e3.refused"]
+    assert bridge.kept()["e2"] == "rejected"
+
+
+def test_what_another_process_left_is_drained_at_the_start(running):
+    first = running().begin()
+    with first.away():
+        first.keep(*requests("e1", "e2"))
+        first.store.close()
+    second = running().begin()
+    second.keep(request("e3"))
+    until(lambda: not second.store.writer.backlog)
+    assert second.queued() == ["e1", "e2", "e3"]
+
+
+def test_what_was_kept_before_the_answer_was_lost_is_kept_once(running):
+    bridge = running().begin()
+    bridge.keep(request("e1"))
+    bridge.store.writer._spool.append([request("e1"), request("e2")])
+    bridge.keep(request("e3"))
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.queued() == ["e1", "e2", "e3"]
+
+
+def test_what_cannot_be_read_any_more_is_told_of_and_kept_aside(running):
+    first = running().begin()
+    with first.away():
+        first.keep(*requests("e1", "e2"))
+        first.store.close()
+    [path] = first.folder.glob("*.spool")
+    whole = bytearray(path.read_bytes())
+    whole[30] ^= 1
+    path.write_bytes(whole)
+    second = running().begin()
+    second.keep(request("e3"))
+    until(lambda: not second.store.writer.backlog)
+    assert second.queued() == ["e2", "e3"]
+    assert second.files("damaged") == ["bridge-000001.damaged"]
+
+
+def test_a_store_can_start_while_its_database_is_away(running):
+    bridge = running()
+    with bridge.away():
+        bridge.start()
+        bridge.keep(request("e1"))
+        with pytest.raises(Down):
+            bridge.store.run(lambda conn, now: None)
+        with pytest.raises(Down):
+            bridge.store.require_schema()
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.kept() == {"e1": "deliver"}
+
+
+# Stopping
+
+
+def test_stopping_writes_what_waits(bridge):
+    with bridge.held():
+        threads = [
+            threading.Thread(target=bridge.keep, args=(each,)) for each in requests(*names(5))
+        ]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(bridge.store.writer._jobs) == 5)
+        stopping = threading.Thread(target=bridge.store.writer.stop)
+        stopping.start()
+    for thread in (*threads, stopping):
+        thread.join(20)
+    assert sorted(bridge.kept()) == names(5)
+    assert not bridge.store.writer.alive
+    with pytest.raises(Down, match="the bridge is stopping"):
+        bridge.keep(request("late"))
+
+
+def test_nobody_waits_for_ever_when_it_stops(running):
+    bridge = running().begin()
+    outcomes, go = [], threading.Event()
+
+    def tell(n):
+        go.wait()
+        for m in range(50):
+            try:
+                bridge.keep(request(f"e{n}-{m:03}"))
+                outcomes.append("kept")
+            except Down:
+                outcomes.append("down")
+
+    threads = [threading.Thread(target=tell, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    go.set()
+    until(lambda: len(outcomes) > 20)
+    bridge.store.writer.stop()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert outcomes.count("kept") == len(bridge.kept())
+    assert len(outcomes) == 200
+
+
+# What nobody foresaw
+
+
+class Haunted(Spool):
+    """A spool that fails in a way nobody foresaw, once."""
+
+    failed = False
+
+    def append(self, requests):
+        if not self.failed:
+            self.failed = True
+            raise RuntimeError("boo")
+        super().append(requests)
+
+
+def test_the_writer_outlives_what_nobody_foresaw(running, tmp_path):
+    bridge = running()
+    writer = Writer(
+        bridge.store._writers,
+        Haunted(tmp_path / "haunted", limit=1 << 30, process="p"),
+        resolve=lambda made, memory: (),
+        judge=judge,
+        grace=0,
+    )
+    writer.start()
+    arrival = Arrival(request=request("e1"), packed=pack(b"{}"))
+    with bridge.away():
+        with pytest.raises(Down, match="the store failed: RuntimeError"):
+            writer.keep(arrival)
+        writer.keep(arrival)
+    until(lambda: not writer.backlog)
+    writer.stop()
+    assert bridge.kept() == {"e1": "deliver"}
+
+
+@pytest.mark.parametrize(
+    ("work", "outage"),
+    [
+        ("INSERT INTO jobs (name, owner, until) VALUES ('a', 'b', 1), ('a', 'b', 1)", False),
+        ("INSERT INTO jobs (name) VALUES ('a')", False),
+        ("SELECT * FROM nothing_of_the_kind", True),
+    ],
+)
+def test_what_an_error_is_about(bridge, work, outage):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which class is what is asked
+        bridge.store.run_here(lambda conn, now: conn.execute(text(work)))
+    assert isinstance(caught.value, Down) is outage
+    assert is_outage(caught.value.__cause__ if outage else caught.value) is outage
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("work", "outage"),
+    [
+        ("SELECT 1/0", False),
+        ("SELECT 'x'::int", False),
+        ("SET LOCAL lock_timeout = 1; LOCK TABLE jobs; SELECT 1", False),
+        ("SET TRANSACTION READ ONLY; INSERT INTO jobs VALUES ('a', 'b', 1)", True),
+        ("SELECT pg_terminate_backend(pg_backend_pid())", True),
+    ],
+)
+def test_what_an_error_of_postgresql_is_about(postgresql, tmp_path, work, outage):
+    store = Store(postgresql, spool=tmp_path)
+    try:
+        store.run_here(lambda conn, now: [conn.execute(text(one)) for one in work.split("; ")])
+    except Down:
+        assert outage
+    except DBAPIError:
+        assert not outage
+    else:
+        assert not outage
+    store.close()
+
+
+@pytest.mark.postgres
+def test_a_text_with_nul_is_refused_and_no_outage(postgresql, tmp_path):
+    store = Store(postgresql, spool=tmp_path)
+    with pytest.raises(DBAPIError):
+        store.run_here(
+            lambda c, now: c.execute(t.jobs.insert().values(name="\0", owner="", until=1))
+        )
+    store.close()
+
+
+@pytest.mark.postgres
+def test_a_circle_of_waiting_is_broken_and_gone_through_again(postgresql, tmp_path):
+    bridge = Running(postgresql, tmp_path).begin()
+    for name in "ab":
+        bridge.store.run(
+            lambda c, now, name=name: c.execute(
+                t.jobs.insert().values(name=name, owner="", until=0)
+            )
+        )
+    locked, tries = threading.Event(), []
+
+    def touch(conn, name):
+        conn.execute(t.jobs.update().where(t.jobs.c.name == name).values(until=1))
+
+    def work(conn, now):
+        tries.append(now)
+        conn.execute(text("SET LOCAL deadlock_timeout = '20ms'"))
+        touch(conn, "a")
+        locked.set()
+        touch(conn, "b")
+
+    with psycopg.connect(postgresql) as other:
+        other.execute("SET deadlock_timeout = '10s'")
+        other.execute("UPDATE jobs SET until = 2 WHERE name = 'b'")
+        thread = threading.Thread(target=bridge.store.run, args=(work,))
+        thread.start()
+        assert locked.wait(20)
+        other.execute("UPDATE jobs SET until = 2 WHERE name = 'a'")
+        other.commit()
+        thread.join(20)
+    assert len(tries) == 2
+    assert not bridge.store.writer.trouble
+    bridge.store.close()
+
+
+@pytest.mark.postgres
+def test_a_server_that_does_not_answer_is_not_waited_for_long(postgresql, tmp_path):
+    store = Store(postgresql, spool=tmp_path)
+    with store.reading() as conn:
+        known = conn.connection.dbapi_connection.info.get_parameters()
+        assert conn.scalar(text("SHOW lock_timeout")) == "10s"
+    assert (known["connect_timeout"], known["tcp_user_timeout"]) == ("5", "10000")
+    store.close()
+    url = make_url(postgresql).update_query_dict({"connect_timeout": "3", "options": "-c x.y=1"})
+    store = Store(url.render_as_string(hide_password=False), spool=tmp_path)
+    with store.reading() as conn:
+        known = conn.connection.dbapi_connection.info.get_parameters()
+        assert (known["connect_timeout"], known["options"]) == ("3", "-c x.y=1")
+    store.close()
+
+
+def test_what_is_said_of_an_error_has_no_values(bridge):
+    with pytest.raises(IntegrityError) as caught:
+        bridge.store.run(
+            lambda c, now: c.execute(t.jobs.insert().values(name="secret", owner=None, until=1))
+        )
+    assert not is_outage(caught.value)
+    assert "secret" not in plain(caught.value)
