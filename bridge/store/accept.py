@@ -11,7 +11,7 @@ from bridge.core.decide import wants_memory
 from bridge.model import Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry, Planned, Resolve
-from bridge.store.claims import claim, claim_each, find_waiting, wanted
+from bridge.store.claims import claim, claim_each, find_late, find_waiting, wanted
 from bridge.store.fitting import fit
 from bridge.store.recall import deletions, recall, remember
 from bridge.store.rows import queue, write
@@ -41,6 +41,7 @@ def accept(
     entries = [_without_stale(entry, gone) for entry in entries]
     find_waiting(conn, batch, entries)
     claim(conn, batch, entries)
+    find_late(conn, batch, entries)
     for entry in entries:
         batch.verdicts[entry.event.id] = [
             _settle_verdict(conn, batch, entry.event, verdict, grace) for verdict in entry.verdicts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import orjson
 from sqlalchemy import Connection, delete
@@ -52,13 +52,33 @@ def find_waiting(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> No
 
     Before anything is claimed: no worker decides them from here on, so who holds what stays true.
     """
-    asked = {
+    _find_waiting(conn, batch, _written(entries))
+
+
+def find_late(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
+    """Find those that another process kept while our claims waited for its own."""
+    if conn.dialect.name == "sqlite":  # whoever writes is alone
+        return
+    late = {
+        (site, identity)
+        for (destination, site, identity), holder in batch.held.items()
+        if (holder, destination) not in batch.waiting
+    }
+    _find_waiting(conn, batch, late & _written(entries))
+
+
+def _written(entries: Sequence[Entry]) -> set[tuple[str, str]]:
+    """Name the effects that a thin event could have told of before these entries."""
+    return {
         (entry.event.site, effect.identity)
         for entry in entries
         if not entry.event.thin
         for effect in entry.event.effects
         if effect.writes
     }
+
+
+def _find_waiting(conn: Connection, batch: Batch, asked: Collection[tuple[str, str]]) -> None:
     if not asked:
         return
     for row in _WAITING.rows(conn, {"rows": as_rows(sorted(asked))}):

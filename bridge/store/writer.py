@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,8 @@ BATCH = 128
 DRAIN = 2 * BATCH
 #: How often a transaction is tried that is in another process's way, and the other in its.
 TRIES = 5
-#: How long the writer waits before it tries a database again that was not there, in seconds.
+#: How long the writer waits at least before it tries a database again that was not there, in
+#: seconds.
 PATIENCE = 0.5
 
 
@@ -145,6 +147,8 @@ class Writer:
         self._wake = threading.Condition()
         self._stopping = False
         self._ended = False
+        # On the clock that is never put back, in seconds: this turn, and the next try to connect.
+        self._began = self._again_at = 0.0
         self._conn: Connection | None = None
         #: Whether the schema was looked at.
         self._fits = False
@@ -204,12 +208,19 @@ class Writer:
 
     def _run(self) -> None:
         while (jobs := self._take()) is not None:
+            self._began = time.monotonic()
             try:
-                self._drain_some()
-                self._write(jobs)
+                self._turn(jobs)
             except Exception as error:  # noqa: BLE001 - everything waits for this thread
                 self._failed(jobs, error)
         self._disconnect()
+
+    def _turn(self, jobs: list[_Job]) -> None:
+        if self._began < self._again_at:
+            self._do_without(jobs)
+            return
+        self._drain_some()
+        self._write(jobs)
 
     def _failed(self, jobs: Sequence[_Job], error: Exception) -> None:
         """Let nobody wait for what nobody foresaw."""
@@ -250,10 +261,11 @@ class Writer:
         if not jobs:
             return
         try:
-            results, ready = self._transact(jobs)
+            results, ready = self._transact_surely(jobs)
         except Exception as error:  # noqa: BLE001 - whatever it is, each job must hear of it
             if is_outage(error):
-                self._without_database(jobs, error)
+                self._lost(error)
+                self._do_without(jobs)
             else:
                 self._one_by_one(jobs, error)
         else:
@@ -261,9 +273,27 @@ class Writer:
                 job.done.set_result(result)
             self._on_ready(ready)
 
-    def _transact(self, jobs: Sequence[_Job]) -> tuple[list[object], dict[str, int]]:
+    def _transact_surely(self, jobs: Sequence[_Job]) -> tuple[list[object], dict[str, int]]:
+        """Run jobs in a transaction; on a new connection, when the one there was is gone.
+
+        What went aside into the spool for that alone would be overtaken through other processes.
+        """
+        fresh = self._conn is None
+        try:
+            return self._transact(jobs)
+        except DBAPIError as error:
+            repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
+            if fresh or not error.connection_invalidated or not repeatable:
+                raise
+        self._hang_up()
+        # It may have been committed all the same: what was kept is not kept again.
+        return self._transact(jobs, again=True)
+
+    def _transact(
+        self, jobs: Sequence[_Job], *, again: bool = False
+    ) -> tuple[list[object], dict[str, int]]:
         entries = [
-            entry
+            replace(entry, again=True) if again else entry
             for job in jobs
             if isinstance(job.task, Arrival)
             for entry in job.task.entries or self._judge(job.task.request, job.task.packed)
@@ -285,12 +315,12 @@ class Writer:
             conn, now, entries, grace=self._grace, resolve=self._resolve, settling=settling
         )
 
-    def _without_database(self, jobs: list[_Job], error: Exception) -> None:
-        self._lost(error)
+    def _do_without(self, jobs: list[_Job]) -> None:
+        """Do what can be done without the database."""
         self._put_aside([job for job in jobs if isinstance(job.task, Arrival)])
         for job in jobs:
             if not isinstance(job.task, Arrival):
-                job.done.set_exception(Down(f"the database cannot be reached: {plain(error)}"))
+                job.done.set_exception(Down(f"the database cannot be reached: {self.trouble}"))
 
     def _one_by_one(self, jobs: list[_Job], error: Exception) -> None:
         """Find out which job the database will not have, and let the others pass."""
@@ -410,9 +440,16 @@ class Writer:
         return int(_NOW.first(conn)[0])
 
     def _lost(self, error: Exception) -> None:
+        """Leave the database alone for a while: as long as it let everybody wait in vain."""
+        now = time.monotonic()
+        self._again_at = now + max(PATIENCE, now - self._began)
         if not self.trouble:
             log.error("store.lost", detail=plain(error))
         self.trouble = plain(error)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Let go of a connection that is of no use any more."""
         conn, self._conn = self._conn, None
         if conn is not None:
             conn.invalidate()

@@ -111,6 +111,15 @@ class Process:
         assert self._running is not None
         return self._running.wait(seconds)
 
+    def end(self, seconds: float) -> None:
+        """Ask it to end, and kill it if it does not within the time."""
+        if self._running is not None:
+            self._running.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._running.wait(seconds)
+                return
+            self.kill()
+
     def pids(self) -> list[int]:
         """List it and the processes it started, the parent first."""
         if self._running is None:

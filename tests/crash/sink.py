@@ -40,7 +40,7 @@ BAD: Manners = {
 _WRITTEN = ("fine", "slow", "mute", "dropped")
 _STATUSES = {"throttled": 429, "failed": 500, "down": 503}
 #: How long an answer takes, and for how long the others say nothing, in seconds.
-_WAITS = {"fine": 0.03, "slow": 0.7, "mute": 4.0, "deaf": 4.0}
+_WAITS = {"fine": 0.05, "slow": 0.7, "mute": 4.0, "deaf": 4.0}
 _VERBS = {"comment_updated": "edited", "issue_comment_edited": "edited"}
 
 

@@ -111,6 +111,10 @@ class Storm:
         """Kill one of them with all it started; the supervisor starts it again."""
         return lambda: self._rng.choice(processes).kill()
 
+    def end(self, *processes: BridgeProcess) -> Callable[[], None]:
+        """Ask one of them to end, as an upgrade does."""
+        return lambda: self._rng.choice(processes).end(15)
+
     def kill_child(self, *processes: BridgeProcess) -> Callable[[], None]:
         """Kill what one of them started, which it then starts again."""
         return lambda: self._rng.choice(processes).kill(children_only=True)
@@ -141,7 +145,12 @@ def on_sqlite(folder: Path, seconds: float, seed: int) -> Soaked:
 
     def begin(run: Run, storm: Storm) -> list[BridgeProcess]:
         serve = run.bridge("serve")
-        storm.every(4, ("kill", storm.kill(serve)), ("kill the child", storm.kill_child(serve)))
+        storm.every(
+            4,
+            ("kill", storm.kill(serve)),
+            ("kill the child", storm.kill_child(serve)),
+            ("end", storm.end(serve)),
+        )
         storm.every(
             15, ("lock the file", database.hit), ("fill the disk", lambda: storm.fill_disk(serve))
         )
@@ -158,8 +167,17 @@ def on_postgresql(folder: Path, seconds: float, seed: int) -> Soaked:
         _migrate(run)
         webs = [run.bridge("web", name=f"web-{n}") for n in range(3)]
         workers = [run.bridge("worker", name=f"worker-{n}") for n in range(3)]
-        storm.every(5, ("kill a web", storm.kill(*webs)), ("its child", storm.kill_child(*webs)))
-        storm.every(5, ("kill a worker", storm.kill(*workers)))
+        storm.every(
+            4,
+            ("kill a web", storm.kill(*webs)),
+            ("kill a web's child", storm.kill_child(*webs)),
+            ("end a web", storm.end(*webs)),
+        )
+        storm.every(
+            4,
+            ("kill a worker", storm.kill(*workers)),
+            ("end a worker", storm.end(*workers)),
+        )
         storm.every(
             15, ("stop the database", database.hit), ("end its sessions", database.throw_out)
         )

@@ -61,7 +61,7 @@ class Clock:
 class Scene:
     """Mappings in a folder, a stand-in for Aha!, and the bridge between."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str) -> None:
         self.folder = folder
         self.mappings = folder / "mappings"
         self.mappings.mkdir()
@@ -69,7 +69,7 @@ class Scene:
         self.sandbox.start()
         self.environ = {
             "BRIDGE_MAPPINGS": str(self.mappings),
-            "BRIDGE_DATABASE": f"sqlite:///{folder / 'bridge.db'}",
+            "BRIDGE_DATABASE": database,
             "BRIDGE_CONNECT_TIMEOUT": "1",
             "BRIDGE_READ_TIMEOUT": "1",
             # So long that no lease ends when a test puts the clock forward during a send.
@@ -269,9 +269,9 @@ _NO_LIMITS = Limits(per_second=None, per_minute=None)
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+def scene(tmp_path: Path, sqlite: str) -> Iterator[Scene]:
     """A scene that is not started yet."""
-    made = Scene(tmp_path)
+    made = Scene(tmp_path, sqlite)
     yield made
     made.end()
 
@@ -374,6 +374,7 @@ class Jira:
         return self.writes.comment_event("comment_created", comment, issue, comment.created)
 
     def reworded(self, comment: Comment, issue: Issue) -> Body:
+        """Tell of an edited comment, by `comment_updated` alone."""
         return self.writes.comment_event("comment_updated", comment, issue, comment.updated)
 
     def unsaid(self, comment: Comment, issue: Issue) -> Body:

@@ -1,4 +1,4 @@
-"""Aha! or the database is away, slow, or will not have it: nothing is lost, doubled or overtaken."""
+"""Aha! or the database is away, or will not have it: nothing is lost, doubled or overtaken."""
 
 import hashlib
 import sqlite3
@@ -155,7 +155,7 @@ def test_a_pause_of_one_destination_is_none_of_another(scene, cloud):
         )
     )
     scene.send("cloud_a", cloud.created(cloud.issue()))
-    scene.until(lambda: scene.sandbox.writes())
+    scene.until(scene.sandbox.writes)
     assert [one.integration for one in scene.sandbox.writes()] == ["two"]
 
 
@@ -496,7 +496,7 @@ def test_what_was_sent_is_not_forgotten_in_an_outage(scene, cloud):
     event = scene.send("cloud_a", cloud.said(cloud.comment(), cloud.issue()))
     scene.until(lambda: scene.state(event) == "sending")
     with away(scene):
-        scene.until(lambda: scene.sandbox.comments())
+        scene.until(scene.sandbox.comments)
         scene.until(lambda: scene.bridge.store.writer.trouble)
     scene.finish()
     assert (scene.state(event), scene.outcomes(event)) == ("delivered", ["delivered"])

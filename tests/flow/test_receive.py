@@ -89,7 +89,8 @@ ODD = {
             "id": "1",
             "key": "PLAT-1",
             "fields": {
-                "project": {"key": "PLAT", "id": "1", "name": "\0"}, "labels": ["odd", "\0"]
+                "project": {"key": "PLAT", "id": "1", "name": "\0"},
+                "labels": ["odd", "\0"],
             },
         },
     },

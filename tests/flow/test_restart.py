@@ -1,4 +1,4 @@
-"""Stopping and killing: what was answered for is delivered, what was confirmed is not sent again."""
+"""Stopping and killing: what was answered for is delivered, and once it is, not sent again."""
 
 import http.client
 import itertools

@@ -137,7 +137,9 @@ def test_each_class_of_error_has_its_state(scene, crew, cloud, logged, error, wh
     assert "not for the log" not in str(logged)
 
 
-@pytest.mark.parametrize(("error", "state"), [(NotSent("no"), "retrying"), (Failed("no"), "parked")])
+@pytest.mark.parametrize(
+    ("error", "state"), [(NotSent("no"), "retrying"), (Failed("no"), "parked")]
+)
 def test_a_failure_of_the_destination_is_not_repeated_for_ever(scene, crew, cloud, error, state):
     event = scene.send("cloud_a", cloud.edited(cloud.issue()))
     workers = crew(error, error, error)

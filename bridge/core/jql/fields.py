@@ -117,8 +117,8 @@ def _unknown(asked: syntax.Field, setting: Setting) -> BadFilter:
         f"Field '{asked.name}' does not exist or you do not have permission to view it.{guess}"
     )
     if not guess:
-        site = f"site {setting.site.name}" if setting.site.name else "site"
-        message += f" A custom field needs a line in the `fields` of its {site}."
+        site = f"the site {setting.site.name}" if setting.site.name else "its site"
+        message += f" A custom field needs a line in the `fields` of {site}."
     return setting.refuse(asked.offset, message)
 
 

@@ -87,7 +87,7 @@ def complaint(text: str, lookup: bool = True) -> BadFilter:
             0,
             "Field 'universe' does not exist or you do not have permission to view",
         ),
-        ("universe = 42", 0, "A custom field needs a line in the `fields` of its site acme."),
+        ("universe = 42", 0, "A custom field needs a line in the `fields` of the site acme."),
         ("asignee = x", 0, "Did you mean 'assignee'?"),
         ('"Story Point" = 5', 0, "Did you mean 'Story Points'?"),
         ("customfield_10016 = 5", 0, "Did you mean 'cf[10016]'?"),

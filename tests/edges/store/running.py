@@ -116,9 +116,11 @@ class Running:
         thread = threading.Thread(target=lambda: self.store.run(work))
         thread.start()
         assert started.wait(20)
-        yield
-        go_on.set()
-        thread.join(20)
+        try:
+            yield
+        finally:
+            go_on.set()
+            thread.join(20)
 
     def claim(self) -> Claimed | None:
         return self.store.exchange(None, WISH).claimed
@@ -153,9 +155,10 @@ def _impatient(raw: Any, _: object) -> None:
 def _locked(path: str, _: Any) -> Iterator[None]:
     conn = sqlite3.connect(path, isolation_level=None, timeout=20)
     conn.execute("BEGIN EXCLUSIVE")
-    yield
-    conn.execute("ROLLBACK")
-    conn.close()
+    try:
+        yield
+    finally:
+        conn.close()
 
 
 @contextlib.contextmanager
@@ -168,5 +171,7 @@ def _closed(name: str, url: Any) -> Iterator[None]:
             "WHERE datname = %s AND application_name <> 'cleaner'",
             [name],
         )
-        yield
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        try:
+            yield
+        finally:
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
