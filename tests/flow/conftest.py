@@ -276,6 +276,21 @@ def scene(tmp_path: Path, sqlite: str) -> Iterator[Scene]:
     made.end()
 
 
+@pytest.fixture(scope="module")
+def make_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Scene]]:
+    """Make scenes that the tests of a module share."""
+    made: list[Scene] = []
+
+    def make() -> Scene:
+        folder = tmp_path_factory.mktemp("scene")
+        made.append(Scene(folder, f"sqlite:///{folder / 'bridge.db'}"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
 @pytest.fixture
 def anywhere(scene: Scene, database: str) -> Scene:
     """The same, on each of the two databases."""

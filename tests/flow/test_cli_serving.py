@@ -127,6 +127,8 @@ def test_what_was_begun_is_answered_and_who_never_ends_holds_nobody_up(scene, en
         begun(ready(process, scene), body) as slow,
         begun(process, body),
     ):
+        # Answered after both were taken up.
+        assert requests.get(f"{process.url}/healthz", timeout=5).ok
         process.send_signal(signal.SIGINT)
         # It listens no more, and still reads to the end what was begun.
         scene.until(lambda: turned_away(*address(process)))
@@ -216,10 +218,11 @@ def test_events_are_taken_in_while_the_database_is_away(scene, environ, cloud):
 
 def test_serve_says_everything_that_is_wrong_and_does_not_start(scene, environ):
     (scene.mappings / "bridge.yaml").write_text("version: 1\nhooks: {a: {source: jirra}}\n")
-    said = refused("serve", **environ, BRIDGE_PROT="1")
+    database = f"sqlite:///{scene.folder}/not-yet.db"
+    said = refused("serve", **{**environ, "BRIDGE_DATABASE": database, "BRIDGE_PROT": "1"})
     assert f"{scene.mappings}/bridge.yaml:2:" in said
     assert "BRIDGE_PROT: warning: " in said
-    assert not (scene.folder / "bridge.db").exists()
+    assert not (scene.folder / "not-yet.db").exists()
 
 
 def test_the_two_halves_are_the_whole(scene, environ, cloud):

@@ -85,6 +85,12 @@ def crew(scene):
     return make
 
 
+def told(jira, what):
+    """Tell of a comment, which makes Aha! write one, or of a change, which only sets a state."""
+    issue = jira.issue()
+    return jira.said(jira.comment(), issue) if what == "comment" else jira.edited(issue)
+
+
 def once(crew):
     """Claim, deliver and settle one delivery; returns the settlement."""
     turn = crew.store.exchange(None, crew.wish)
@@ -102,29 +108,26 @@ def working(crew, stopping):
 
 # --- a class of error, and what it comes to
 
-SOMETHING_WRITTEN, ONLY_STATE = "comment", "change"
+#: An error, what was being sent, and the state and the word for it.
+ENDS = [
+    (NotSent("no"), "comment", "retrying", "not_sent"),
+    (Failed("no", status=500, answer="oops"), "comment", "retrying", "failed"),
+    (Throttled("no", after=7), "comment", "retrying", "throttled"),
+    (Throttled("no", after=None), "comment", "retrying", "throttled"),
+    (Gone("no", status=410), "comment", "retrying", "gone"),
+    (InDoubt("no"), "comment", "in_doubt", "in_doubt"),
+    (InDoubt("no"), "change", "retrying", "in_doubt"),
+    (Refused("no", status=422, answer="no such field"), "change", "parked", "refused"),
+    (Unmappable("no"), "change", "parked", "unmappable"),
+    (RuntimeError("not for the log"), "comment", "in_doubt", "in_doubt"),
+    (RuntimeError("not for the log"), "change", "retrying", "in_doubt"),
+]
 
 
-@pytest.mark.parametrize(
-    ("error", "what", "state", "word"),
-    [
-        (NotSent("no"), SOMETHING_WRITTEN, "retrying", "not_sent"),
-        (Failed("no", status=500, answer="oops"), SOMETHING_WRITTEN, "retrying", "failed"),
-        (Throttled("no", after=7), SOMETHING_WRITTEN, "retrying", "throttled"),
-        (Throttled("no", after=None), SOMETHING_WRITTEN, "retrying", "throttled"),
-        (Gone("no", status=410), SOMETHING_WRITTEN, "retrying", "gone"),
-        (InDoubt("no"), SOMETHING_WRITTEN, "in_doubt", "in_doubt"),
-        (InDoubt("no"), ONLY_STATE, "retrying", "in_doubt"),
-        (Refused("no", status=422, answer="no such field"), ONLY_STATE, "parked", "refused"),
-        (Unmappable("no"), ONLY_STATE, "parked", "unmappable"),
-        (RuntimeError("not for the log"), SOMETHING_WRITTEN, "in_doubt", "in_doubt"),
-        (RuntimeError("not for the log"), ONLY_STATE, "retrying", "in_doubt"),
-    ],
-)
-def test_each_class_of_error_has_its_state(scene, crew, cloud, logged, error, what, state, word):
-    issue = cloud.issue()
-    body = cloud.said(cloud.comment(), issue) if what == "comment" else cloud.edited(issue)
-    event = scene.send("cloud_a", body)
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: f"{type(end[0]).__name__} {end[1]}")
+def test_each_class_of_error_has_its_state(scene, crew, cloud, logged, end):
+    error, what, state, word = end
+    event = scene.send("cloud_a", told(cloud, what))
     settlement = once(crew(error))
     assert (scene.state(event), scene.outcomes(event)) == (state, [word])
     [attempt] = scene.life(event).attempts
@@ -191,9 +194,7 @@ def test_a_mistake_of_ours_parks(scene, crew, cloud, logged):
 @pytest.mark.parametrize("on_doubt", ["verify", "hold", "resend"])
 @pytest.mark.parametrize("what", ["comment", "change"])
 def test_a_sender_that_vanished_leaves_a_doubt(scene, crew, cloud, on_doubt, what):
-    issue = cloud.issue()
-    body = cloud.said(cloud.comment(), issue) if what == "comment" else cloud.edited(issue)
-    event = scene.send("cloud_a", body)
+    event = scene.send("cloud_a", told(cloud, what))
     workers = crew(on_doubt=on_doubt)
     assert workers.store.exchange(None, workers.wish).claimed is not None  # and no more of it
     scene.later(61)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jql_samples import FIELDS, NOW, SITE, body, judge, shared
 
@@ -242,6 +242,8 @@ def test_kleene(one: str, other: str, told: dict[str, Any]) -> None:
 
 @given(conditions(), bodies())
 def test_a_clause_and_its_opposite_are_never_both_true(text: str, told: dict[str, Any]) -> None:
+    # One of several values may be less and another one greater.
+    assume(not re.match(r"(?:fixVersion|cf\S+) [<>]", text))
     one, other = judge(text, told), judge(f"not {text}", told)
     assert not (one and other)
     assert (one is None) is (other is None)

@@ -28,7 +28,8 @@ class Bridge:
         self.reply: Reply | Exception | None = None
         self.room = True
         self.troubles: tuple[str, ...] = ()
-        self.rows: Exception | Any = None
+        #: What reading raises.
+        self.rows: Exception | None = None
         self.store = SimpleNamespace(
             can_keep=lambda: self.room, writer=SimpleNamespace(backlog=True), reading=self._reading
         )
@@ -56,7 +57,8 @@ class Bridge:
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
-        raise self.rows
+        if self.rows is not None:
+            raise self.rows
         yield
 
 
