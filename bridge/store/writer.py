@@ -253,9 +253,10 @@ class Writer:
             # Order within a record: nothing overtakes what waits in the spool.
             self._put_aside(arrivals)
             jobs = [job for job in jobs if not isinstance(job.task, Arrival)]
-        # Other work has a transaction of its own: it keeps other rows still, in another order.
         self._commit([job for job in jobs if isinstance(job.task, Arrival | Exchange)])
-        self._commit([job for job in jobs if not isinstance(job.task, Arrival | Exchange)])
+        for job in jobs:
+            if not isinstance(job.task, Arrival | Exchange):
+                self._commit([job])  # alone: what it keeps still, it does in an order of its own
 
     def _commit(self, jobs: list[_Job]) -> None:
         if not jobs:

@@ -50,6 +50,7 @@ def refused(*arguments: object, **more: str | None) -> str:
 @contextmanager
 def logging_as_it_was() -> Iterator[None]:
     root, before = logging.getLogger(), structlog.get_config()
+    configured = structlog.is_configured()
     handlers, level = list(root.handlers), root.level
     root.handlers.clear()  # they are not to be closed
     try:
@@ -57,4 +58,6 @@ def logging_as_it_was() -> Iterator[None]:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-        structlog.configure(**before)
+        structlog.reset_defaults()
+        if configured:
+            structlog.configure(**before)
