@@ -14,7 +14,7 @@ from bridge.store.batch import Batch, Entry, Planned, Resolve
 from bridge.store.claims import claim, claim_each, find_late, find_waiting, wanted
 from bridge.store.fitting import fit
 from bridge.store.recall import deletions, recall, remember
-from bridge.store.rows import queue, write
+from bridge.store.rows import hold_lanes, queue, write
 from bridge.store.twins import end_waiting_twins, take_over
 
 
@@ -39,6 +39,7 @@ def accept(
     batch = Batch(now=now)
     gone = deletions(conn, [entry.event for entry in entries])
     entries = [_without_stale(entry, gone) for entry in entries]
+    hold_lanes(conn, entries, settling)
     find_waiting(conn, batch, entries)
     claim(conn, batch, entries)
     find_late(conn, batch, entries)
@@ -48,7 +49,7 @@ def accept(
         ]
         end_waiting_twins(conn, batch, entry)
     write(conn, batch, entries)
-    return queue(conn, batch, settling)
+    return queue(conn, batch)
 
 
 def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:

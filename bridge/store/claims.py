@@ -48,10 +48,7 @@ _WAITING = listing(
 
 
 def find_waiting(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
-    """Find the thin events that still wait for a fuller telling, where one may have come.
-
-    Before anything is claimed: no worker decides them from here on, so who holds what stays true.
-    """
+    """Find the thin events that still wait for a fuller telling, where one may have come."""
     _find_waiting(conn, batch, _written(entries))
 
 

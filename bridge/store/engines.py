@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 from alembic import command
@@ -49,6 +50,8 @@ _PATIENCE = {
 def connect(url: URL, *, begin: str = "BEGIN") -> Engine:
     """Make an engine; `begin` is how SQLite transactions start (BEGIN IMMEDIATE for writing)."""
     if url.get_backend_name() != "sqlite":
+        if find_spec("psycopg") is None:
+            raise BridgeError("PostgreSQL needs its driver: pip install 'aha-bridge[postgres]'")
         given = {name: value for name, value in _PATIENCE.items() if name not in url.query}
         return create_engine(url, pool_pre_ping=True, connect_args=given)
     engine = create_engine(url, connect_args={"check_same_thread": False})

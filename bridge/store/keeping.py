@@ -59,6 +59,9 @@ def free_mended(conn: Connection, now: int, revisions: Mapping[str, str]) -> int
         for row in parked
         if row.route in revisions and (row.cause == "route" or revisions[row.route] != row.revision)
     ]
+    lanes = sorted({row.lane for row in mended})
+    held = select(t.lanes.c.id).where(t.lanes.c.id.in_(lanes)).order_by(t.lanes.c.id)
+    conn.execute(held.with_for_update())
     for row in mended:
         requeue(conn, now, row.id, row.lane)
     return len(mended)

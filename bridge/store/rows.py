@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, update
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
+from bridge.store.claims import wanted
 from bridge.store.dialect import Prepared, as_rows, listing
 from bridge.store.fitting import short
 from bridge.store.listening import notify
@@ -127,14 +128,10 @@ def writes(event: Event, identities: Sequence[str]) -> bool:
 # Lanes and deliveries
 
 
-def queue(conn: Connection, batch: Batch, settling: Sequence[int] = ()) -> dict[str, int]:
-    """Queue the planned deliveries; returns how many lanes of each destination they are in.
-
-    `settling` are lanes that the same transaction settles afterwards.
-    """
+def queue(conn: Connection, batch: Batch) -> dict[str, int]:
+    """Queue the planned deliveries; returns how many lanes of each destination they are in."""
     if not batch.planned and not batch.hurried:
         return {}
-    _hold_lanes(conn, batch, settling)
     _hurry(conn, batch)
     places = _deliver(conn, batch) if batch.planned else set()
     ready = dict(Counter(destination for destination, _ in (*batch.hurried, *places)))
@@ -161,17 +158,22 @@ def _deliver(conn: Connection, batch: Batch) -> set[tuple[str, int]]:
     return {(destination, lane) for (destination, _), lane in lanes.items()} - {*batch.hurried}
 
 
-#: All the lanes of a transaction that are there, in one order everywhere: two processes that
-#: queue and settle in the same lanes must not wait for each other in a circle.
 _HOLD_LANES = listing(
     """
-    SELECT l.id FROM lanes l WHERE l.id IN (
+    SELECT l.destination, l.record FROM lanes l WHERE l.id IN (
         SELECT CAST({2} AS BIGINT) FROM {rows} UNION
         SELECT known.id FROM {rows}
         JOIN lanes known ON known.destination = {0} AND known.record = {1}
     ) ORDER BY l.id {lock}
     """,
     3,
+)
+_MAKE_LANES = listing(
+    """
+    INSERT INTO lanes (destination, record) SELECT {0}, {1} FROM {rows} WHERE true
+    ON CONFLICT DO NOTHING
+    """,
+    2,
 )
 #: If what no longer waits was what the lane waited for.
 _HURRY = Prepared(
@@ -181,12 +183,29 @@ _HURRY = Prepared(
 )
 
 
-def _hold_lanes(conn: Connection, batch: Batch, settling: Sequence[int]) -> None:
+def hold_lanes(conn: Connection, entries: Sequence[Entry], settling: Sequence[int]) -> None:
+    """Keep all the lanes still that a transaction may touch, before it touches anything.
+
+    In one order everywhere: two processes that queue, decide and settle in the same lanes must
+    not wait for each other in a circle. And what waits in them is decided by nobody else then.
+    """
     if conn.dialect.name == "sqlite":  # whoever writes is alone
         return
-    rows = {(p.destination, lane_of(p.event), None) for p in batch.planned}
-    known = {("", "", lane) for _, lane in batch.hurried} | {("", "", lane) for lane in settling}
-    _HOLD_LANES.rows(conn, {"rows": as_rows([*rows, *known])})
+    told = [
+        ((verdict.destination, lane_of(entry.event)), verdict)
+        for entry in entries
+        for verdict in entry.verdicts
+        if verdict.effects and verdict.destination
+    ]
+    rows: list[tuple[str, str, int | None]] = [("", "", lane) for lane in settling]
+    rows += [(*place, None) for place in {place for place, _ in told}]
+    if not rows:
+        return
+    held = {tuple(row) for row in _HOLD_LANES.rows(conn, {"rows": as_rows(rows)})}
+    missing = {place for place, verdict in told if wanted(verdict)} - held
+    if missing:
+        _MAKE_LANES.run(conn, {"rows": as_rows(sorted(missing))})
+        _HOLD_LANES.rows(conn, {"rows": as_rows([(*place, None) for place in missing])})
 
 
 def _hurry(conn: Connection, batch: Batch) -> None:

@@ -59,14 +59,14 @@ def _is_ours(conn: Connection, now: int, claimed: Claimed) -> bool:
 
     A lane whose delivery a fuller telling took over is given back.
     """
+    if claimed.lane not in leases(conn, [claimed]):
+        return False
     d = t.deliveries.c
     waits = conn.execute(
         select(d.id)
         .where(d.id == claimed.delivery, d.event == claimed.event, d.hold_until.is_not(None))
         .with_for_update()
     ).first()
-    if claimed.lane not in leases(conn, [claimed]):
-        return False
     if waits is None:
         _give_back(conn, now, claimed)
     return waits is not None

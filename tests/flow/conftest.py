@@ -127,12 +127,12 @@ class Scene:
         assert self._running is not None, "the bridge does not run"
         return self._running
 
-    def start(self, *, deliver: bool = True, **settings: object) -> Scene:
+    def start(self, *, deliver: bool = True, periodic: bool = False, **settings: object) -> Scene:
         """Start a bridge; settings are given by the names of their flags."""
         self.configure()
         read = config.settings(self.environ, **settings)
         self._running = Bridge(read, {}, clock=self.clock)
-        self._running.start(deliver=deliver, periodic=False)
+        self._running.start(deliver=deliver, periodic=periodic)
         self._client = create(self._running).test_client
         return self
 

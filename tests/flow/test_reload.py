@@ -213,6 +213,13 @@ def test_what_waits_in_the_spool_is_judged_by_the_hooks_of_then(scene, cloud):
     assert scene.life(renamed).event["site"] == "renamed"
 
 
+def test_a_file_that_is_gone_between_two_looks(scene):
+    """A link to nowhere is there for the first look and not for the second."""
+    scene.start(deliver=False)
+    (scene.mappings / "gone.yaml").symlink_to(scene.mappings / "nowhere")
+    assert not scene.bridge.reload()
+
+
 # --- what happens by itself
 
 
@@ -242,9 +249,7 @@ def test_one_process_at_a_time_tidies(scene, cloud):
 
 
 def test_the_clock_looks_at_the_files(scene):
-    scene.configure()
-    scene.start(deliver=False)
-    scene.bridge._start_jobs()
+    scene.start(deliver=False, periodic=True)
     plan = scene.bridge.plan
     scene.route(when="project = PLAT")
     scene.until(lambda: scene.bridge.plan is not plan)

@@ -1,0 +1,84 @@
+"""Moving a bridge's rows from one database to another."""
+
+import pytest
+from ledger import Ledger
+from made_up import change, comment, event
+from sqlalchemy import select
+
+from bridge.model import State
+from bridge.store import engines, moving
+from bridge.store import tables as t
+
+
+def rows(url):
+    engine = engines.connect(engines.url_of(url))
+    with engine.connect() as conn:
+        found = {
+            table.name: [tuple(row) for row in conn.execute(select(table))]
+            for table in t.metadata.sorted_tables
+        }
+    engine.dispose()
+    return {name: sorted(each, key=str) for name, each in found.items()}
+
+
+def fill(url):
+    ledger = Ledger(url)
+    ledger.keep(event("1", change("7")), event("2", comment("9"), record="2"))
+    ledger.keep(event("3", change("7")))
+    ledger.settle(ledger.claim()[0], State.DELIVERED)
+    ledger.close()
+
+
+@pytest.fixture
+def empty(tmp_path):
+    return f"sqlite:///{tmp_path / 'empty.db'}"
+
+
+def test_everything_arrives(database, empty):
+    fill(database)
+    told = []
+    moved = moving.move(database, empty, lambda *step: told.append(step))
+    assert rows(empty) == rows(database)
+    assert moved == {name: len(each) for name, each in rows(database).items()}
+    assert {name: done for name, done, total in told if done == total} == moved
+
+
+@pytest.mark.postgres
+def test_postgresql_goes_on_counting(sqlite, postgresql):
+    fill(sqlite)
+    moving.move(sqlite, postgresql, lambda *_: None)
+    before = rows(postgresql)
+    assert before == rows(sqlite)
+    ledger = Ledger(postgresql)
+    ledger.keep(event("4", change("8"), record="3"))
+    ledger.close()
+    ids = {row[0] for row in rows(postgresql)["deliveries"]}
+    assert len(ids) == len(before["deliveries"]) + 1
+    assert max(ids) > max(row[0] for row in before["deliveries"])
+
+
+def test_a_database_with_rows_is_left_alone(database, sqlite, tmp_path):
+    fill(database)
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    moving.move(database, other, lambda *_: None)
+    before = rows(other)
+    with pytest.raises(moving.NotEmpty, match="is not empty"):
+        moving.move(database, other, lambda *_: None)
+    assert rows(other) == before
+
+
+def test_an_older_schema_is_not_moved(empty, sqlite):
+    with pytest.raises(engines.WrongSchema):
+        moving.move(empty, sqlite, lambda *_: None)
+
+
+def test_nothing_arrives_of_a_move_that_breaks_off(sqlite, empty):
+    fill(sqlite)
+
+    def give_up(table, done, total):
+        if table == "lanes" and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        moving.move(sqlite, empty, give_up)
+    assert not any(rows(empty).values())
