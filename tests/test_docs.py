@@ -17,6 +17,7 @@ from bridge.config.fields import Part
 from bridge.core import jql
 from bridge.core.decide import STAGES
 from bridge.core.fields import TYPES
+from bridge.errors import BadFilter
 from bridge.model import State, VerdictName
 from bridge.sources.jira import EVENTS
 from bridge.web import metrics
@@ -115,13 +116,16 @@ def test_what_is_not_yet_there_is_not_there() -> None:
 
 def test_every_filter_that_a_page_tries_can_be_read() -> None:
     tried = [
-        query
-        for path in PAGES
-        for query in re.findall(r"aha-bridge jql '([^']+)'", path.read_text("utf-8"))
+        (query, text)
+        for text in (path.read_text("utf-8") for path in PAGES)
+        for query in re.findall(r"aha-bridge jql '([^']+)'", text)
     ]
     assert tried
-    for query in tried:
-        jql.parse(query)
+    for query, text in tried:
+        try:
+            jql.parse(query)
+        except BadFilter as error:
+            assert jql.caret(error) in text, "and one that cannot be read shows what is said of it"
 
 
 # Links

@@ -17,7 +17,8 @@ from dataclasses import replace
 from bridge.model import Effect, Event, Reply
 
 def verify(secrets, request):
-    pass
+    if request.body == b"unchecked":
+        raise KeyError("not for the log")
 
 def handshake(request):
     if request.body == b"shake":
@@ -87,6 +88,13 @@ def test_a_body_that_we_fail_on_is_kept_and_said(strange, scene, logged):
     [told] = [line for line in logged if line["event"] == "event.failed"]
     assert (told["log_level"], told["error"], told["event_id"]) == ("error", "KeyError", "event")
     assert any("strange.py" in place for place in told["where"])
+    assert "not for the log" not in str(logged)
+
+
+def test_what_we_fail_to_check_is_not_trusted(strange, scene, logged):
+    strange(b"unchecked")
+    assert scene.line("event").verdict == "rejected"
+    assert scene.life("event").body is None
     assert "not for the log" not in str(logged)
 
 

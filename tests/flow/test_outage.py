@@ -442,6 +442,19 @@ def test_events_are_kept_while_the_way_to_the_database_is_cut(wired, cloud):
     assert [row[0] for row in scene.rows("SELECT event FROM deliveries ORDER BY id")] == events
 
 
+@pytest.mark.postgres
+def test_a_bridge_that_starts_before_its_database(wired, cloud):
+    scene, wire = wired
+    wire.cut()
+    scene.start()
+    event = scene.send("cloud_a", cloud.created(cloud.issue()))
+    assert scene.get("/readyz").json["status"] == "degraded"
+    wire.mend()
+    scene.until(lambda: scene.bridge.reload() or scene.get("/readyz").json["status"] == "ok")
+    scene.until(lambda: scene.lines(event))
+    scene.until(lambda: scene.bridge.reload() or scene.state(event) == "delivered")
+
+
 def test_what_waits_in_the_spool_outlives_the_process(scene, cloud):
     scene.start(deliver=False, max_body=1000)
     with away(scene):
