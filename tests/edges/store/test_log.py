@@ -105,7 +105,7 @@ def test_what_a_line_says(story):
     ],
 )
 def test_filters(story, asked, found):
-    told = [line for line in read(story, **asked)]
+    told = read(story, **asked)
     if asked == {}:
         assert events(told)[:6] == found[:6]
         assert sorted({*events(told)}) == sorted({*found})
