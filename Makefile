@@ -2,7 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo run test bench check format clean
+# How long `make soak` lasts, in seconds of load for each database.
+SOAK ?= 600
+
+.PHONY: help demo run test crash soak bench check format clean
 
 help:                   ## show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,6 +23,12 @@ run: $(VENV)/.installed       ## receive and deliver, with the settings of the e
 
 test: $(VENV)/.installed      ## the tests
 	$(BIN)/python -m pytest -q
+
+crash: $(VENV)/.installed     ## kill the bridge at every point of its path, on both databases, and check its promises
+	$(BIN)/python -m pytest -q -m crash tests/crash
+
+soak: $(VENV)/.installed      ## kill web, worker and database at random for ten minutes each (SOAK=60: one)
+	PYTHONPATH=tests $(BIN)/python -m crash --seconds $(SOAK)
 
 bench: $(VENV)/.installed      ## measure it on this machine, in minutes (POSTGRES=postgresql://... for both databases)
 	$(BIN)/python bench/run.py $(if $(POSTGRES),--postgres $(POSTGRES))

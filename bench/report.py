@@ -99,7 +99,7 @@ def _fsync(folder: Path) -> float:
 
 def show(facts: Mapping[str, Any], rows: Sequence[Row], *, seconds: float) -> None:
     """Print everything for people."""
-    console = Console(width=None if os.isatty(1) else 130, highlight=False)
+    console = Console(width=None if os.isatty(1) else 150, highlight=False)
     console.print(", ".join(f"{name} {value}" for name, value in facts.items()), soft_wrap=True)
     table = Table("measure", "target", "figure", "")
     for row in rows:

@@ -38,12 +38,12 @@ MEASURES: dict[str, Callable[[Terms], list[report.Row]]] = {
 
 
 def main() -> int:
-    """Measure what was asked for; returns 1 when anything is short of its target."""
+    """Measure what was asked for; with --strict, returns 1 when anything is short of its target."""
     given = _options().parse_args()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bridge-bench-", dir=given.folder) as folder:
         terms = Terms(
-            seconds=given.seconds or (2 if given.measure is None else 5),
+            seconds=given.seconds or (1.5 if given.measure is None else 5),
             rounds=given.rounds or 3,
             postgres=given.postgres,
             folder=Path(folder),
@@ -61,7 +61,7 @@ def main() -> int:
         sys.stdout.write(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         report.show(facts, rows, seconds=took)
-    return int(any(row.met is False for row in rows))
+    return int(given.strict and any(row.met is False for row in rows))
 
 
 def _options() -> argparse.ArgumentParser:
@@ -76,6 +76,7 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument(
         "--rounds", type=int, default=0, help="how often each variant has its turn"
     )
+    options.add_argument("--strict", action="store_true", help="end with 1 when a target is missed")
     options.add_argument("--quick", action="store_true", help="a tenth of the events")
     options.add_argument("--folder", default=None, help="where databases are made: the disk counts")
     options.add_argument("--json", action="store_true", help="with everything it was made of")

@@ -137,8 +137,10 @@ def deliver(crew: Crew, claimed: Claimed) -> Settlement | None:
         current = _decide_now(crew, claimed)
     if current is None:
         return None
-    if current.doubt and not _may_repeat(crew, current):
-        return _settled(current, State.IN_DOUBT, "in_doubt", _STOPPED_WHILE_SENDING)
+    if current.doubt:
+        if not _may_repeat(crew, current):
+            return _settled(current, State.IN_DOUBT, "in_doubt", _STOPPED_WHILE_SENDING)
+        _log("delivery.repeated", current)
     return _send(crew, current)
 
 

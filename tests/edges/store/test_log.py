@@ -42,7 +42,7 @@ def story(ledgers):
         thin("e3", comment(3), record="3", received=NOW + HOUR),
         event("e4", change(4), body=issue("OPS-4"), key="OPS-4", record="4", received=NOW + HOUR),
         event("e5", change(5), handles=frozenset({"robot"}), record="5", key="PLAT-5"),
-        event("e6", change(6), hook="nobody", record="6", received=NOW + 2 * HOUR),
+        event("e6", change(6), hook="nobody", record="6", key="PLAT-6", received=NOW + 2 * HOUR),
     ]
     for each in known:
         ledger.keep(each)
@@ -76,18 +76,18 @@ def test_what_a_line_says(story):
 @pytest.mark.parametrize(
     ("asked", "found"),
     [
-        ({}, ["e1", "e1", "e2", "e2", "e3", "e3", "e4", "e5", "e5", "e5", "e6"]),
-        ({"issue": "PLAT-1"}, ["e1", "e1", "e2", "e2"]),
+        ({}, ["e1", "e2", "e3", "e4", "e5", "e6"]),
+        ({"issue": "PLAT-1"}, ["e1", "e2"]),
         ({"issue": "4"}, ["e4"]),
         ({"issue": "nothing"}, []),
-        ({"hook": "second"}, ["e2", "e2"]),
+        ({"hook": "second"}, ["e2"]),
         ({"route": "b"}, ["e1", "e2", "e3", "e5"]),
         ({"route": "filtered"}, ["e4"]),
         ({"destination": "crm"}, ["e1", "e2", "e3", "e4", "e5"]),
-        ({"verdict": "deliver"}, ["e1", "e1", "e4"]),
-        ({"verdict": "duplicate"}, ["e2", "e2"]),
-        ({"verdict": "undecided"}, ["e3", "e3"]),
-        ({"verdict": "echo"}, ["e5", "e5"]),
+        ({"verdict": "deliver"}, ["e1", "e4"]),
+        ({"verdict": "duplicate"}, ["e2"]),
+        ({"verdict": "undecided"}, ["e3"]),
+        ({"verdict": "echo"}, ["e5"]),
         ({"verdict": "filtered"}, ["e1", "e2", "e3", "e4", "e5", "e6"]),
         ({"verdict": "rejected"}, []),
         ({"verdict": "deliver", "destination": "crm"}, ["e1", "e4"]),
@@ -97,20 +97,17 @@ def test_what_a_line_says(story):
         ({"state": "delivered"}, ["e1"]),
         ({"state": "queued", "destination": "aha"}, ["e3"]),
         ({"state": "parked", "destination": "crm"}, []),
-        ({"since": NOW + HOUR}, ["e2", "e2", "e3", "e3", "e4", "e6"]),
-        ({"until": NOW + HOUR}, ["e1", "e1", "e5", "e5", "e5"]),
-        ({"since": NOW + HOUR, "until": NOW + HOUR + 1, "hook": "main"}, ["e3", "e3", "e4"]),
-        ({"after": "e4"}, ["e5", "e5", "e5", "e6"]),
+        ({"since": NOW + HOUR}, ["e2", "e3", "e4", "e6"]),
+        ({"until": NOW + HOUR}, ["e1", "e5"]),
+        ({"since": NOW + HOUR, "until": NOW + HOUR + 1, "hook": "main"}, ["e3", "e4"]),
+        ({"after": "e4"}, ["e5", "e6"]),
         ({"after": "e6"}, []),
     ],
 )
 def test_filters(story, asked, found):
     told = read(story, **asked)
-    if asked == {}:
-        assert events(told)[:6] == found[:6]
-        assert sorted({*events(told)}) == sorted({*found})
-    else:
-        assert sorted({*events(told)}) == sorted({*found})
+    assert list(dict.fromkeys(events(told))) == found, "in order of arrival"
+    assert {*events(read(story, newest=True, **asked))} == {*found}
     for line in told:
         for name in ("route", "destination", "verdict", "state", "hook"):
             if asked.get(name):
