@@ -194,17 +194,17 @@ def before_change(body: Mapping[str, Any]) -> dict[str, Any]:
     """Put a body back before its own changelog, in the fields that a move touches."""
     issue = dict(_mapping(body.get("issue")))
     fields = dict(_mapping(issue.get("fields")))
-    key = issue.get("key")
+    key, moved = issue.get("key"), False
     for item in changes(body):
         name = _changed(item, key)
         was = {"id": str(item.get("from") or ""), "name": item.get("fromString")}
         if name == "key":
-            issue["key"] = str(item.get("fromString") or "")
+            issue["key"], moved = str(item.get("fromString") or ""), True
         elif name == "project":
             fields["project"] = was
         elif name in _REVERTED:
             fields[name] = was if item.get("fromString") else None
-    if issue.get("key") != key:
+    if moved:
         fields["project"] = {**_mapping(fields.get("project")), "key": _prefix(issue["key"])}
     return {**body, "issue": {**issue, "fields": fields}}
 
@@ -419,7 +419,10 @@ def projects(body: Mapping[str, Any]) -> frozenset[str]:
 def _tells_project(body: Mapping[str, Any]) -> bool:
     """Tell whether a filter can say for sure that it asks for another project than this body's."""
     project = _mapping(_mapping(_mapping(body.get("issue")).get("fields")).get("project"))
-    return all(project.get(name) for name in ("id", "key", "name"))
+    changed = {_changed(item, _mapping(body.get("issue")).get("key")) for item in changes(body)}
+    # A project that changed without its key is known by less than a filter may ask for.
+    moved = "project" in changed and "key" not in changed
+    return not moved and all(project.get(name) for name in ("id", "key", "name"))
 
 
 def _moved_from(body: Mapping[str, Any]) -> set[str]:

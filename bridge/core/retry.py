@@ -16,7 +16,7 @@ class Policy:
     #: How much longer the longest wait grows with each further attempt.
     factor: float = 2.0
     #: What no wait of a back-off exceeds.
-    cap: int = 15 * 60_000
+    cap: int = 5 * 60_000
     #: What no wait falls below, whatever the dice say.
     least: int = 1_000
     #: What no pause that a destination asks for exceeds.
@@ -24,12 +24,12 @@ class Policy:
     #: After so many attempts, the last of which the destination failed, the delivery is parked:
     #: about three days, with waits that come to half the cap on average. None: never. What cannot
     #: have reached the destination is no fault of the delivery, and is tried for ever.
-    tries: int | None = 600
+    tries: int | None = 1_750
     #: So many failures in a row, whatever the record, open the destination's breaker; 0: never.
     breaks_after: int = 5
     #: The breaker's first pause, and the one it does not exceed.
     first_break: int = 10_000
-    longest_break: int = 5 * 60_000
+    longest_break: int = 60_000
 
 
 def next_attempt(

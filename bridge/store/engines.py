@@ -18,6 +18,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from bridge.errors import BridgeError
 from bridge.store.dialect import Prepared
 
+MIGRATIONS = Path(__file__).parent / "migrations"
+
 
 class WrongSchema(BridgeError):
     """The database's schema is not this version's: run `aha-bridge migrate`."""
@@ -70,7 +72,7 @@ def _prepare_sqlite(engine: Engine, begin: str) -> None:
             "busy_timeout=5000",
             "wal_autocheckpoint=8000",
             "temp_store=MEMORY",
-            "cache_size=-16000",
+            "cache_size=-4000",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
@@ -82,20 +84,16 @@ def _prepare_sqlite(engine: Engine, begin: str) -> None:
         beginning.run(conn, {})  # a lock that is held by others is SQLAlchemy's error, as all are
 
 
-def _alembic(engine: Engine) -> Config:
+def _alembic(engine: Engine, scripts: Path) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(scripts))
     config.attributes["engine"] = engine
     return config
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(Path(__file__).parent / "migrations"))
-
-
-def latest() -> str:
+def latest(scripts: Path = MIGRATIONS) -> str:
     """Return the revision of the schema this version needs."""
-    return _scripts().get_current_head() or ""
+    return ScriptDirectory(str(scripts)).get_current_head() or ""
 
 
 def revision(engine: Engine) -> str:
@@ -104,24 +102,25 @@ def revision(engine: Engine) -> str:
         return MigrationContext.configure(conn).get_current_revision() or ""
 
 
-def migrate(engine: Engine) -> tuple[str, str]:
+def migrate(engine: Engine, scripts: Path = MIGRATIONS) -> tuple[str, str]:
     """Bring the schema up to date; returns the revisions before and after.
 
     A SQLite file that has data is copied beside itself first. Raises `ForeignDatabase` rather
     than touch what is not ours.
     """
     before = revision(engine)
-    if before == latest():
+    if before == latest(scripts):
         return before, before
     _require_ours(engine, before)
     if before and engine.dialect.name == "sqlite":
         _copy(engine, before)
-    command.upgrade(_alembic(engine), "head")
+    command.upgrade(_alembic(engine, scripts), "head")
     return before, revision(engine)
 
 
 def _require_ours(engine: Engine, found: str) -> None:
-    if found and found not in {script.revision for script in _scripts().walk_revisions()}:
+    known = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
+    if found and found not in {script.revision for script in known}:
         raise ForeignDatabase(
             f"the database's schema is {found}, which this version does not know: it belongs to "
             "a newer version, or to something else"

@@ -29,6 +29,14 @@ OPEN = text("d.state IN ('queued','sending','retrying','in_doubt','parked')")
 _POLICY = Policy()
 _BLOCKING = frozenset({State.PARKED, State.IN_DOUBT})
 d = t.deliveries.alias("d")
+#: When a lane has something to do, by what is its head now: at `b_now`, or when a grace is over.
+NEXT_AT = (
+    select(func.coalesce(d.c.hold_until, bindparam("b_now")))
+    .where(d.c.lane == t.lanes.c.id, OPEN)
+    .order_by(d.c.id)
+    .limit(1)
+    .scalar_subquery()
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,9 +146,9 @@ def claim(conn: Connection, now: int, wish: Wish, count: int) -> list[Claimed]:
         spend(conn, gate, now, wish.limits, len(ready))
     if ready and probing:  # nothing else until it is settled
         _PROBE.run(conn, {"b_name": wish.destination, "b_until": now + wish.lease})
-    fresh = [{"b_id": h.id} for h in ready if h.hold_until is None and h.state != State.SENDING]
-    if fresh:
-        _MARK.run(conn, fresh)
+    sending = [{"b_id": head.id} for head in ready if head.hold_until is None]
+    if sending:
+        _MARK.run(conn, sending)
     return [_claimed(head, leased[head.lane]) for head in ready]
 
 

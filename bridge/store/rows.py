@@ -15,6 +15,7 @@ from bridge.store.batch import Batch, Entry
 from bridge.store.claims import wanted
 from bridge.store.dialect import Prepared, as_rows, listing
 from bridge.store.fitting import short
+from bridge.store.lanes import NEXT_AT
 from bridge.store.listening import notify
 from bridge.store.verdicts import LIVE, strongest
 
@@ -86,9 +87,14 @@ def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
         "outcome": outcome,
         "effects": _effects(event.effects),
         "verdicts": _fixed([verdict for verdict in found if verdict.name not in LIVE]),
-        # The body of a duplicate tells nothing that the first one's does not.
-        "body": None if outcome == VerdictName.DUPLICATE else entry.packed,
+        # The body of a duplicate tells nothing that the first one's does not; but an update that
+        # carries a comment may be fuller than what told of the comment before.
+        "body": entry.packed if outcome != VerdictName.DUPLICATE or _may_be_fuller(event) else None,
     }
+
+
+def _may_be_fuller(event: Event) -> bool:
+    return event.full and any(effect.part and effect.writes for effect in event.effects)
 
 
 def _effects(effects: Sequence[Effect]) -> str:
@@ -179,7 +185,7 @@ _MAKE_LANES = listing(
 _HURRY = Prepared(
     update(t.lanes)
     .where(t.lanes.c.id == bindparam("b_lane"), t.lanes.c.next_at == bindparam("b_hold_until"))
-    .values(next_at=bindparam("b_now"))
+    .values(next_at=NEXT_AT)
 )
 
 

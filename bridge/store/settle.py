@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, insert, select, update
 
 from bridge.core.retry import Policy, breaker
 from bridge.model import State
 from bridge.store import tables as t
 from bridge.store.dialect import Prepared, as_rows, listing
 from bridge.store.fitting import plain
-from bridge.store.lanes import OPEN, RELEASE, Claimed, Settlement, d, gate_of
+from bridge.store.lanes import NEXT_AT, RELEASE, Claimed, Settlement, gate_of
 from bridge.store.limits import Gate
 
 _POLICY = Policy()
@@ -27,17 +27,10 @@ _SETTLE = Prepared(
         revision=bindparam("b_revision"),
     )
 )
-_next_head = (
-    select(func.coalesce(d.c.hold_until, bindparam("b_now")))
-    .where(d.c.lane == t.lanes.c.id, OPEN)
-    .order_by(d.c.id)
-    .limit(1)
-    .scalar_subquery()
-)
 _ADVANCE = Prepared(
     update(t.lanes)
     .where(t.lanes.c.id == bindparam("b_lane"))
-    .values(lease_until=0, owner="", blocked=False, next_at=_next_head)
+    .values(lease_until=0, owner="", blocked=False, next_at=NEXT_AT)
 )
 
 

@@ -51,6 +51,8 @@ class Spool:
         self._segments: deque[tuple[Path, FileIO]] = deque()
         self._offset = 0
         self._damaged = False
+        #: Something was refused, and nothing was drained since.
+        self._full = False
 
     def __len__(self) -> int:
         """Count the bytes that wait, of every process that shares the folder."""
@@ -68,7 +70,7 @@ class Spool:
     def has_room(self) -> bool:
         """Tell whether the limit is not reached, and the disk has room that we may write to."""
         folder = next(path for path in (self._folder, *self._folder.parents) if path.exists())
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
+        if self._full or not folder.is_dir() or not os.access(folder, os.W_OK):
             return False
         return len(self) < self._limit and shutil.disk_usage(folder).free > SEGMENT
 
@@ -76,6 +78,7 @@ class Spool:
         """Put requests on disk; raises `NotKept` when there is no room, and then none is kept."""
         blob = b"".join(map(_record, requests))
         if len(self) + len(blob) > self._limit:
+            self._full = True
             raise NotKept("the spool is full")
         try:
             file = self._open()
@@ -88,7 +91,9 @@ class Spool:
                 self._writing = file
                 raise
         except OSError as error:
+            self._full = True
             raise NotKept(f"the spool cannot be written: {error.strerror}") from error
+        self._full = False
         if size + len(blob) >= SEGMENT:
             self._writing = None
 
@@ -123,7 +128,7 @@ class Spool:
         Unless something in it could not be read: then it is kept for a person to look at, as
         the file that is returned.
         """
-        self._offset = offset
+        self._offset, self._full = offset, False
         path, file = self._segments[0]
         if _read(file, offset) is not None:
             return None

@@ -47,7 +47,7 @@ events = Table(
     Column("effects", Text, nullable=False),  # JSON: [[identity, word, part, writes], ...]
     Column("verdicts", Text, nullable=False),  # JSON: verdicts that can no longer change
     Column("body", LargeBinary),  # zlib; NULL once retention took it, or when never kept
-    Index("events_of_record", "site", "record", "id"),
+    Index("events_of_record", "record", "site", "id"),
     Index("events_of_key", "key", "id"),
     Index("events_by_outcome", "outcome", "received"),
 )

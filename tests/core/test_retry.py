@@ -23,10 +23,10 @@ LATE = 0.999999
         (1, LATE, 5 * SECOND),
         (2, LATE, 10 * SECOND),
         (3, LATE, 20 * SECOND),
-        (8, LATE, 640 * SECOND),
-        (9, LATE, 15 * MINUTE),
-        (9, 0.5, 7.5 * MINUTE),
-        (500, LATE, 15 * MINUTE),
+        (6, LATE, 160 * SECOND),
+        (7, LATE, 5 * MINUTE),
+        (7, 0.5, 2.5 * MINUTE),
+        (500, LATE, 5 * MINUTE),
         (0, LATE, 5 * SECOND),
     ],
 )
@@ -42,10 +42,10 @@ def test_backing_off(error, attempts, jitter, wait):
         (errors.NotSent(), 10**9, True),
         (errors.Throttled(after=None), 10**9, True),
         (errors.Gone(), 10**9, True),
-        (errors.Failed(), 599, True),
-        (errors.Failed(), 600, False),
-        (errors.InDoubt(), 599, True),
-        (errors.InDoubt(), 601, False),
+        (errors.Failed(), 1_749, True),
+        (errors.Failed(), 1_750, False),
+        (errors.InDoubt(), 1_749, True),
+        (errors.InDoubt(), 1_751, False),
         (errors.Refused(), 1, False),
         (errors.Unmappable(), 1, False),
         (errors.DeliveryError(), 1, False),
@@ -62,7 +62,7 @@ def test_failing_is_borne_for_ever_where_the_policy_says_so():
 def test_failing_is_borne_for_about_three_days():
     policy = Policy()
     at = NOW
-    for attempts in range(1, 601):
+    for attempts in range(1, 1_751):
         again = next_attempt(policy, attempts, errors.Failed(), at, 0.5)
         if again is None:
             break
@@ -96,9 +96,9 @@ def test_a_destination_that_is_gone_is_looked_at_now_and_then():
         (4, None),
         (5, 10 * SECOND),
         (6, 20 * SECOND),
-        (9, 160 * SECOND),
-        (10, 5 * MINUTE),
-        (10**6, 5 * MINUTE),
+        (7, 40 * SECOND),
+        (8, MINUTE),
+        (10**6, MINUTE),
     ],
 )
 def test_the_breaker(failures, wait):

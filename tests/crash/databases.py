@@ -39,6 +39,10 @@ class Database(Protocol):
         """Do something bad to it that passes by itself."""
         ...
 
+    def throw_out(self) -> None:
+        """End every session; they may come back at once."""
+        ...
+
     def close(self) -> None:
         """Let go of it and of all that is in it."""
         ...
@@ -68,6 +72,9 @@ class SQLite:
         """Hold the lock for longer than the bridge waits."""
         with self.away():
             time.sleep(6)
+
+    def throw_out(self) -> None:
+        """Nothing: a file has no sessions."""
 
     def close(self) -> None:
         """Nothing: the folder goes with the run."""

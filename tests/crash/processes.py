@@ -143,12 +143,20 @@ class Process:
 
     def _wait_for_orphans(self, pids: Sequence[int]) -> None:
         until = time.monotonic() + 10
-        while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in pids):
+        while time.monotonic() < until and any(map(_lives, pids)):
             time.sleep(0.02)
 
     def output(self) -> str:
         """Read what it wrote so far."""
         return self._output.read_text(errors="replace") if self._output.exists() else ""
+
+
+def _lives(pid: int) -> bool:
+    """Tell whether a process runs; a dead one may stay listed until somebody asks for it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 class SinkProcess(Process):

@@ -131,9 +131,10 @@ class Lanes(RuleBasedStateMachine):
         number = parcel.effect.split(":")[1]
         self.ledger.keep(event(f"e{self.told:03}", comment(number), record=record))
         lane = self.lanes[record]
-        if lane.next_at == parcel.hold:
-            lane.next_at = self.now
+        waited_for_it = lane.next_at == parcel.hold
         parcel.event, parcel.hold = f"e{self.told:03}", None
+        if waited_for_it and lane.head:
+            lane.next_at = lane.head.hold or self.now
 
     # What workers do
 

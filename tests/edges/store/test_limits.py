@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ledger import GRACE, LEASE, NOW, settlement, verdict
 from made_up import change, event, plan, route, thin
 
+from bridge.core.retry import Policy
 from bridge.model import Limits, State
 from bridge.store import keeping, limits
 from bridge.store import tables as t
@@ -199,13 +200,15 @@ def test_one_probe_at_a_time_and_its_success_closes_the_breaker_and_hurries(ledg
 
 
 def test_a_probe_that_fails_makes_the_pause_longer(ledger):
-    queue(ledger, 12)
-    fail(ledger, 5)
-    for pause in (20_000, 40_000, 80_000, 160_000, 300_000, 300_000):
-        ledger.now = ledger.gate()["blocked_until"]
-        last = fail(ledger, 1)
+    queue(ledger, 14)
+    last = fail(ledger, 5)
+    pause = 10_000
+    for failures in range(5, 12):
+        assert ledger.gate()["failures"] == failures
         assert ledger.gate()["blocked_until"] == last + pause
-    assert ledger.gate()["failures"] == 11
+        ledger.now = last + pause
+        last = fail(ledger, 1)
+        pause = min(2 * pause, Policy().longest_break)
 
 
 def test_a_probe_whose_sender_vanished_is_followed_by_another(ledger):

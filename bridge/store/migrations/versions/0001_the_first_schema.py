@@ -134,7 +134,7 @@ def upgrade() -> None:
     )
     op.create_index("events_by_outcome", "events", ["outcome", "received"], unique=False)
     op.create_index("events_of_key", "events", ["key", "id"], unique=False)
-    op.create_index("events_of_record", "events", ["site", "record", "id"], unique=False)
+    op.create_index("events_of_record", "events", ["record", "site", "id"], unique=False)
     op.create_table(
         "jobs",
         sa.Column("name", sa.Text(), nullable=False),

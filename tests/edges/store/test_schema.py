@@ -1,0 +1,193 @@
+"""The schema: what the migrations make, whose database it is, and the copy made before a change."""
+
+import shutil
+import sqlite3
+import time
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from bridge.store import Store, engines
+from bridge.store import tables as t
+from bridge.store.engines import ForeignDatabase, WrongSchema
+
+
+@pytest.fixture
+def store(database, tmp_path):
+    made = Store(database, spool=tmp_path / "spool")
+    yield made
+    made.close()
+
+
+def described(conn):
+    """Describe all that the database itself knows of the schema, in parts that can be compared."""
+    if conn.dialect.name == "sqlite":
+        rows = conn.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        found = {row.name: row.sql.replace("(false)", "false") for row in rows}
+    else:
+        rows = conn.execute(
+            text("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()")
+        )
+        found = {row[0]: row[1].replace(f" {_schema(conn)}.", " ") for row in rows}
+        columns = conn.execute(
+            text(
+                "SELECT table_name || '.' || column_name, data_type || is_nullable || "
+                "coalesce(column_default, '') "
+                "FROM information_schema.columns WHERE table_schema = current_schema()"
+            )
+        )
+        found |= {row[0]: row[1].replace(f"'{_schema(conn)}.", "'") for row in columns}
+    return {
+        name: sorted("".join(told.replace('"', "").split()).split(","))
+        for name, told in found.items()
+        if "alembic" not in name
+    }
+
+
+def _schema(conn):
+    return conn.scalar(text("SELECT current_schema()"))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def empty(request, tmp_path):
+    """Make engines on empty databases, which nobody migrated."""
+    made = []
+
+    def make(name):
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path / name}.db"
+        else:
+            url = request.getfixturevalue("postgresql")
+            with psycopg.connect(url, autocommit=True) as conn:
+                conn.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+                conn.execute(f"CREATE SCHEMA {name}")
+            url += f"?options=-csearch_path%3D{name}"
+        made.append(engines.connect(engines.url_of(url), begin="BEGIN IMMEDIATE"))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.dispose()
+
+
+def test_the_migrations_make_the_tables(empty):
+    by_migrations, by_tables = empty("by_migrations"), empty("by_tables")
+    assert engines.migrate(by_migrations) == ("", engines.latest())
+    t.metadata.create_all(by_tables)
+    with by_migrations.connect() as one, by_tables.connect() as other:
+        assert compare_metadata(MigrationContext.configure(one), t.metadata) == []
+        assert described(one) == described(other)
+
+
+def test_a_schema_of_this_version_is_fine(store):
+    store.require_schema()
+    assert store.migrate() == (engines.latest(), engines.latest())
+
+
+def test_an_empty_database_has_to_be_migrated(empty):
+    with pytest.raises(WrongSchema) as caught:
+        engines.require_schema(empty("nothing"))
+    assert str(caught.value) == (
+        f"the database's schema is empty, this version needs {engines.latest()}: "
+        "run `aha-bridge migrate`"
+    )
+
+
+def test_a_database_of_something_else_is_not_touched(empty):
+    engine = empty("somebodys")
+    with engine.begin() as conn:
+        conn.execute(text("CREATE TABLE customers (id INTEGER)"))
+    for work in (engines.migrate, engines.require_schema):
+        with pytest.raises(ForeignDatabase) as caught:
+            work(engine)
+        assert str(caught.value) == (
+            "this database belongs to something else: it has tables (customers) but no version"
+        )
+    assert inspect(engine).get_table_names() == ["customers"]
+
+
+def test_a_database_of_a_newer_version_is_not_touched(empty):
+    engine = empty("newer")
+    engines.migrate(engine)
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for work in (engines.migrate, engines.require_schema):
+        with pytest.raises(ForeignDatabase, match="is 9999, which this version does not know"):
+            work(engine)
+
+
+def test_a_first_migration_that_was_cut_short_is_done_again(empty):
+    engine = empty("cut_short")
+    with engine.begin() as conn:
+        conn.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+    assert engines.migrate(engine) == ("", engines.latest())
+
+
+@pytest.fixture
+def two_revisions(tmp_path):
+    """Return a copy of the migrations with one more revision, as a coming version will have."""
+    folder = tmp_path / "store"
+    shutil.copytree(engines.MIGRATIONS, folder / "migrations")
+    (folder / "migrations" / "versions" / "9999_more.py").write_text(
+        "from alembic import op\nimport sqlalchemy as sa\n"
+        f"revision = '9999'\ndown_revision = '{engines.latest()}'\n"
+        "branch_labels = depends_on = None\n"
+        "def upgrade():\n    op.create_table('more', sa.Column('id', sa.Integer()))\n"
+    )
+    return folder
+
+
+def test_an_older_file_is_copied_before_it_is_changed(sqlite, tmp_path, two_revisions):
+    store = Store(sqlite, spool=tmp_path / "spool")
+    store.run_here(lambda conn, now: conn.execute(t.jobs.insert().values(_JOB)))
+    before = engines.latest()
+    with store.reading() as reading:  # the log cannot be put back into the file meanwhile
+        reading.execute(t.jobs.select()).all()
+        store.run_here(
+            lambda conn, now: conn.execute(t.jobs.insert().values({**_JOB, "name": "b"}))
+        )
+        later = engines.migrate(store._writers, scripts=two_revisions / "migrations")
+    store.close()
+    assert later == (before, "9999")
+    copy = tmp_path / f"bridge.db.before-{before}"
+    with sqlite3.connect(copy) as conn:
+        assert conn.execute("SELECT name FROM jobs").fetchall() == [("a",), ("b",)]
+        assert conn.execute("SELECT version_num FROM alembic_version").fetchone() == (before,)
+        assert conn.execute("SELECT name FROM sqlite_master WHERE name = 'more'").fetchall() == []
+    conn.close()
+
+
+_JOB = {"name": "a", "owner": "", "until": 0}
+
+
+def test_only_a_file_is_copied(empty, tmp_path, two_revisions):
+    engine = empty("older")
+    engines.migrate(engine)
+    assert engines.migrate(engine, scripts=two_revisions / "migrations")[1] == "9999"
+    copies = len(list(tmp_path.glob("*.before-*")))
+    assert copies == (engine.dialect.name == "sqlite")
+
+
+def test_times_are_told_by_the_database(store):
+    ours = time.time_ns() // 1_000_000
+    assert abs(store.now() - ours) < 5_000
+    assert abs(store.run_here(lambda conn, now: now) - ours) < 5_000
+
+
+def test_urls():
+    assert engines.url_of("sqlite:///x.db").drivername == "sqlite"
+    assert engines.url_of("postgresql://x/y").drivername == "postgresql+psycopg"
+    assert engines.url_of("postgresql+psycopg2://x/y").drivername == "postgresql+psycopg"
+
+
+def test_sqlite_is_as_safe_as_it_can_be(sqlite, tmp_path):
+    store = Store(sqlite, spool=tmp_path)
+    assert store.embedded
+    for engine in (store._readers, store._writers):
+        with engine.connect() as conn:
+            assert conn.scalar(text("PRAGMA journal_mode")) == "wal"
+            assert conn.scalar(text("PRAGMA synchronous")) == 2
+    store.close()
