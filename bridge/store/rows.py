@@ -166,7 +166,7 @@ def _deliver(conn: Connection, batch: Batch) -> set[tuple[str, int]]:
 
 _HOLD_LANES = listing(
     """
-    SELECT l.destination, l.record FROM lanes l WHERE l.id IN (
+    SELECT l.id FROM lanes l WHERE l.id IN (
         SELECT CAST({2} AS BIGINT) FROM {rows} UNION
         SELECT known.id FROM {rows}
         JOIN lanes known ON known.destination = {0} AND known.record = {1}
@@ -203,15 +203,13 @@ def hold_lanes(conn: Connection, entries: Sequence[Entry], settling: Sequence[in
         for verdict in entry.verdicts
         if verdict.effects and verdict.destination
     ]
+    needed = sorted({place for place, verdict in told if wanted(verdict)})
+    if needed:  # before any is kept still: whoever waits for a new one has none that others want
+        _MAKE_LANES.run(conn, {"rows": as_rows(needed)})
     rows: list[tuple[str, str, int | None]] = [("", "", lane) for lane in settling]
     rows += [(*place, None) for place in {place for place, _ in told}]
-    if not rows:
-        return
-    held = {tuple(row) for row in _HOLD_LANES.rows(conn, {"rows": as_rows(rows)})}
-    missing = {place for place, verdict in told if wanted(verdict)} - held
-    if missing:
-        _MAKE_LANES.run(conn, {"rows": as_rows(sorted(missing))})
-        _HOLD_LANES.rows(conn, {"rows": as_rows([(*place, None) for place in missing])})
+    if rows:
+        _HOLD_LANES.rows(conn, {"rows": as_rows(rows)})
 
 
 def _hurry(conn: Connection, batch: Batch) -> None:
