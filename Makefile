@@ -41,6 +41,7 @@ check: $(VENV)/.installed     ## the gates and the tests with coverage
 	$(BIN)/vulture
 	$(BIN)/deptry .
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered
+	$(BIN)/coverage report --include='bridge/core/*' --fail-under=100 --skip-covered
 
 format: $(VENV)/.installed    ## format the code and mend what can be mended
 	$(BIN)/ruff format .

@@ -467,7 +467,8 @@ _NOW = Prepared(select(now_ms()))
 
 def plain(error: Exception) -> str:
     """Say what a database said, without the statement and its values."""
-    return str(getattr(error, "orig", error)).strip().splitlines()[0]
+    said = str(getattr(error, "orig", error)).strip().splitlines()
+    return said[0] if said else type(error).__name__
 
 
 #: How the codes of PostgreSQL's errors begin that are about the values of one row. Others, such as

@@ -23,6 +23,8 @@ from bridge.store import Arrival, Entry, Store, Wish, keeping, pack
 from bridge.store import tables as t
 from bridge.store.lanes import Claimed
 
+#: What is done while a request is judged that asks for it.
+hooks: dict[str, Callable[[], object]] = {}
 PLAN = plan(route(hooks=("main", "second")))
 WISH = Wish(destination="aha", owner="w", lease=60_000, limits=UNLIMITED)
 
@@ -51,6 +53,8 @@ def request(id: str, **body: Any) -> Request:
 
 def judge(given: Request, packed: bytes | None = None) -> tuple[Entry, ...]:
     told = orjson.loads(given.body)
+    if "first" in told:
+        hooks[told["first"]]()
     if "broken" in told:
         raise ZeroDivisionError
     effect = comment(told["comment"]) if "comment" in told else change(told.get("change", given.id))

@@ -12,6 +12,7 @@ from ledger import GRACE, NOW, verdict
 from made_up import InProject, change, comment, deletion, event, issue, plan, route, thin
 
 from bridge.model import Comments, State
+from bridge.store import remember, twin
 from bridge.store import tables as t
 from bridge.store.waiting import drop_decided, send_decided
 
@@ -435,6 +436,19 @@ def test_nothing_is_remembered_of_no_record(ledgers):
     ledger.keep(event("e1", comment(1), record="", key=""))
     ledger.keep(event("e2", comment(2), record="", key="", full=False, body={}))
     assert ledger.outcome("e2") == "filtered"
+
+
+def test_a_fuller_telling_is_found_whatever_became_of_it(ledgers):
+    ledger = ledgers(plan(route(when=PLAT)))
+    ledger.keep(event("f1", comment(), body=issue("OPS-1")), event("e2", comment(11)))
+    with ledger.transaction() as conn:
+        found = twin(conn, thin("t1"))
+        assert (found.event, found.twin) == ("f1", True)
+        assert found.body == issue("OPS-1")
+        assert twin(conn, thin("t1", comment(12))) is None
+        assert twin(conn, thin("t1", site="other")) is None
+        assert remember(conn, "jira", "1").event == "e2"
+        assert remember(conn, "jira", "2") is None
 
 
 # What senders may write

@@ -12,6 +12,7 @@ from bridge.core.retry import Policy
 from bridge.model import Limits, State
 from bridge.store import keeping, limits
 from bridge.store import tables as t
+from bridge.store.settle import settle
 from bridge.store.waiting import drop_decided, send_decided
 
 SECOND, MINUTE = 1_000, 60_000
@@ -315,6 +316,18 @@ def test_a_destination_that_is_gone_is_paused_until_its_token_is_replaced(ledger
 
 def _settled(claimed, **known):
     return settlement(claimed, State.RETRYING, delay=900_000, **known)
+
+
+def test_destinations_are_kept_still_in_one_order(ledgers):
+    ledger = ledgers(MANY)
+    queue(ledger, 2)
+    first, second = ledger.claim(2)
+    [other] = ledger.claim(to="crm") or [None]
+    assert other is not None
+    told = [settlement(each, State.RETRYING, failed=True) for each in (other, second, first)]
+    counted = ledger.run(lambda conn, now: settle(conn, now, told, asking=["crm", "aha"]))
+    assert counted == told
+    assert (ledger.gate("aha")["failures"], ledger.gate("crm")["failures"]) == (2, 1)
 
 
 def test_a_destination_that_nobody_made_known_is_sent_nothing(ledger):

@@ -1,11 +1,12 @@
 """The writer: what waits together is committed together, and what cannot be waits in the spool."""
 
+import sqlite3
 import threading
 from dataclasses import replace
 
 import psycopg
 import pytest
-from running import WISH, Running, judge, request, until
+from running import WISH, Running, hooks, judge, request, until
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -196,6 +197,24 @@ def test_a_database_that_refuses_and_a_disk_that_is_full(running, tmp_path):
     assert bridge.kept() == {"e2": "deliver"}
 
 
+def test_what_cannot_even_be_told_of_is_kept_aside(bridge):
+    given = replace(request("e1", poison=True), hook=None)
+    bridge.keep(given)
+    assert bridge.files("refused") == ["e1.refused"]
+    assert bridge.kept() == {}
+    bridge.keep(request("e2"))
+
+
+def test_what_a_driver_does_not_know(bridge):
+    """Numbers are bounded where they are read; the writer outlives one that is not."""
+    bridge.keep(request("e1"))
+    done = replace(_delivered(bridge.claim()), outcome="delivered", status=2**70)
+    with pytest.raises((OverflowError, DBAPIError)) as caught:
+        bridge.store.exchange(done, None)
+    assert not is_outage(caught.value)
+    assert bridge.store.exchange(replace(done, status=200), None).settled
+
+
 # While the database is away
 
 
@@ -224,6 +243,61 @@ def test_nothing_overtakes_what_waits(bridge):
     bridge.keep(*requests("c1", "c2"))
     until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == [*names(2 * DRAIN, "b"), "c1", "c2"]
+
+
+def test_the_database_is_tried_again_and_again(bridge):
+    with bridge.away():
+        bridge.keep(request("e1"))
+        first = bridge.store.writer._again_at
+        until(lambda: bridge.store.writer._again_at > first)
+        bridge.keep(request("e2"))
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.queued() == ["e1", "e2"]
+
+
+def test_what_comes_while_the_spool_drains_waits_behind_it(running):
+    first = running().begin()
+    with first.away():
+        first.keep(request("a", first="come"), *requests(*names(2 * DRAIN, "b")))
+        first.store.close()
+    second, came, late = running(), threading.Event(), []
+    hooks["come"] = lambda: came.wait(20)
+    second.start()
+    late = threading.Thread(target=second.keep, args=(request("c"),))
+    late.start()
+    until(lambda: second.store.writer._jobs)
+    came.set()
+    late.join(20)
+    until(lambda: not second.store.writer.backlog)
+    assert second.queued() == ["a", *names(2 * DRAIN, "b"), "c"]
+
+
+def test_the_database_goes_away_while_the_spool_is_gone_through_one_by_one(running, sqlite):
+    bridge = running(sqlite).begin()
+    lock, times = sqlite3.connect(bridge.store.url.database, isolation_level=None), []
+
+    def leave():
+        times.append(1)
+        if len(times) == 2:
+            lock.execute("BEGIN EXCLUSIVE")
+
+    hooks["leave"] = leave
+    with bridge.away():
+        bridge.keep(request("e1", poison=True), request("e2", first="leave"), request("e3"))
+    until(lambda: bridge.store.writer.trouble and len(times) == 2)
+    lock.execute("ROLLBACK")
+    lock.close()
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.kept() == {"e1": "rejected", "e2": "deliver", "e3": "deliver"}
+    assert bridge.files("refused") == ["e1.refused"]
+
+
+def test_a_segment_that_holds_nothing(running, tmp_path):
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "dead-000001.spool").write_bytes(b"")
+    bridge = running().begin()
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.files("*") == []
 
 
 def test_what_was_sent_is_not_forgotten(bridge):
@@ -503,3 +577,4 @@ def test_what_is_said_of_an_error_has_no_values(bridge):
         )
     assert not is_outage(caught.value)
     assert "secret" not in plain(caught.value)
+    assert plain(KeyError()) == "KeyError"
