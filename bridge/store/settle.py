@@ -162,7 +162,8 @@ def _after(gate: Gate, now: int, told: Sequence[Settlement], *, probe: bool) -> 
     Failures in a row open the breaker, which lets one `probe` through at a time; what came
     through closes it. A pause that the destination asked for is never cut short by that.
     """
-    failures, blocked = gate.failures + sum(s.failed for s in told), gate.blocked_until
+    failed = sum(s.failed for s in told)
+    failures, blocked = _in_a_row(gate.failures, failed, probe=probe), gate.blocked_until
     if any(map(_came_through, told)):
         blocked = 0 if gate.failures >= _POLICY.breaks_after else blocked
         failures = 0
@@ -175,6 +176,13 @@ def _after(gate: Gate, now: int, told: Sequence[Settlement], *, probe: bool) -> 
         "blocked_until": max(blocked, until or 0, now + block if block else 0),
         "paused": next((s.pause for s in told if s.pause), gate.paused),
     }
+
+
+def _in_a_row(before: int, failed: int, *, probe: bool) -> int:
+    """Count failures; those on their way together when the breaker opens do so as one."""
+    if before < _POLICY.breaks_after:
+        return min(before + failed, _POLICY.breaks_after)
+    return before + (probe and failed > 0)
 
 
 def spare_probe(conn: Connection, now: int, claimed: Claimed) -> None:

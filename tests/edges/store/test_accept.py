@@ -440,14 +440,14 @@ def test_nothing_is_remembered_of_no_record(ledgers):
 
 def test_a_fuller_telling_is_found_whatever_became_of_it(ledgers):
     ledger = ledgers(plan(route(when=PLAT)))
-    ledger.keep(event("f1", comment(), body=issue("OPS-1")), event("e2", comment(11)))
+    ledger.keep(event("f1", comment(), body=issue("OPS-1")), event("g2", comment(11)))
     with ledger.transaction() as conn:
         found = twin(conn, thin("t1"))
         assert (found.event, found.twin) == ("f1", True)
         assert found.body == issue("OPS-1")
         assert twin(conn, thin("t1", comment(12))) is None
         assert twin(conn, thin("t1", site="other")) is None
-        assert remember(conn, "jira", "1").event == "e2"
+        assert remember(conn, "jira", "1").event == "g2"
         assert remember(conn, "jira", "2") is None
 
 

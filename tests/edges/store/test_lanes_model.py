@@ -196,7 +196,8 @@ class Lanes(RuleBasedStateMachine):
     )
     def settle(self, pick: int, state: str, delay: int) -> None:
         ours, lane, counts = self._take(pick)
-        if ours.waiting and state != "queued":  # what waits is decided, not settled
+        early = (ours.parcel.hold or 0) > self.now  # the clock was put back meanwhile
+        if ours.waiting and (state != "queued" or early):  # what waits is decided, not settled
             self.hands.append(ours)
             return
         delay = delay if state == "retrying" else 0

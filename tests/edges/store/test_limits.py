@@ -250,9 +250,16 @@ def test_a_straggler_from_before_the_breaker_opened_is_no_probe(ledger):
     ledger.settle(early, State.PARKED, cause="mapping")
     assert ledger.gate()["blocked_until"] == until
     ledger.settle(failing, State.RETRYING, failed=True)
-    assert ledger.gate()["blocked_until"] == ledger.now + 20_000
+    assert ledger.gate()["blocked_until"] == until
     ledger.settle(late)
     assert (ledger.gate()["failures"], ledger.gate()["blocked_until"]) == (0, 0)
+
+
+def test_many_that_fail_together_open_the_breaker_no_longer_than_one(ledger):
+    queue(ledger, 9)
+    for claimed in ledger.claim(8):
+        ledger.settle(claimed, State.RETRYING, delay=600_000, failed=True)
+    assert ledger.gate()["blocked_until"] == ledger.now + 10_000
 
 
 @pytest.mark.parametrize("taken_over", [True, False])

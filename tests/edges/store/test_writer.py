@@ -255,26 +255,33 @@ def test_the_database_is_tried_again_and_again(bridge):
     assert bridge.queued() == ["e1", "e2"]
 
 
-def test_what_comes_while_the_spool_drains_waits_behind_it(running):
-    first = running().begin()
-    with first.away():
-        first.keep(request("a", first="come"), *requests(*names(2 * DRAIN, "b")))
-        first.store.close()
-    second, came, late = running(), threading.Event(), []
+def left_behind(folder, *requests):
+    """Leave requests in the spool of a process that is gone."""
+    spool = Spool(folder / "spool", limit=1 << 30, process="dead")
+    spool.append(requests)
+    spool.close()
+
+
+def test_what_comes_while_the_spool_drains_waits_behind_it(running, tmp_path):
+    left_behind(tmp_path, request("a", first="come"), *requests(*names(2 * DRAIN, "b")))
+    bridge, came = running(), threading.Event()
     hooks["come"] = lambda: came.wait(20)
-    second.start()
-    late = threading.Thread(target=second.keep, args=(request("c"),))
+    bridge.start()
+    late = threading.Thread(target=bridge.keep, args=(request("c"),))
     late.start()
-    until(lambda: second.store.writer._jobs)
+    until(lambda: bridge.store.writer._jobs)
     came.set()
     late.join(20)
-    until(lambda: not second.store.writer.backlog)
-    assert second.queued() == ["a", *names(2 * DRAIN, "b"), "c"]
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.queued() == ["a", *names(2 * DRAIN, "b"), "c"]
 
 
-def test_the_database_goes_away_while_the_spool_is_gone_through_one_by_one(running, sqlite):
-    bridge = running(sqlite).begin()
-    lock, times = sqlite3.connect(bridge.store.url.database, isolation_level=None), []
+def test_the_database_goes_away_while_the_spool_is_gone_through_one_by_one(sqlite, tmp_path):
+    given = request("e1", poison=True), request("e2", first="leave"), request("e3")
+    left_behind(tmp_path, *given)
+    bridge, times = Running(sqlite, tmp_path), []
+    path = bridge.store.url.database
+    lock = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
     def leave():
         times.append(1)
@@ -282,14 +289,15 @@ def test_the_database_goes_away_while_the_spool_is_gone_through_one_by_one(runni
             lock.execute("BEGIN EXCLUSIVE")
 
     hooks["leave"] = leave
-    with bridge.away():
-        bridge.keep(request("e1", poison=True), request("e2", first="leave"), request("e3"))
-    until(lambda: bridge.store.writer.trouble and len(times) == 2)
+    bridge.start()
+    until(lambda: bridge.store.writer.trouble)
     lock.execute("ROLLBACK")
     lock.close()
     until(lambda: not bridge.store.writer.backlog)
     assert bridge.kept() == {"e1": "rejected", "e2": "deliver", "e3": "deliver"}
     assert bridge.files("refused") == ["e1.refused"]
+    assert len(times) == 3, "together, alone, and together again: what was refused is known"
+    bridge.store.close()
 
 
 def test_a_segment_that_holds_nothing(running, tmp_path):
