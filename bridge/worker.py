@@ -224,7 +224,7 @@ def _read_again(claimed: Claimed) -> Event | None:
     )
     events = sources.get(claimed.source).read(request)
     found = next(event for event in events if event.id == claimed.event)
-    return replace(found, record=claimed.record, key=claimed.key)
+    return store.as_kept(replace(found, record=claimed.record, key=claimed.key))
 
 
 # Send

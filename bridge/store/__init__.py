@@ -13,6 +13,7 @@ from bridge.store import engines
 from bridge.store.batch import Entry, Resolve
 from bridge.store.bell import Bell
 from bridge.store.dialect import now_ms
+from bridge.store.fitting import as_kept
 from bridge.store.lanes import Claimed, Settlement, Wish
 from bridge.store.listening import Listener
 from bridge.store.recall import pack, remember, twin, unpack
@@ -29,6 +30,7 @@ __all__ = [
     "Store",
     "Turn",
     "Wish",
+    "as_kept",
     "drop_decided",
     "pack",
     "remember",

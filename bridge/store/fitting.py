@@ -45,11 +45,11 @@ def fit(entry: Entry) -> Entry:
         and event.attempt < _INTEGER
     ):
         return entry
-    return replace(entry, event=fitting(event), verdicts=tuple(map(_fitting, entry.verdicts)))
+    return replace(entry, event=as_kept(event), verdicts=tuple(map(_fitting, entry.verdicts)))
 
 
-def fitting(event: Event) -> Event:
-    """Return an event as it is kept."""
+def as_kept(event: Event) -> Event:
+    """Return an event as it is kept, and found again."""
     return replace(
         event,
         name=plain(event.name),

@@ -106,11 +106,10 @@ def forget(conn: Connection, now: int, keep: Retention) -> int:
     Nothing is forgotten of an event that is still on its way, and no claim before the decisions.
     """
     count = _drop_bodies(conn, now - keep.bodies * _DAY)
-    count += _drop_events(conn, now - keep.decisions * _DAY)
+    count += _drop_events(conn, now, now - keep.decisions * _DAY)
     limit = now - max(keep.effects, keep.decisions) * _DAY
     for table in (t.claims, t.sightings):
         count += _drop(conn, table, and_(table.c.at < limit, ~_unfinished(table.c.event)))
-    count += _drop(conn, t.lanes, _idle_since(limit))
     return count
 
 
@@ -130,35 +129,43 @@ def _drop_bodies(conn: Connection, limit: int) -> int:
     return conn.execute(update(t.events).where(e.id.in_(old)).values(body=None)).rowcount
 
 
-def _drop_events(conn: Connection, limit: int) -> int:
+def _drop_events(conn: Connection, now: int, limit: int) -> int:
     e, d = t.events.c, t.deliveries.c
     old = select(e.id).where(e.received < limit, ~_unfinished()).order_by(e.id).limit(SLICE)
     ids = conn.scalars(old).all()
     if not ids:
         return 0
+    told = select(e.record, e.site).where(e.id.in_(ids)).distinct()
+    places = {(row.record, row.site) for row in conn.execute(told)}
     sent = select(d.id).where(d.event.in_(ids))
     conn.execute(delete(t.attempts).where(t.attempts.c.delivery.in_(sent)))
     for table in (t.deliveries, t.verdicts, t.actions):
         conn.execute(delete(table).where(table.c.event.in_(ids)))
-    return conn.execute(delete(t.events).where(e.id.in_(ids))).rowcount
+    count = conn.execute(delete(t.events).where(e.id.in_(ids))).rowcount
+    _drop_lanes(conn, now, places)
+    return count
 
 
-def _idle_since(limit: int) -> ColumnElement[bool]:
-    """Lanes that nothing was delivered in since: their fence cannot matter to anyone any more."""
-    d = t.deliveries.c
-    return and_(
-        t.lanes.c.next_at.is_(None),
-        t.lanes.c.blocked.is_(False),
-        t.lanes.c.lease_until < limit,
-        ~exists().where(d.lane == t.lanes.c.id),
+def _drop_lanes(conn: Connection, now: int, places: set[tuple[str, str]]) -> None:
+    """Delete the lanes of (record, site) of which no event is left: no fence matters any more."""
+    e, lane = t.events.c, t.lanes.c
+    left = select(e.record, e.site).where(tuple_(e.record, e.site).in_(sorted(places))).distinct()
+    gone = places - {(row.record, row.site) for row in conn.execute(left)}
+    conn.execute(
+        delete(t.lanes).where(
+            lane.destination.in_(conn.scalars(select(t.destinations.c.name)).all()),
+            lane.record.in_([f"{site}/{record or '-'}" for record, site in sorted(gone)]),
+            lane.next_at.is_(None),
+            lane.blocked.is_(False),
+            lane.lease_until < now,
+        )
     )
 
 
 def _drop(conn: Connection, table: Table, old: ColumnElement[bool]) -> int:
     key = tuple_(*table.primary_key.columns)
     found = select(*table.primary_key.columns).where(old).limit(SLICE)
-    # Asked again of each row as it is locked: a lane may have got something to do meanwhile.
-    return conn.execute(delete(table).where(key.in_(found), old)).rowcount
+    return conn.execute(delete(table).where(key.in_(found))).rowcount
 
 
 # Jobs

@@ -13,6 +13,7 @@ from bridge.store import keeping
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Planned
 from bridge.store.dialect import insert_or_ignore
+from bridge.store.fitting import as_kept, short
 from bridge.store.listening import notify
 from bridge.store.rows import queue
 from bridge.store.settle import free_lane
@@ -130,8 +131,9 @@ def replay(
     `plans` are (route, destination, identities to carry). Effects that nobody holds are claimed,
     so that a later telling of them is a duplicate. Returns how many lanes have something to do.
     """
-    batch = Batch(now=now)
-    for route, destination, identities in plans:
+    batch, event = Batch(now=now), as_kept(event)
+    for route, destination, given in plans:
+        identities = tuple(map(short, given))
         claims = [
             {
                 "destination": destination,
@@ -148,7 +150,7 @@ def replay(
                 event=event,
                 destination=destination,
                 route=route,
-                identities=tuple(identities),
+                identities=identities,
                 hold_until=None,
             )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, and_, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bridge.core.retry import Policy, breaker
 from bridge.model import State
@@ -206,12 +206,12 @@ def _set_gate(conn: Connection, name: str, **values: object) -> None:
 
 def hurry(conn: Connection, now: int, destination: str) -> None:
     """Try at once what waits for its next attempt at a destination."""
-    retrying = exists().where(
-        and_(t.deliveries.c.lane == t.lanes.c.id, t.deliveries.c.state == State.RETRYING)
+    retrying = select(t.deliveries.c.lane).where(
+        t.deliveries.c.state == State.RETRYING, t.deliveries.c.destination == destination
     )
     waiting = (
         select(t.lanes.c.id)
-        .where(t.lanes.c.destination == destination, t.lanes.c.next_at > now, retrying)
+        .where(t.lanes.c.id.in_(retrying), t.lanes.c.next_at > now)
         # Whoever is at a lane just now lets it go on by itself, and is not to be waited for.
         .with_for_update(skip_locked=True)
     )

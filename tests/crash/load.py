@@ -17,8 +17,9 @@ from crash.journal import Journal
 from crash.processes import HOOKS
 from crash.story import Step, Telling
 
-#: How long a sender waits for an answer, in seconds.
+#: How long a sender waits for an answer, and before it tells again, in seconds.
 PATIENCE = 20
+AGAIN = 0.5
 
 
 class Load:
@@ -102,7 +103,7 @@ class Load:
             if kept:
                 self._journal.note(kind="kept", record=step.record, place=step.place, events=kept)
             if left:
-                time.sleep(0.1)
+                time.sleep(AGAIN)
         if not left:
             self._journal.note(kind="told", record=step.record, place=step.place)
         return not left

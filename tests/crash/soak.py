@@ -28,7 +28,7 @@ QUIET = 240
 #: How many records are told of side by side, how many steps each lives, and the pause between.
 CHAINS = 24
 LENGTH = 40
-PAUSE = 0.15
+PAUSE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,13 +146,13 @@ def on_sqlite(folder: Path, seconds: float, seed: int) -> Soaked:
     def begin(run: Run, storm: Storm) -> list[BridgeProcess]:
         serve = run.bridge("serve")
         storm.every(
-            4,
+            8,
             ("kill", storm.kill(serve)),
             ("kill the child", storm.kill_child(serve)),
             ("end", storm.end(serve)),
         )
         storm.every(
-            15, ("lock the file", database.hit), ("fill the disk", lambda: storm.fill_disk(serve))
+            20, ("lock the file", database.hit), ("fill the disk", lambda: storm.fill_disk(serve))
         )
         return [serve]
 
@@ -179,7 +179,7 @@ def on_postgresql(folder: Path, seconds: float, seed: int) -> Soaked:
             ("end a worker", storm.end(*workers)),
         )
         storm.every(
-            15, ("stop the database", database.hit), ("end its sessions", database.throw_out)
+            20, ("stop the database", database.hit), ("end its sessions", database.throw_out)
         )
         return webs
 
@@ -215,7 +215,7 @@ def _soak(
         processes = [p for p in run.bridges if p.name != "migrate"]
         supervisor = Supervisor(*processes)
         supervisor.start()
-        storm.every(20, ("take Aha! down", storm.silence))
+        storm.every(45, ("take Aha! down", storm.silence))
         run.sink.behave(BAD)
         run.operator.start()
         load = run.tell(

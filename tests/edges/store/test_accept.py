@@ -12,7 +12,7 @@ from ledger import GRACE, NOW, verdict
 from made_up import InProject, change, comment, deletion, event, issue, plan, route, thin
 
 from bridge.model import Comments, State
-from bridge.store import remember, twin
+from bridge.store import as_kept, remember, twin
 from bridge.store import tables as t
 from bridge.store.waiting import drop_decided, send_decided
 
@@ -474,6 +474,9 @@ def test_nothing_that_a_sender_writes_is_refused(ledger, long):
     assert claimed.key == row["key"]
     assert len(claimed.key) == 250
     assert ledger.settle(claimed, outcome="delivered", answer=HORRID)
+    kept = as_kept(told)
+    assert claimed.effects == tuple(each.identity for each in kept.effects), "as it is found again"
+    assert as_kept(kept) == kept
 
 
 def test_what_is_too_long_is_still_told_apart(ledger):
@@ -540,7 +543,7 @@ ROUTES = plan(
     route("b", PLAT, hooks=("second",), events=frozenset({"comment_created"})),
     ignored=("robot",),
 )
-MODEST = settings(max_examples=settings().max_examples // 2)
+MODEST = settings(max_examples=settings().max_examples // 4)
 
 
 def test_every_effect_is_held_once_and_by_who_carries_it(ledgers):

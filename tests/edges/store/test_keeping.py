@@ -1,7 +1,7 @@
 """Looking after what is kept: destinations, mended mappings, retention, jobs that run alone."""
 
 import pytest
-from ledger import GRACE, NOW, Ledger
+from ledger import GRACE, NOW, Ledger, verdict
 from made_up import change, comment, event, plan, route, thin
 
 from bridge.model import State
@@ -192,14 +192,30 @@ def test_slices(sqlite):
     ledger.close()
 
 
-def test_a_lane_that_has_something_to_do_stays(ledger):
-    ledger.keep(event("e1", change(1), record="1"))
+def test_a_lane_goes_with_the_last_event_of_its_record(ledger):
+    named = event("e3", change(3), record="", key="")
+    ledger.keep(event("e1", change(1), record="1"), event("e2", change(2), record="2"))
+    ledger.keep(ledger.entry(named, verdict(change(3).identity)))
+    deliver(ledger)
+    ledger.now = NOW + 50 * DAY
+    ledger.keep(event("e4", change(4), record="2", received=ledger.now))
+    ledger.keep(event("e5", record="1", site="other", hook="other", received=ledger.now))
     deliver(ledger)
     forget(ledger, 95)
-    assert ledger.rows(t.lanes) == []
-    ledger.keep(event("e2", change(2), record="1", received=ledger.now))
-    lane = ledger.lane()
-    assert (lane["fence"], lane["next_at"]) == (0, ledger.now)
+    assert [lane["record"] for lane in ledger.rows(t.lanes)] == ["jira/2"]
+    ledger.keep(event("e6", change(6), record="1", received=ledger.now))
+    assert (ledger.lane()["fence"], ledger.lane()["next_at"]) == (0, ledger.now)
+
+
+@pytest.mark.parametrize("lane", [{"next_at": 1}, {"blocked": True}, {"lease_until": 10**15}])
+def test_a_lane_that_has_something_to_do_stays(ledger, lane):
+    ledger.keep(event("e1", change()))
+    deliver(ledger)
+    with ledger.transaction() as conn:
+        conn.execute(t.lanes.update().values(lane))
+    forget(ledger, 95)
+    assert ledger.rows(t.events) == []
+    assert len(ledger.rows(t.lanes)) == 1
 
 
 # Jobs

@@ -350,7 +350,18 @@ def test_lanes_keep_their_promises(database, steps):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=settings().max_examples if longer else 25, stateful_step_count=steps
+            max_examples=settings().max_examples if longer else 16, stateful_step_count=steps
         ),
     )
     kept.close()
+
+
+@pytest.mark.parametrize("state", ["delivered", "retrying", "parked", "queued"])
+def test_what_is_settled_twice_counts_once(ledger, state):
+    ledger.keep(event("e1", change(1)), event("e2", change(2)))
+    [claimed] = ledger.claim()
+    assert ledger.settle(claimed, State(state), delay=5_000, outcome="x")
+    ledger.now += 1
+    before = [ledger.rows(table) for table in t.metadata.sorted_tables]
+    assert not ledger.settle(claimed, State(state), delay=9_000, outcome="x")
+    assert [ledger.rows(table) for table in t.metadata.sorted_tables] == before
