@@ -111,7 +111,11 @@ class Settlement:
 
 
 def due(conn: Connection, now: int, wish: Wish) -> int | None:
-    """Tell when a lane of a destination has something to do next; None: nothing is queued."""
+    """Tell when a free lane of a destination has something to do next; None: none has.
+
+    Of lanes that are leased now, whoever has them tells; should that one vanish, only looking again
+    now and then finds it out.
+    """
     gate = gate_of(conn, wish.destination)
     if gate is None or gate.paused:
         return None

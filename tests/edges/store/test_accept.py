@@ -286,6 +286,29 @@ def test_what_another_hooks_routes_do_not_want_ends_no_waiting(ledgers, together
         ledger.keep(*batch)
     assert ledger.deliveries() == [("f1", [COMMENT])]
     assert ledger.outcomes() == {"t1": "duplicate", "f2": "filtered", "f1": "deliver"}
+    assert ledger.verdict("t1")["first"] == "f1"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_hook_that_tells_no_more_is_still_heard(ledgers, together):
+    ledger = ledgers(plan(route("a"), route("b", InProject("OPS"), hooks=("second",))))
+    given = [thin("t1"), event("f2", comment(), hook="second")]
+    for batch in [given] if together else [[each] for each in given]:
+        ledger.keep(*batch)
+    assert ledger.deliveries() == [("t1", [COMMENT])]
+    assert ledger.outcome("t1") == "undecided"
+    assert ledger.holders() == {COMMENT: "t1"}
+
+
+def test_what_arrives_in_a_blocked_lane_waits_for_an_operator(ledger):
+    ledger.keep(event("e1", change(1)))
+    [claimed] = ledger.claim()
+    ledger.settle(claimed, State.PARKED)
+    ledger.keep(event("e2", change(2)))
+    assert ledger.lane()["next_at"] is None
+    ledger.now += 10**9
+    assert ledger.claim() == []
+    assert ledger.due() is None
 
 
 def test_what_one_hook_does_not_want_another_may_carry_in_the_same_batch(ledgers):

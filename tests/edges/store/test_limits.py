@@ -124,6 +124,13 @@ def test_claims_are_counted_by_the_second(ledger):
     assert len(ledger.claim(12, limits=allowed)) == 1
 
 
+def test_each_of_a_burst_is_counted(ledger):
+    queue(ledger, 12)
+    allowed = Limits(per_second=20)
+    assert len(ledger.claim(12, limits=allowed)) == 2
+    assert ledger.due(limits=allowed) == NOW + 53
+
+
 def test_what_is_not_sent_is_not_counted(ledger):
     ledger.keep(thin("t1"))
     ledger.now += GRACE

@@ -367,6 +367,7 @@ def test_what_was_kept_before_the_answer_was_lost_is_kept_once(running):
     bridge.keep(request("e3"))
     until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["e1", "e2", "e3"]
+    assert bridge.files("*") == []
 
 
 def test_what_cannot_be_read_any_more_is_told_of_and_kept_aside(running):
