@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from bridge.store import engines
+from bridge.store import engines, writer
 from bridge.store.tables import metadata
 
 SERVER = os.environ.get("BRIDGE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
@@ -29,6 +29,12 @@ def migrate(url: str) -> None:
     engine = engines.connect(engines.url_of(url))
     engines.migrate(engine)
     engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a database that is back be used at once; the tests of order say otherwise."""
+    monkeypatch.setattr(writer, "SETTLING", 0.0)
 
 
 @pytest.fixture(scope="session")

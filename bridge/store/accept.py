@@ -45,7 +45,7 @@ def accept(
     find_late(conn, batch, entries)
     for entry in entries:
         batch.verdicts[entry.event.id] = [
-            _settle_verdict(conn, batch, entry.event, verdict, grace) for verdict in entry.verdicts
+            _settle_verdict(conn, batch, entry, verdict, grace) for verdict in entry.verdicts
         ]
         end_waiting_twins(conn, batch, entry)
     write(conn, batch, entries)
@@ -103,11 +103,12 @@ def _without(verdict: Verdict, stale: Mapping[str, str]) -> Verdict:
 
 
 def _settle_verdict(
-    conn: Connection, batch: Batch, event: Event, verdict: Verdict, grace: int
+    conn: Connection, batch: Batch, entry: Entry, verdict: Verdict, grace: int
 ) -> Verdict:
     """Turn a wanted verdict into a planned delivery, or find that it is a duplicate."""
     if not wanted(verdict):
         return verdict
+    event = entry.event
     mine, others = _divide(conn, batch, event, verdict)
     first = "" if event.thin else _waiting_twin(batch, verdict.destination, others)
     if first:
@@ -118,7 +119,7 @@ def _settle_verdict(
     found = replace(verdict, effects=mine, reason=_partly(verdict, others))
     if first and take_over(conn, batch, event, found, first):
         return found
-    _plan(batch, event, found, batch.now + grace if event.thin else None)
+    _plan(batch, entry, found, batch.now + grace if event.thin else None)
     return found
 
 
@@ -162,9 +163,11 @@ def _duplicate(event: Event, verdict: Verdict, others: Mapping[str, str]) -> Ver
     return replace(verdict, name=VerdictName.DUPLICATE, reason=reason, first=first, effects=())
 
 
-def _plan(batch: Batch, event: Event, verdict: Verdict, hold_until: int | None) -> None:
+def _plan(batch: Batch, entry: Entry, verdict: Verdict, hold_until: int | None) -> None:
+    event = entry.event
     planned = Planned(
         event=event,
+        place=entry.place,
         destination=verdict.destination,
         route=verdict.route,
         identities=verdict.effects,

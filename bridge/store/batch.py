@@ -25,6 +25,8 @@ class Entry:
     packed: bytes | None
     #: It may have been kept before (it comes from the spool).
     again: bool = False
+    #: When it was received, by the database's clock in ms: its place in its lanes. None: now.
+    place: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +51,8 @@ class Planned:
     route: str
     identities: tuple[str, ...]
     hold_until: int | None
+    #: Its place in its lane; None: the last.
+    place: int | None = None
 
     @property
     def hook(self) -> str:

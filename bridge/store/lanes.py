@@ -22,6 +22,7 @@ from bridge.core.retry import Policy
 from bridge.model import Limits, State
 from bridge.store import tables as t
 from bridge.store.dialect import Prepared
+from bridge.store.draining import AGAIN, DRAINED, PATIENCE
 from bridge.store.limits import Gate, allowed_at, permits, spend
 
 #: Written out, so that both databases see that the partial index serves.
@@ -33,7 +34,7 @@ d = t.deliveries.alias("d")
 NEXT_AT = (
     select(func.coalesce(d.c.hold_until, bindparam("b_now")))
     .where(d.c.lane == t.lanes.c.id, OPEN)
-    .order_by(d.c.id)
+    .order_by(d.c.place, d.c.id)
     .limit(1)
     .scalar_subquery()
 )
@@ -143,7 +144,7 @@ def claim(conn: Connection, now: int, wish: Wish, count: int) -> list[Claimed]:
     if allowed < 1:
         return []
     leased = _lease(conn, now, wish, allowed)
-    heads = _heads(conn, leased)
+    heads = _heads(conn, now, leased)
     _idle(conn, leased.keys() - {head.lane for head in heads})
     ready = [head for head in heads if _ready(conn, head, now)]
     if ready and limited:
@@ -224,7 +225,8 @@ def _lease(conn: Connection, now: int, wish: Wish, count: int) -> dict[int, int]
 
 
 def _head_of(lane: ColumnElement[int]) -> ColumnElement[int]:
-    return select(d.c.id).where(d.c.lane == lane, OPEN).order_by(d.c.id).limit(1).scalar_subquery()
+    heads = select(d.c.id).where(d.c.lane == lane, OPEN).order_by(d.c.place, d.c.id)
+    return heads.limit(1).scalar_subquery()
 
 
 _HEAD = Prepared(
@@ -238,6 +240,7 @@ _HEAD = Prepared(
         t.events.c.key,
         t.events.c.effects.label("told"),
         t.events.c.body,
+        DRAINED.label("drained"),
     )
     .select_from(t.lanes)
     .join(t.deliveries, t.deliveries.c.id == _head_of(t.lanes.c.id))
@@ -263,18 +266,25 @@ _PROBE = Prepared(
 )
 
 
-def _heads(conn: Connection, leased: dict[int, int]) -> Sequence[Row[Any]]:
-    rows = (_HEAD.first(conn, {"lane": lane}) for lane in leased)
+def _heads(conn: Connection, now: int, leased: dict[int, int]) -> Sequence[Row[Any]]:
+    fresh = now - PATIENCE
+    rows = (_HEAD.first(conn, {"lane": lane, "b_fresh": fresh}) for lane in leased)
     return [row for row in rows if row is not None]
 
 
 def _ready(conn: Connection, head: Row[Any], now: int) -> bool:
-    """Put lanes back whose head turns out to wait for an operator or for its grace to end."""
+    """Put lanes back whose head turns out to have to wait.
+
+    For an operator, for its grace to end, or for what may have been received before it.
+    """
     if head.state in _BLOCKING:
         RELEASE.run(conn, {"b_lane": head.lane, "b_next": None, "b_blocked": True})
         return False
     if head.hold_until is not None and head.hold_until > now:
         RELEASE.run(conn, {"b_lane": head.lane, "b_next": head.hold_until, "b_blocked": False})
+        return False
+    if head.drained is not None and head.place >= head.drained:
+        RELEASE.run(conn, {"b_lane": head.lane, "b_next": now + AGAIN, "b_blocked": False})
         return False
     return True
 

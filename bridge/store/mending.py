@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, exists, insert, select, update
+from sqlalchemy import Connection, Select, exists, insert, select, tuple_, update
 
 from bridge.errors import NotFound, WrongState
 from bridge.model import Event, State
@@ -112,7 +112,7 @@ def discard(conn: Connection, now: int, delivery: int, *, who: str, reason: str)
     )
     if conn.execute(given_up).rowcount != 1:
         raise WrongState(f"delivery {delivery} waits for a fuller telling, for some seconds more")
-    if not _behind_another(conn, parcel):
+    if not _behind_another(conn, parcel) or _blocked_by_nothing(conn, parcel.lane):
         free_lane(conn, now, parcel.lane)
         notify(conn, {parcel.destination: 1})
     note(conn, now, who=who, what="discard", event=parcel.event, delivery=parcel.id, why=reason)
@@ -189,6 +189,18 @@ def _held(conn: Connection, delivery: int) -> Parcel:
 
 
 def _behind_another(conn: Connection, parcel: Parcel) -> bool:
-    d = t.deliveries.c
-    before = exists().where(d.lane == parcel.lane, d.id < parcel.id, d.state.in_(t.OPEN_STATES))
+    this, other = t.deliveries.alias().c, t.deliveries.alias().c
+    before = exists().where(
+        this.id == parcel.id,
+        other.lane == this.lane,
+        tuple_(other.place, other.id) < tuple_(this.place, this.id),
+        other.state.in_(t.OPEN_STATES),
+    )
     return bool(conn.scalar(select(before)))
+
+
+def _blocked_by_nothing(conn: Connection, lane: int) -> bool:
+    """Tell whether what blocked a lane is gone; what came late may be before it."""
+    d = t.deliveries.c
+    stuck = exists().where(d.lane == lane, d.state.in_(STUCK))
+    return bool(conn.scalar(select(t.lanes.c.blocked).where(t.lanes.c.id == lane, ~stuck)))

@@ -34,14 +34,23 @@ _SIGHTINGS = listing(
     """,
     4,
 )
+#: The last place is now, or that of the last one there, should the clock have been put back.
 _DELIVERIES = listing(
     """
     INSERT INTO deliveries
-        (event, destination, route, lane, state, effects, writes, hold_until, created, updated)
+        (event, destination, route, lane, state, effects, writes, hold_until, created, updated,
+        place)
     SELECT {0}, {1}, {2}, CAST({3} AS BIGINT), 'queued', {4}, CAST({5} AS BOOLEAN),
-        CAST({6} AS BIGINT), CAST(:now AS BIGINT), CAST(:now AS BIGINT) FROM {rows}
+        CAST({6} AS BIGINT), CAST(:now AS BIGINT), CAST(:now AS BIGINT),
+        COALESCE(CAST({7} AS BIGINT), (
+            SELECT d.place FROM deliveries d
+            WHERE d.lane = CAST({3} AS BIGINT)
+                AND d.state IN ('queued','sending','retrying','in_doubt','parked')
+                AND d.place > CAST(:now AS BIGINT)
+            ORDER BY d.place DESC LIMIT 1
+        ), CAST(:now AS BIGINT)) FROM {rows}
     """,
-    7,
+    8,
 )
 
 
@@ -157,6 +166,7 @@ def _deliver(conn: Connection, batch: Batch) -> set[tuple[str, int]]:
             names(p.identities),
             writes(p.event, p.identities),
             p.hold_until,
+            p.place,
         )
         for p in batch.planned
     ]

@@ -45,7 +45,8 @@ class Spool:
     def __init__(self, folder: Path, *, limit: int, process: str) -> None:
         self._folder = folder
         self._limit = limit
-        self._process = process
+        #: Whose spool it is.
+        self.process = process
         self._count = 0
         self._writing: FileIO | None = None
         self._segments: deque[tuple[Path, FileIO]] = deque()
@@ -176,7 +177,7 @@ class Spool:
         """Name a new segment; a process of the same name, now gone, may have left some."""
         while True:
             self._count += 1
-            path = self._folder / f"{self._process}-{self._count:06}.spool"
+            path = self._folder / f"{self.process}-{self._count:06}.spool"
             if not path.exists():
                 return path
 

@@ -115,7 +115,7 @@ lanes = Table(
     ),
 )
 
-#: Events on their way. Of one lane, the lowest open id is the head.
+#: Events on their way. Of one lane, the open one with the lowest place, then id, is the head.
 deliveries = Table(
     "deliveries",
     metadata,
@@ -133,6 +133,8 @@ deliveries = Table(
     Column("updated", BigInteger, nullable=False),
     Column("cause", Text, nullable=False, server_default=""),  # why parked: mapping | refused | …
     Column("revision", Text, nullable=False, server_default=""),  # of the mapping it was parked by
+    # When it was received: what comes late, from a spool, goes where it belongs.
+    Column("place", BigInteger, nullable=False, server_default="0"),
     Index("deliveries_of_event", "event"),
     Index("deliveries_by_state", "state", "destination"),
     Index(
@@ -144,6 +146,7 @@ deliveries = Table(
     Index(
         "deliveries_open",
         "lane",
+        "place",
         "id",
         sqlite_where=text("state IN ('queued','sending','retrying','in_doubt','parked')"),
         postgresql_where=text("state IN ('queued','sending','retrying','in_doubt','parked')"),
@@ -177,6 +180,15 @@ destinations = Table(
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("second", BigInteger, nullable=False, server_default="0"),  # GCRA: arrival in us
     Column("minute", BigInteger, nullable=False, server_default="0"),
+)
+
+#: Processes that drain their spools: what was received from `oldest` on may not be here yet.
+spools = Table(
+    "spools",
+    metadata,
+    Column("process", Text, primary_key=True),
+    Column("oldest", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )
 
 #: Periodic jobs, so that one process at a time runs each.

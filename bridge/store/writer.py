@@ -6,15 +6,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from bridge.errors import NotKept, places
 from bridge.model import Event, Request, Verdict, VerdictName
+from bridge.store import draining
 from bridge.store.accept import accept
 from bridge.store.batch import Entry, Resolve
 from bridge.store.dialect import Prepared, now_ms
@@ -31,9 +33,15 @@ BATCH = 128
 DRAIN = 2 * BATCH
 #: How often a transaction is tried that is in another process's way, and the other in its.
 TRIES = 5
-#: How long the writer waits at least before it tries a database again that was not there, in
-#: seconds.
+#: How long the writer waits before it tries a database again that was not there, at least and at
+#: most, in seconds.
 PATIENCE = 0.5
+LONGEST = 5.0
+#: How long nothing is sent once a shared database is back, in seconds: long enough for the other
+#: processes to notice, and to say what they still have in their spools.
+SETTLING = 10.0
+#: Clocks that differ by no more tell the same time, in ms: the answer took that long.
+ABOUT = 50
 
 
 class Down(NotKept):
@@ -149,6 +157,10 @@ class Writer:
         self._ended = False
         # On the clock that is never put back, in seconds: this turn, and the next try to connect.
         self._began = self._again_at = 0.0
+        # Till when others may not have said yet what they have in their spools; same clock.
+        self._settling = 0.0
+        #: The last place in a lane that was given, in ms.
+        self._place = 0
         self._conn: Connection | None = None
         #: Whether the schema was looked at.
         self._fits = False
@@ -304,10 +316,14 @@ class Writer:
 
         def work(conn: Connection, now: int) -> tuple[list[object], dict[str, int]]:
             ready = self._accept(conn, now, entries, settling) if entries else {}
-            turns = _run_exchanges(conn, now, exchanges)
+            self._place = max(self._place, now) if entries else self._place
+            turns = _run_exchanges(conn, now, exchanges, deal=self._may_deal())
             return [_result(conn, now, job.task, turns) for job in jobs], ready
 
         return self._transaction(work)
+
+    def _may_deal(self) -> bool:
+        return not self.trouble and self._began >= self._settling
 
     def _accept(
         self, conn: Connection, now: int, entries: Sequence[Entry], settling: Sequence[int] = ()
@@ -384,6 +400,11 @@ class Writer:
             log.error("spool.damaged", file=damaged.name)
         if not self._spool.backlog:
             log.info("spool.drained")
+            self._tell_of_end()
+
+    def _tell_of_end(self) -> None:
+        with suppress(Exception):  # then others wait a while longer, and that is all
+            self._transaction(lambda conn, now: draining.end(conn, now, self._spool.process))
 
     def _keep_each_again(self, requests: Sequence[Request]) -> bool:
         for request in requests:
@@ -400,7 +421,28 @@ class Writer:
         entries = [
             replace(entry, again=True) for request in requests for entry in self._judge(request)
         ]
-        self._on_ready(self._transaction(lambda conn, now: self._accept(conn, now, entries)))
+
+        def work(conn: Connection, now: int) -> dict[str, int]:
+            placed = self._placed(entries, now)
+            if placed:
+                draining.tell(conn, now, self._spool.process, self._place)
+            return self._accept(conn, now, placed)
+
+        self._on_ready(self._transaction(work))
+
+    def _placed(self, entries: Sequence[Entry], now: int) -> list[Entry]:
+        """Give each the place of when it was received, by the clock of the database."""
+        behind = now - self._wall()
+        behind = behind if abs(behind) > ABOUT else 0
+        placed = []
+        for entry in entries:
+            self._place = max(self._place, min(now, entry.event.received + behind))
+            placed.append(replace(entry, place=self._place))
+        return placed
+
+    def _wall(self) -> int:
+        """Read the clock that stamps requests, in ms."""
+        return self._clock() if self._clock is not None else time.time_ns() // 1_000_000
 
     # The connection
 
@@ -428,7 +470,13 @@ class Writer:
             self._fits = True
         if self._conn is None:
             self._conn = self._engine.connect()
+            self._settle_for(SETTLING - _age(self._conn))
         return self._conn
+
+    def _settle_for(self, seconds: float) -> None:
+        """Send nothing for so long, where there are other processes."""
+        if self._engine.dialect.name != "sqlite":
+            self._settling = max(self._settling, time.monotonic() + seconds)
 
     def _disconnect(self) -> None:
         conn, self._conn = self._conn, None
@@ -443,7 +491,7 @@ class Writer:
     def _lost(self, error: Exception) -> None:
         """Leave the database alone for a while: as long as it let everybody wait in vain."""
         now = time.monotonic()
-        self._again_at = now + max(PATIENCE, now - self._began)
+        self._again_at = now + min(LONGEST, max(PATIENCE, now - self._began))
         if not self.trouble:
             log.error("store.lost", detail=plain(error))
         self.trouble = plain(error)
@@ -459,10 +507,20 @@ class Writer:
     def _recovered(self) -> None:
         if self.trouble:
             log.info("store.back")
+            self._settle_for(SETTLING)
         self.trouble = ""
 
 
 _NOW = Prepared(select(now_ms()))
+_AGE = text("SELECT EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_time())")
+
+
+def _age(conn: Connection) -> float:
+    """Tell for how long a shared database has been up, in seconds."""
+    if conn.dialect.name == "sqlite":
+        return SETTLING
+    with conn.begin():
+        return float(conn.scalar(_AGE) or 0)
 
 
 def plain(error: Exception) -> str:
@@ -516,16 +574,22 @@ def _result(conn: Connection, now: int, task: object, turns: dict[int, Turn]) ->
     return None if isinstance(task, Arrival) else task(conn, now)  # type: ignore[operator]
 
 
-def _run_exchanges(conn: Connection, now: int, exchanges: Sequence[Exchange]) -> dict[int, Turn]:
-    """Settle everything first, then deal the free lanes out."""
+#: Neither a delivery, nor an instant at which there may be one.
+_NOTHING = (None, None)
+
+
+def _run_exchanges(
+    conn: Connection, now: int, exchanges: Sequence[Exchange], *, deal: bool
+) -> dict[int, Turn]:
+    """Settle everything first, then deal the free lanes out, if any may be."""
     settlements = [e.settlement for e in exchanges if e.settlement is not None]
     asking = [e.wish.destination for e in exchanges if e.wish is not None and e.wish.limits.any]
     counted = settle(conn, now, settlements, asking=asking) if settlements else []
-    dealt = _deal(conn, now, exchanges)
+    dealt = _deal(conn, now, exchanges if deal else ())
     return {
         id(e): Turn(
-            claimed=dealt[id(e)][0],
-            wait=dealt[id(e)][1],
+            claimed=dealt.get(id(e), _NOTHING)[0],
+            wait=dealt.get(id(e), _NOTHING)[1],
             settled=e.settlement is None or e.settlement in counted,
         )
         for e in exchanges

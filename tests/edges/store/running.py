@@ -58,7 +58,8 @@ def judge(given: Request, packed: bytes | None = None) -> tuple[Entry, ...]:
     if "broken" in told:
         raise ZeroDivisionError
     effect = comment(told["comment"]) if "comment" in told else change(told.get("change", given.id))
-    made = event(given.id, effect, hook=given.hook, record=str(told.get("record", 1)))
+    record, received = str(told.get("record", 1)), given.received
+    made = event(given.id, effect, hook=given.hook, record=record, received=received)
     if "poison" in told:
         made = event(given.id, effect, hook=None)  # type: ignore[arg-type]
     verdicts = PLAN.judge(made, given.received) if made.hook else ()

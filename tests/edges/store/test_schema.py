@@ -6,9 +6,10 @@ import time
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, MetaData, Table, inspect, select, text
 
 from bridge.store import Store, engines
 from bridge.store import tables as t
@@ -161,6 +162,27 @@ def test_an_older_file_is_copied_before_it_is_changed(sqlite, tmp_path, two_revi
 
 
 _JOB = {"name": "a", "owner": "", "until": 0}
+
+
+def test_what_was_on_its_way_keeps_its_order(empty):
+    engine = empty("first")
+    command.upgrade(engines._alembic(engine, engines.MIGRATIONS), "0001")
+    with engine.begin() as conn:
+        for number in (1, 2):
+            row = {"id": number, "event": f"e{number}", "lane": 1, "state": "queued"}
+            row |= {"destination": "aha", "route": "a", "effects": "[]", "writes": False}
+            conn.execute(_OLDER.insert().values(row | {"created": 7 * number, "updated": 0}))
+    assert engines.migrate(engine) == ("0001", engines.latest())
+    with engine.connect() as conn:
+        found = conn.execute(select(t.deliveries.c.event, t.deliveries.c.place)).all()
+    assert sorted(found) == [("e1", 7), ("e2", 14)]
+
+
+_OLDER = Table(
+    "deliveries",
+    MetaData(),
+    *(Column(column.name, column.type) for column in t.deliveries.c if column.name != "place"),
+)
 
 
 def test_only_a_file_is_copied(empty, tmp_path, two_revisions):
