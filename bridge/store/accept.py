@@ -14,7 +14,7 @@ from bridge.store.batch import Batch, Entry, Planned, Resolve
 from bridge.store.claims import claim, claim_each, find_late, find_waiting, wanted
 from bridge.store.fitting import fit
 from bridge.store.recall import deletions, recall, remember
-from bridge.store.rows import hold_lanes, queue, write
+from bridge.store.rows import hold_lanes, lane_of, move_up, queue, write
 from bridge.store.twins import end_waiting_twins, take_over
 
 
@@ -49,6 +49,7 @@ def accept(
         ]
         end_waiting_twins(conn, batch, entry)
     write(conn, batch, entries)
+    move_up(conn, batch)
     return queue(conn, batch)
 
 
@@ -110,6 +111,8 @@ def _settle_verdict(
         return verdict
     event = entry.event
     mine, others = _divide(conn, batch, event, verdict)
+    if entry.place is not None:
+        _date_back(batch, entry, verdict.destination, others)
     first = "" if event.thin else _waiting_twin(batch, verdict.destination, others)
     if first:
         mine = tuple(name for name in verdict.effects if name in mine or others[name] == first)
@@ -139,6 +142,14 @@ def _divide(
         batch.free.discard(keys[name])
         batch.held[keys[name]] = event.id
     return mine, others
+
+
+def _date_back(batch: Batch, entry: Entry, destination: str, others: Mapping[str, str]) -> None:
+    """Remember that what others carry was told of at this place already."""
+    assert entry.place is not None  # noqa: S101 - asked by the caller
+    for holder in others.values():
+        key = (destination, holder, lane_of(entry.event))
+        batch.earlier[key] = min(entry.place, batch.earlier.get(key, entry.place))
 
 
 def _waiting_twin(batch: Batch, destination: str, others: Mapping[str, str]) -> str:

@@ -84,5 +84,7 @@ class Batch:
     planned: list[Planned] = field(default_factory=list)
     #: Lanes (of a destination) that may have been waiting for what no longer waits, till when.
     hurried: dict[tuple[str, int], int] = field(default_factory=dict)
+    #: When the event (first) of a destination and lane was told of already: what came late said so.
+    earlier: dict[tuple[str, str, str], int] = field(default_factory=dict)
     #: What was decided, by event.
     verdicts: dict[str, list[Verdict]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
@@ -152,6 +152,34 @@ def queue(conn: Connection, batch: Batch) -> dict[str, int]:
     ready = dict(Counter(destination for destination, _ in (*batch.hurried, *places)))
     notify(conn, ready)
     return ready
+
+
+_MOVE_UP = Prepared(
+    update(t.deliveries)
+    .where(
+        t.deliveries.c.event == bindparam("b_event"),
+        t.deliveries.c.destination == bindparam("b_destination"),
+        t.deliveries.c.place > bindparam("b_place"),
+        t.deliveries.c.lane
+        == select(t.lanes.c.id)
+        .where(
+            t.lanes.c.destination == bindparam("b_destination"),
+            t.lanes.c.record == bindparam("b_record"),
+        )
+        .scalar_subquery(),
+    )
+    .values(place=bindparam("b_place"))
+)
+
+
+def move_up(conn: Connection, batch: Batch) -> None:
+    """Let what is told of once more, but was received before, stand where it belongs."""
+    moved = [
+        {"b_destination": destination, "b_event": event, "b_record": lane, "b_place": place}
+        for (destination, event, lane), place in batch.earlier.items()
+    ]
+    if moved:
+        _MOVE_UP.run(conn, moved)
 
 
 def _deliver(conn: Connection, batch: Batch) -> set[tuple[str, int]]:

@@ -63,6 +63,19 @@ def test_what_is_on_its_way_is_not_called_back(ledger):
     assert sent(ledger) == ["e1"]
 
 
+def test_what_another_told_of_before_moves_up(ledger):
+    ledger.keep(late(ledger, "e2", 2, NOW - 10), late(ledger, "e1b", 1, NOW - 5))
+    ledger.keep(late(ledger, "e1", 1, NOW - 20))
+    assert ledger.verdict("e1")["first"] == "e1b"
+    assert sent(ledger) == ["e1b", "e2"]
+
+
+def test_only_in_its_own_lane(ledger):
+    ledger.keep(late(ledger, "e2", 2, NOW - 10), late(ledger, "e1b", 1, NOW - 5))
+    ledger.keep(late(ledger, "e1", 1, NOW - 20, record="moved"))
+    assert sent(ledger) == ["e2", "e1b"]
+
+
 def test_a_lane_goes_on_when_what_is_discarded_is_not_its_head(ledger):
     ledger.keep(event("e2", change(2)))
     [claimed] = ledger.claim()
