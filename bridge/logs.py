@@ -42,6 +42,8 @@ def configure(style: str, *, level: int = logging.INFO, colours: bool = False) -
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # It tells of errors that follow from one that is raised anyway.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 def _renderer(style: str, *, colours: bool) -> Processor:

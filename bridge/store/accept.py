@@ -12,6 +12,7 @@ from bridge.model import Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry, Planned, Resolve
 from bridge.store.claims import claim, claim_each, find_late, find_waiting, wanted
+from bridge.store.dialect import together
 from bridge.store.fitting import fit
 from bridge.store.recall import deletions, recall, remember
 from bridge.store.rows import hold_lanes, lane_of, move_up, queue, write
@@ -37,10 +38,13 @@ def accept(
     if not entries:
         return {}
     batch = Batch(now=now)
-    gone = deletions(conn, [entry.event for entry in entries])
+    with together(conn):
+        deleted = deletions(conn, [entry.event for entry in entries])
+        held = hold_lanes(conn, entries, settling)
+        waiting = find_waiting(conn, batch, entries)
+    gone, batch.lanes = deleted(), held()
+    waiting()
     entries = [_without_stale(entry, gone) for entry in entries]
-    hold_lanes(conn, entries, settling)
-    find_waiting(conn, batch, entries)
     claim(conn, batch, entries)
     find_late(conn, batch, entries)
     for entry in entries:
@@ -48,9 +52,10 @@ def accept(
             _settle_verdict(conn, batch, entry, verdict, grace) for verdict in entry.verdicts
         ]
         end_waiting_twins(conn, batch, entry)
-    write(conn, batch, entries)
-    move_up(conn, batch)
-    return queue(conn, batch)
+    with together(conn):
+        write(conn, batch, entries)
+        move_up(conn, batch)
+        return queue(conn, batch)
 
 
 def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:

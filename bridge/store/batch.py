@@ -81,6 +81,8 @@ class Batch:
     free: set[ClaimKey] = field(default_factory=set)
     #: Deliveries of thin events that still wait, by (event, destination).
     waiting: dict[tuple[str, str], Waiting | Planned] = field(default_factory=dict)
+    #: Lanes that are kept still and known by now: (destination, record) -> id.
+    lanes: dict[tuple[str, str], int] = field(default_factory=dict)
     planned: list[Planned] = field(default_factory=list)
     #: Lanes (of a destination) that may have been waiting for what no longer waits, till when.
     hurried: dict[tuple[str, int], int] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, delete
@@ -47,9 +48,12 @@ _WAITING = listing(
 )
 
 
-def find_waiting(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
-    """Find the thin events that still wait for a fuller telling, where one may have come."""
-    _find_waiting(conn, batch, _written(entries))
+def find_waiting(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> Callable[[], None]:
+    """Ask for the thin events that still wait for a fuller telling, where one may have come.
+
+    They are in the batch once what is returned was called.
+    """
+    return _find_waiting(conn, batch, _written(entries))
 
 
 def find_late(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
@@ -61,7 +65,7 @@ def find_late(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
         for (destination, site, identity), holder in batch.held.items()
         if (holder, destination) not in batch.waiting
     }
-    _find_waiting(conn, batch, late & _written(entries))
+    _find_waiting(conn, batch, late & _written(entries))()
 
 
 def _written(entries: Sequence[Entry]) -> set[tuple[str, str]]:
@@ -75,10 +79,17 @@ def _written(entries: Sequence[Entry]) -> set[tuple[str, str]]:
     }
 
 
-def _find_waiting(conn: Connection, batch: Batch, asked: Collection[tuple[str, str]]) -> None:
+def _find_waiting(
+    conn: Connection, batch: Batch, asked: Collection[tuple[str, str]]
+) -> Callable[[], None]:
     if not asked:
-        return
-    for row in _WAITING.rows(conn, {"rows": as_rows(sorted(asked))}):
+        return lambda: None
+    told = _WAITING.ask(conn, {"rows": as_rows(sorted(asked))})
+    return lambda: _note_waiting(batch, told())
+
+
+def _note_waiting(batch: Batch, rows: Iterable[Any]) -> None:
+    for row in rows:
         if row.state != State.QUEUED:  # an operator has it in hand
             continue
         batch.waiting[row.event, row.destination] = Waiting(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -68,28 +69,34 @@ class Prepared:
 
     def rows(self, conn: Connection, values: Values | None = None) -> list[Any]:
         """Run it and return its rows, as named tuples."""
+        return self.ask(conn, values)()
+
+    def ask(self, conn: Connection, values: Values | None = None) -> Callable[[], list[Any]]:
+        """Run it and return what fetches its rows: `together` with others, once all are sent."""
         cursor = self._execute(conn, [values or {}])
-        try:
-            found = cursor.fetchall()
-            if self._row is None:
-                names = [column[0] for column in cursor.description]
-                self._row = namedtuple("Row", names, rename=True)  # type: ignore[misc]
-            return [self._row._make(row) for row in found]  # type: ignore[attr-defined]
-        finally:
-            cursor.close()
+
+        def fetch() -> list[Any]:
+            try:
+                found = cursor.fetchall()
+                if self._row is None:
+                    names = [column[0] for column in cursor.description]
+                    self._row = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+                return [self._row._make(row) for row in found]  # type: ignore[attr-defined]
+            except Exception as error:
+                raise _translated(conn, error) from error
+            finally:
+                cursor.close()
+
+        return fetch
 
     def first(self, conn: Connection, values: Values | None = None) -> Any:  # noqa: ANN401 - a row
         """Run it and return its first row, or None."""
         found = self.rows(conn, values)
         return found[0] if found else None
 
-    def run(self, conn: Connection, values: Values | Sequence[Values]) -> int:
-        """Run it with one set of values, or several; returns how many rows it touched."""
-        cursor = self._execute(conn, [values] if isinstance(values, Mapping) else values)
-        try:
-            return int(cursor.rowcount)
-        finally:
-            cursor.close()
+    def run(self, conn: Connection, values: Values | Sequence[Values]) -> None:
+        """Run it with one set of values, or several."""
+        self._execute(conn, [values] if isinstance(values, Mapping) else values).close()
 
     def _execute(self, conn: Connection, sets: Sequence[Values]) -> DBAPICursor:
         sql, constants, order = self._compiled.get(conn.dialect.name) or self._compile(conn)
@@ -115,6 +122,24 @@ class Prepared:
         found = (str(compiled), constants, compiled.positiontup)
         self._compiled[conn.dialect.name] = found
         return found
+
+
+@contextmanager
+def together(conn: Connection) -> Iterator[None]:
+    """Send what `Prepared` statements are run inside without waiting for each one's answer.
+
+    On PostgreSQL all of them take one trip, and what fails is raised at the latest at the end.
+    SQLite is asked at once. Nothing but `Prepared` may be run inside.
+    """
+    if conn.dialect.name == "sqlite":
+        yield
+        return
+    raw: Any = conn.connection.driver_connection
+    try:
+        with raw.pipeline():
+            yield
+    except conn.dialect.loaded_dbapi.Error as error:
+        raise _translated(conn, error) from error
 
 
 def _translated(conn: Connection, error: Exception) -> BaseException:

@@ -25,7 +25,7 @@ _NOTIFY = Prepared(select(func.pg_notify(CHANNEL, bindparam("ready"))))
 def notify(conn: Connection, ready: Mapping[str, int]) -> None:
     """Tell the listeners of all processes, at the commit; SQLite has none."""
     if ready and conn.dialect.name == "postgresql":
-        _NOTIFY.rows(conn, {"ready": orjson.dumps(ready).decode()})
+        _NOTIFY.run(conn, {"ready": orjson.dumps(ready).decode()})
 
 
 class Listener:

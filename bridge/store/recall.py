@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import orjson
@@ -87,8 +87,10 @@ _SIGHTED = listing(
 )
 
 
-def deletions(conn: Connection, events: Iterable[Event]) -> dict[tuple[str, str], str]:
-    """Find what makes effects of these events stale: (site, identity of it) -> its event."""
+def deletions(
+    conn: Connection, events: Iterable[Event]
+) -> Callable[[], dict[tuple[str, str], str]]:
+    """Ask what makes effects of these events stale: (site, identity of it) -> its event."""
     asked = {
         (event.site, effect.stale_after)
         for event in events
@@ -96,6 +98,6 @@ def deletions(conn: Connection, events: Iterable[Event]) -> dict[tuple[str, str]
         if effect.stale_after
     }
     if not asked:
-        return {}
-    found = _SIGHTED.rows(conn, {"rows": as_rows(sorted(asked))})
-    return {(row.site, row.identity): row.event for row in found}
+        return dict
+    told = _SIGHTED.ask(conn, {"rows": as_rows(sorted(asked))})
+    return lambda: {(row.site, row.identity): row.event for row in told()}

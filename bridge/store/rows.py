@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
@@ -20,6 +20,14 @@ from bridge.store.listening import notify
 from bridge.store.verdicts import LIVE, strongest
 
 _EVENTS = Prepared(insert(t.events), [column.name for column in t.events.columns])
+_COLUMNS = ", ".join(f'"{column.name}"' for column in t.events.columns)
+#: PostgreSQL takes all rows in one, its driver is slow at a statement for each.
+_EVENTS_AT_ONCE = Prepared(
+    text(
+        f"INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} "  # noqa: S608 - our names
+        "FROM json_populate_recordset(CAST(NULL AS events), CAST(:rows AS json))"
+    )
+)
 _VERDICTS = listing(
     """
     INSERT INTO verdicts (event, destination, route, verdict, reason, first)
@@ -61,7 +69,7 @@ def lane_of(event: Event) -> str:
 
 def write(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
     """Write the events, what was decided for them, and who told of what."""
-    _EVENTS.run(conn, [_event_row(batch, entry) for entry in entries])
+    _write_events(conn, [_event_row(batch, entry) for entry in entries])
     rows = [
         (entry.event.id, v.destination, v.route, v.name, v.reason, v.first)
         for entry in entries
@@ -73,6 +81,15 @@ def write(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
     seen = [row for entry in entries for row in _sightings(batch, entry.event)]
     if seen:
         _SIGHTINGS.run(conn, {"rows": as_rows(seen), "now": batch.now})
+
+
+def _write_events(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    if conn.dialect.name == "sqlite":
+        _EVENTS.run(conn, rows)
+        return
+    for row in rows:
+        row["body"] = None if row["body"] is None else f"\\x{row['body'].hex()}"
+    _EVENTS_AT_ONCE.run(conn, {"rows": orjson.dumps(rows).decode()})
 
 
 def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
@@ -204,7 +221,7 @@ def _deliver(conn: Connection, batch: Batch) -> set[tuple[str, int]]:
 
 _HOLD_LANES = listing(
     """
-    SELECT l.id FROM lanes l WHERE l.id IN (
+    SELECT l.id, l.destination, l.record FROM lanes l WHERE l.id IN (
         SELECT CAST({2} AS BIGINT) FROM {rows} UNION
         SELECT known.id FROM {rows}
         JOIN lanes known ON known.destination = {0} AND known.record = {1}
@@ -227,14 +244,17 @@ _HURRY = Prepared(
 )
 
 
-def hold_lanes(conn: Connection, entries: Sequence[Entry], settling: Sequence[int]) -> None:
+def hold_lanes(
+    conn: Connection, entries: Sequence[Entry], settling: Sequence[int]
+) -> Callable[[], dict[tuple[str, str], int]]:
     """Keep all the lanes still that a transaction may touch, before it touches anything.
 
     In one order everywhere: two processes that queue, decide and settle in the same lanes must
     not wait for each other in a circle. And what waits in them is decided by nobody else then.
+    What is returned gives those of events, by (destination, record).
     """
     if conn.dialect.name == "sqlite":  # whoever writes is alone
-        return
+        return dict
     told = [
         ((verdict.destination, lane_of(entry.event)), verdict)
         for entry in entries
@@ -246,8 +266,10 @@ def hold_lanes(conn: Connection, entries: Sequence[Entry], settling: Sequence[in
         _MAKE_LANES.run(conn, {"rows": as_rows(needed)})
     rows: list[tuple[str, str, int | None]] = [("", "", lane) for lane in settling]
     rows += [(*place, None) for place in {place for place, _ in told}]
-    if rows:
-        _HOLD_LANES.rows(conn, {"rows": as_rows(rows)})
+    if not rows:
+        return dict
+    found = _HOLD_LANES.ask(conn, {"rows": as_rows(rows)})
+    return lambda: {(row.destination, row.record): row.id for row in found()}
 
 
 def _hurry(conn: Connection, batch: Batch) -> None:
@@ -271,10 +293,23 @@ _LANES = listing(
 )
 
 
+_SET_OFF = listing(
+    """
+    UPDATE lanes SET next_at = CAST({1} AS BIGINT) FROM {rows}
+    WHERE lanes.id = CAST({0} AS BIGINT) AND lanes.next_at IS NULL AND NOT lanes.blocked
+    """,
+    2,
+)
+
+
 def _lanes(conn: Connection, batch: Batch) -> dict[tuple[str, str], int]:
     """Find or make the lanes, and set those off that had nothing to do."""
     first: dict[tuple[str, str], int] = {}
     for p in batch.planned:
         first.setdefault((p.destination, lane_of(p.event)), p.hold_until or batch.now)
+    if first.keys() <= batch.lanes.keys():
+        rows = as_rows([(batch.lanes[key], first[key]) for key in sorted(first)])
+        _SET_OFF.run(conn, {"rows": rows})
+        return {key: batch.lanes[key] for key in first}
     rows = as_rows([(*key, first[key]) for key in sorted(first)])
     return {(row.destination, row.record): row.id for row in _LANES.rows(conn, {"rows": rows})}
