@@ -54,7 +54,7 @@ class Store:
     ) -> None:
         self.url = engines.url_of(url)
         self._readers = engines.connect(self.url)
-        self._writers = engines.connect(self.url, begin="BEGIN IMMEDIATE")
+        self._writers = engines.connect(self.url, writing=True)
         self._spool = Spool(spool, limit=spool_limit, process=process)
         self._clock = clock
         self._writer: Writer | None = None

@@ -45,19 +45,26 @@ _PATIENCE = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
-    "options": "-c lock_timeout=10s",
 }
+_OPTIONS = "-c lock_timeout=10s"
+#: The writer always asks for a few rows by their keys. A plan made while a table was small, and
+#: kept, would read all of it when it has grown.
+_BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 
 
-def connect(url: URL, *, begin: str = "BEGIN") -> Engine:
-    """Make an engine; `begin` is how SQLite transactions start (BEGIN IMMEDIATE for writing)."""
+def connect(url: URL, *, writing: bool = False) -> Engine:
+    """Make an engine; of a file, one for `writing` takes the lock at the start."""
     if url.get_backend_name() != "sqlite":
         if find_spec("psycopg") is None:
             raise BridgeError("PostgreSQL needs its driver: pip install 'aha-bridge[postgres]'")
-        given = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+        given: dict[str, object] = {
+            name: value for name, value in _PATIENCE.items() if name not in url.query
+        }
+        options = [_OPTIONS, _BY_KEY if writing else "", url.query.get("options", "")]
+        given["options"] = " ".join(map(str, options))  # of two that differ the last one counts
         return create_engine(url, pool_pre_ping=True, connect_args=given)
     engine = create_engine(url, connect_args={"check_same_thread": False})
-    _prepare_sqlite(engine, begin)
+    _prepare_sqlite(engine, "BEGIN IMMEDIATE" if writing else "BEGIN")
     return engine
 
 

@@ -28,7 +28,7 @@ def move(source_url: str, target_url: str, progress: Progress) -> dict[str, int]
     there until all of it is. Returns how many rows of each table were moved.
     """
     source = engines.connect(engines.url_of(source_url))
-    target = engines.connect(engines.url_of(target_url), begin="BEGIN IMMEDIATE")
+    target = engines.connect(engines.url_of(target_url), writing=True)
     try:
         engines.require_schema(source)
         engines.migrate(target)

@@ -33,7 +33,7 @@ class Ledger:
     def __init__(self, url: str, made: Plan | None = None) -> None:
         self.plan = made or plan(route(hooks=("main", "second")))
         self.now = NOW
-        self.engine = engines.connect(engines.url_of(url), begin="BEGIN IMMEDIATE")
+        self.engine = engines.connect(engines.url_of(url), writing=True)
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _in_haste)
         tokens = dict.fromkeys(self.plan.configuration.targets, "hash")

@@ -66,7 +66,7 @@ def empty(request, tmp_path):
                 conn.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
                 conn.execute(f"CREATE SCHEMA {name}")
             url += f"?options=-csearch_path%3D{name}"
-        made.append(engines.connect(engines.url_of(url), begin="BEGIN IMMEDIATE"))
+        made.append(engines.connect(engines.url_of(url), writing=True))
         return made[-1]
 
     yield make
