@@ -15,7 +15,7 @@ from bridge.store.claims import claim, claim_each, find_late, find_waiting, want
 from bridge.store.dialect import together
 from bridge.store.fitting import fit
 from bridge.store.recall import deletions, recall, remember
-from bridge.store.rows import hold_lanes, lane_of, move_up, queue, write
+from bridge.store.rows import hold_lanes, lane_of, write
 from bridge.store.twins import end_waiting_twins, take_over
 
 
@@ -52,10 +52,7 @@ def accept(
             _settle_verdict(conn, batch, entry, verdict, grace) for verdict in entry.verdicts
         ]
         end_waiting_twins(conn, batch, entry)
-    with together(conn):
-        write(conn, batch, entries)
-        move_up(conn, batch)
-        return queue(conn, batch)
+    return write(conn, batch, entries)
 
 
 def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:

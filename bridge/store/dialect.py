@@ -162,9 +162,9 @@ def _translated(conn: Connection, error: Exception) -> BaseException:
 #: How a list of rows, given as JSON, is read: the source, the value in one of its columns, and
 #: how rows of the table called l are kept still till the commit.
 _EACH = {
-    "sqlite": ("json_each(:rows)", "json_extract(value, '$[{}]')", ""),
+    "sqlite": ("json_each(:{})", "json_extract(value, '$[{}]')", ""),
     "postgresql": (
-        "json_array_elements(CAST(:rows AS json)) AS each(value)",
+        "json_array_elements(CAST(:{} AS json)) AS each(value)",
         "(value ->> {})",
         "FOR UPDATE OF l",
     ),
@@ -177,13 +177,14 @@ def listing(sql: str, columns: int) -> Prepared:
     In the text, {rows} is the source, {0}, {1}, ... are the columns, as text, and {lock} keeps
     the rows of the table called l still till the commit.
     """
+    return Prepared(lambda dialect: text(spelled(dialect, sql, columns)))
 
-    def make(dialect: str) -> Executable:
-        source, column, lock = _EACH[dialect]
-        named = [column.format(n) for n in range(columns)]
-        return text(sql.format(*named, rows=source, lock=lock))
 
-    return Prepared(make)
+def spelled(dialect: str, sql: str, columns: int, rows: str = "rows") -> str:
+    """Spell a `listing` out in a dialect; `rows` names the parameter that has them."""
+    source, column, lock = _EACH[dialect]
+    named = [column.format(n) for n in range(columns)]
+    return sql.format(*named, rows=source.format(rows), lock=lock)
 
 
 def as_rows(rows: Sequence[Sequence[object]]) -> str:

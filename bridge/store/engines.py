@@ -61,7 +61,7 @@ def connect(url: URL, *, writing: bool = False) -> Engine:
             name: value for name, value in _PATIENCE.items() if name not in url.query
         }
         options = [_OPTIONS, _BY_KEY if writing else "", url.query.get("options", "")]
-        given["options"] = " ".join(map(str, options))  # of two that differ the last one counts
+        given["options"] = " ".join(filter(None, map(str, options)))  # of two the last one counts
         return create_engine(url, pool_pre_ping=True, connect_args=given)
     engine = create_engine(url, connect_args={"check_same_thread": False})
     _prepare_sqlite(engine, "BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -13,38 +13,23 @@ from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
 from bridge.store.claims import wanted
-from bridge.store.dialect import Prepared, as_rows, listing
+from bridge.store.dialect import Prepared, as_rows, listing, spelled
 from bridge.store.fitting import short
 from bridge.store.lanes import NEXT_AT
-from bridge.store.listening import notify
+from bridge.store.listening import CHANNEL, notify
 from bridge.store.verdicts import LIVE, strongest
 
 _EVENTS = Prepared(insert(t.events), [column.name for column in t.events.columns])
-_COLUMNS = ", ".join(f'"{column.name}"' for column in t.events.columns)
-#: PostgreSQL takes all rows in one, its driver is slow at a statement for each.
-_EVENTS_AT_ONCE = Prepared(
-    text(
-        f"INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} "  # noqa: S608 - our names
-        "FROM json_populate_recordset(CAST(NULL AS events), CAST(:rows AS json))"
-    )
-)
-_VERDICTS = listing(
-    """
+_VERDICTS = """
     INSERT INTO verdicts (event, destination, route, verdict, reason, first)
     SELECT {0}, {1}, {2}, {3}, {4}, {5} FROM {rows}
-    """,
-    6,
-)
-_SIGHTINGS = listing(
     """
+_SIGHTINGS = """
     INSERT INTO sightings (site, identity, event, hook, at)
     SELECT {0}, {1}, {2}, {3}, CAST(:now AS BIGINT) FROM {rows}
-    """,
-    4,
-)
-#: The last place is now, or that of the last one there, should the clock have been put back.
-_DELIVERIES = listing(
     """
+#: The last place is now, or that of the last one there, should the clock have been put back.
+_DELIVERIES = """
     INSERT INTO deliveries
         (event, destination, route, lane, state, effects, writes, hold_until, created, updated,
         place)
@@ -57,8 +42,37 @@ _DELIVERIES = listing(
                 AND d.place > CAST(:now AS BIGINT)
             ORDER BY d.place DESC LIMIT 1
         ), CAST(:now AS BIGINT)) FROM {rows}
-    """,
-    8,
+    """
+#: Those that have nothing to do. A head that waits or is tried again keeps its instant: the head
+#: stays the head.
+_SET_OFF = """
+    UPDATE lanes SET next_at = CAST({1} AS BIGINT) FROM {rows}
+    WHERE lanes.id = CAST({0} AS BIGINT) AND lanes.next_at IS NULL AND NOT lanes.blocked
+    """
+_ADD_VERDICTS = listing(_VERDICTS, 6)
+_ADD_SIGHTINGS = listing(_SIGHTINGS, 4)
+_ADD_DELIVERIES = listing(_DELIVERIES, 8)
+
+
+def _spelled(sql: str, columns: int, rows: str) -> str:
+    return spelled("postgresql", sql, columns, rows)
+
+
+_COLUMNS = ", ".join(f'"{column.name}"' for column in t.events.columns)
+#: The same in one statement: PostgreSQL's driver takes its time with each.
+_ALL_AT_ONCE = Prepared(
+    text(
+        f"""
+        WITH written_events AS (
+            INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS}
+            FROM json_populate_recordset(CAST(NULL AS events), CAST(:events AS json))
+        ), written_verdicts AS ({_spelled(_VERDICTS, 6, "verdicts")}
+        ), written_sightings AS ({_spelled(_SIGHTINGS, 4, "sightings")}
+        ), set_off AS ({_spelled(_SET_OFF, 2, "lanes")}
+        ), written_deliveries AS ({_spelled(_DELIVERIES, 8, "deliveries")}
+        ) SELECT pg_notify('{CHANNEL}', :ready) WHERE :ready <> '{{}}'
+        """  # noqa: S608 - our names
+    )
 )
 
 
@@ -67,29 +81,57 @@ def lane_of(event: Event) -> str:
     return f"{event.site}/{short(event.record) or '-'}"
 
 
-def write(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
-    """Write the events, what was decided for them, and who told of what."""
-    _write_events(conn, [_event_row(batch, entry) for entry in entries])
-    rows = [
+def write(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> dict[str, int]:
+    """Write the events, what was decided for them, who told of what, and their deliveries.
+
+    Returns how many lanes of each destination may have something to do now.
+    """
+    _hurry(conn, batch)
+    _move_up(conn, batch)
+    rows = [_event_row(batch, entry) for entry in entries]
+    if conn.dialect.name == "postgresql" and _next(batch).keys() <= batch.lanes.keys():
+        return _write_at_once(conn, batch, entries, rows)
+    _EVENTS.run(conn, rows)
+    if verdicts := _verdicts(batch, entries):
+        _ADD_VERDICTS.run(conn, {"rows": as_rows(verdicts)})
+    if seen := _seen(batch, entries):
+        _ADD_SIGHTINGS.run(conn, {"rows": as_rows(seen), "now": batch.now})
+    return queue(conn, batch)
+
+
+def _write_at_once(
+    conn: Connection, batch: Batch, entries: Sequence[Entry], rows: Sequence[dict[str, Any]]
+) -> dict[str, int]:
+    for row in rows:
+        row["body"] = None if row["body"] is None else f"\\x{row['body'].hex()}"
+    starting = _next(batch)
+    ready = _ready(batch, starting)
+    _ALL_AT_ONCE.run(
+        conn,
+        {
+            "now": batch.now,
+            "events": orjson.dumps(rows).decode(),
+            "verdicts": as_rows(_verdicts(batch, entries)),
+            "sightings": as_rows(_seen(batch, entries)),
+            "lanes": as_rows([(batch.lanes[key], at) for key, at in sorted(starting.items())]),
+            "deliveries": as_rows(_deliveries(batch, batch.lanes)),
+            "ready": orjson.dumps(ready).decode(),
+        },
+    )
+    return ready
+
+
+def _verdicts(batch: Batch, entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    return [
         (entry.event.id, v.destination, v.route, v.name, v.reason, v.first)
         for entry in entries
         for v in batch.verdicts[entry.event.id]
         if v.name in LIVE
     ]
-    if rows:
-        _VERDICTS.run(conn, {"rows": as_rows(rows)})
-    seen = [row for entry in entries for row in _sightings(batch, entry.event)]
-    if seen:
-        _SIGHTINGS.run(conn, {"rows": as_rows(seen), "now": batch.now})
 
 
-def _write_events(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    if conn.dialect.name == "sqlite":
-        _EVENTS.run(conn, rows)
-        return
-    for row in rows:
-        row["body"] = None if row["body"] is None else f"\\x{row['body'].hex()}"
-    _EVENTS_AT_ONCE.run(conn, {"rows": orjson.dumps(rows).decode()})
+def _seen(batch: Batch, entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    return [row for entry in entries for row in _sightings(batch, entry.event)]
 
 
 def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
@@ -162,13 +204,46 @@ def writes(event: Event, identities: Sequence[str]) -> bool:
 
 def queue(conn: Connection, batch: Batch) -> dict[str, int]:
     """Queue the planned deliveries; returns how many lanes of each destination they are in."""
-    if not batch.planned and not batch.hurried:
-        return {}
-    _hurry(conn, batch)
-    places = _deliver(conn, batch) if batch.planned else set()
-    ready = dict(Counter(destination for destination, _ in (*batch.hurried, *places)))
+    starting = _next(batch)
+    if starting:
+        rows = as_rows([(*key, at) for key, at in sorted(starting.items())])
+        found = _LANES.rows(conn, {"rows": rows})
+        lanes = {(row.destination, row.record): row.id for row in found}
+        deliveries = as_rows(_deliveries(batch, lanes))
+        _ADD_DELIVERIES.run(conn, {"rows": deliveries, "now": batch.now})
+    ready = _ready(batch, starting)
     notify(conn, ready)
     return ready
+
+
+def _next(batch: Batch) -> dict[tuple[str, str], int]:
+    """Tell from when on the lanes of the planned deliveries have something to do."""
+    first: dict[tuple[str, str], int] = {}
+    for p in batch.planned:
+        first.setdefault((p.destination, lane_of(p.event)), p.hold_until or batch.now)
+    return first
+
+
+def _ready(batch: Batch, starting: Collection[tuple[str, str]]) -> dict[str, int]:
+    return dict(Counter(destination for destination, _ in (*batch.hurried, *starting)))
+
+
+def _deliveries(
+    batch: Batch, lanes: Mapping[tuple[str, str], int]
+) -> list[tuple[str | int | bool | None, ...]]:
+    return [
+        (
+            p.event.id,
+            p.destination,
+            p.route,
+            lanes[p.destination, lane_of(p.event)],
+            names(p.identities),
+            writes(p.event, p.identities),
+            p.hold_until,
+            p.place,
+        )
+        for p in batch.planned
+    ]
 
 
 _MOVE_UP = Prepared(
@@ -189,7 +264,7 @@ _MOVE_UP = Prepared(
 )
 
 
-def move_up(conn: Connection, batch: Batch) -> None:
+def _move_up(conn: Connection, batch: Batch) -> None:
     """Let what is told of once more, but was received before, stand where it belongs."""
     moved = [
         {"b_destination": destination, "b_event": event, "b_record": lane, "b_place": place}
@@ -197,26 +272,6 @@ def move_up(conn: Connection, batch: Batch) -> None:
     ]
     if moved:
         _MOVE_UP.run(conn, moved)
-
-
-def _deliver(conn: Connection, batch: Batch) -> set[tuple[str, int]]:
-    """Write the planned deliveries; returns (destination, lane) of each."""
-    lanes = _lanes(conn, batch)
-    rows = [
-        (
-            p.event.id,
-            p.destination,
-            p.route,
-            lanes[p.destination, lane_of(p.event)],
-            names(p.identities),
-            writes(p.event, p.identities),
-            p.hold_until,
-            p.place,
-        )
-        for p in batch.planned
-    ]
-    _DELIVERIES.run(conn, {"rows": as_rows(rows), "now": batch.now})
-    return {(destination, lane) for (destination, _), lane in lanes.items()} - {*batch.hurried}
 
 
 _HOLD_LANES = listing(
@@ -279,7 +334,6 @@ def _hurry(conn: Connection, batch: Batch) -> None:
         _HURRY.run(conn, values)
 
 
-#: A head that waits or is tried again keeps its instant: the head stays the head.
 _LANES = listing(
     """
     INSERT INTO lanes (destination, record, next_at)
@@ -291,25 +345,3 @@ _LANES = listing(
     """,
     3,
 )
-
-
-_SET_OFF = listing(
-    """
-    UPDATE lanes SET next_at = CAST({1} AS BIGINT) FROM {rows}
-    WHERE lanes.id = CAST({0} AS BIGINT) AND lanes.next_at IS NULL AND NOT lanes.blocked
-    """,
-    2,
-)
-
-
-def _lanes(conn: Connection, batch: Batch) -> dict[tuple[str, str], int]:
-    """Find or make the lanes, and set those off that had nothing to do."""
-    first: dict[tuple[str, str], int] = {}
-    for p in batch.planned:
-        first.setdefault((p.destination, lane_of(p.event)), p.hold_until or batch.now)
-    if first.keys() <= batch.lanes.keys():
-        rows = as_rows([(batch.lanes[key], first[key]) for key in sorted(first)])
-        _SET_OFF.run(conn, {"rows": rows})
-        return {key: batch.lanes[key] for key in first}
-    rows = as_rows([(*key, first[key]) for key in sorted(first)])
-    return {(row.destination, row.record): row.id for row in _LANES.rows(conn, {"rows": rows})}

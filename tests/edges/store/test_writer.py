@@ -576,7 +576,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for_long(postgresql, tmp_pa
     store = Store(url.render_as_string(hide_password=False), spool=tmp_path)
     with store.reading() as conn:
         known = conn.connection.dbapi_connection.info.get_parameters()
-        assert (known["connect_timeout"], known["options"]) == ("3", "-c x.y=1")
+        assert (known["connect_timeout"], known["options"]) == ("3", "-c lock_timeout=10s -c x.y=1")
     store.close()
 
 
