@@ -24,7 +24,6 @@ def _way(terms: Terms, delay: int) -> list[Row]:
         servers = {
             "naive": bench.yardstick("naive", NAIVE_TO=f"{sink.url}/naive"),
             "bridge": bench.bridge("serve", bench.sqlite("way"), sink=sink.url),
-            "16 workers": bench.bridge("serve", bench.sqlite("way"), sink=sink.url, workers=16),
         }
         found: dict[str, list[float]] = defaultdict(list)
         accepted: dict[str, list[float]] = defaultdict(list)
@@ -37,7 +36,6 @@ def _way(terms: Terms, delay: int) -> list[Row]:
     naive = median(found["naive"])
     words = f"end to end, receiver takes {delay} ms"
     rates = {name: [round(rate) for rate in found[name]] for name in found}
-    more = median(found["16 workers"]) / naive
     return [
         told(words, f"{median(found['bridge']):.0f}/s; naive {naive:.0f}/s"),
         at_least(
@@ -47,7 +45,6 @@ def _way(terms: Terms, delay: int) -> list[Row]:
             delivered=rates,
             accepted={name: [round(rate) for rate in accepted[name]] for name in accepted},
         ),
-        told("  with BRIDGE_WORKERS=16", f"{more:.2f}"),
     ]
 
 

@@ -21,7 +21,7 @@ from bridge.core.decide import Plan
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
-from bridge.store import Down, Store, keeping
+from bridge.store import Down, Store, Wire, keeping
 from bridge.worker import Crew
 
 log = structlog.get_logger()
@@ -86,8 +86,17 @@ class Bridge:
 
     # Starting and stopping
 
-    def start(self, *, deliver: bool = True, periodic: bool = True) -> None:
+    def start(
+        self,
+        *,
+        receive: bool = True,
+        deliver: bool = True,
+        periodic: bool = True,
+        wire: Wire | None = None,
+    ) -> None:
         """Open the store and begin; `deliver` starts the workers too.
+
+        Of a bridge in two processes, one receives and one delivers; a `wire` is between them.
 
         An embedded database is migrated; any other must already have this version's schema. One
         that is away is waited for: events are kept in the spool meanwhile.
@@ -102,7 +111,11 @@ class Bridge:
             resolve=self.intake.resolve,
             judge=self.intake.judge,
             grace=self.settings.grace_seconds * 1000,
+            adopt=receive,
+            on_ready=wire.tell if wire is not None and not deliver else None,
         )
+        if wire is not None and deliver:
+            wire.listen(self.store.bell.ring)
         self._delivering = deliver
         self._staff()
         if periodic:

@@ -86,7 +86,7 @@ def worker(**flags: object) -> None:
     _ready(settings)
     asked = ending.asked()
     bridge = Bridge(settings, os.environ)
-    bridge.start(deliver=True)
+    bridge.start(receive=False)
     try:
         click.echo(f"delivering to {', '.join(bridge.plan.configuration.targets)}")
         asked.wait()

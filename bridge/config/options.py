@@ -103,7 +103,7 @@ class Settings:
     secret_key: str = field(metadata=_told("", "What sessions of the console are signed with."))
     max_body: int = field(metadata=_told("32MiB", "The largest body that is taken.", _size))
     workers: int = field(
-        metadata=_told("16", "Deliveries at a time for each destination.", _whole(1, 256))
+        metadata=_told("32", "Deliveries at a time for each destination.", _whole(1, 256))
     )
     threads: int = field(metadata=_told("16", "Requests at a time.", _whole(1, 1024)))
     bodies_days: int = field(metadata=_told("14", "Days to keep bodies.", _whole(1, 36500)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from bridge.store.listening import Listener
 from bridge.store.recall import pack, remember, twin, unpack
 from bridge.store.spool import Spool
 from bridge.store.waiting import drop_decided, send_decided
+from bridge.store.wire import Wire
 from bridge.store.writer import Arrival, Down, Judge, Turn, Work, Writer, is_outage, plain
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Settlement",
     "Store",
     "Turn",
+    "Wire",
     "Wish",
     "as_kept",
     "drop_decided",
@@ -77,8 +79,20 @@ class Store:
         with _reached():
             engines.require_schema(self._readers)
 
-    def start(self, *, resolve: Resolve, judge: Judge, grace: int) -> None:
-        """Begin to write. `grace` is in ms."""
+    def start(
+        self,
+        *,
+        resolve: Resolve,
+        judge: Judge,
+        grace: int,
+        adopt: bool = True,
+        on_ready: Callable[[Mapping[str, int]], None] | None = None,
+    ) -> None:
+        """Begin to write. `grace` is in ms.
+
+        `adopt` takes over what dead processes left in the spool; `on_ready` is told what the
+        bell is rung for otherwise.
+        """
         self._writer = Writer(
             self._writers,
             self._spool,
@@ -86,9 +100,9 @@ class Store:
             judge=judge,
             grace=grace,
             clock=self._clock,
-            on_ready=self.bell.ring,
+            on_ready=on_ready or self.bell.ring,
         )
-        self._writer.start()
+        self._writer.start(adopt=adopt)
         if not self.embedded:
             self._listener = Listener(self.url, self.bell.ring)
             self._listener.start()

@@ -24,6 +24,7 @@ from bridge.store.engines import WrongSchema, require_schema
 from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
 from bridge.store.settle import settle
 from bridge.store.spool import Spool
+from bridge.store.turns import Turns
 
 log = structlog.get_logger()
 
@@ -162,15 +163,17 @@ class Writer:
         #: The last place in a lane that was given, in ms.
         self._place = 0
         self._conn: Connection | None = None
+        embedded = engine.dialect.name == "sqlite"
+        self._turns = Turns(str(engine.url.database) if embedded else "")
         #: Whether the schema was looked at.
         self._fits = False
         #: Why the database was not there the last time; "" when it was.
         self.trouble = ""
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
-    def start(self) -> None:
-        """Take over what dead processes left in the spool, and begin."""
-        adopted = self._spool.adopt()
+    def start(self, *, adopt: bool = True) -> None:
+        """Begin; `adopt` takes over what dead processes left in the spool."""
+        adopted = self._spool.adopt() if adopt else 0
         if adopted:
             log.info("spool.adopted", segments=adopted)
         self._thread.start()
@@ -182,6 +185,7 @@ class Writer:
             self._wake.notify()
         self._thread.join()
         self._spool.close()
+        self._turns.close()
 
     @property
     def backlog(self) -> bool:
@@ -453,7 +457,7 @@ class Writer:
             left -= 1
             conn = self._connect()
             try:
-                with conn.begin():
+                with self._turns.mine(), conn.begin():
                     done = work(conn, self._now(conn))
             except DBAPIError as error:
                 if not (left and _was_in_the_way(error)):

@@ -1,18 +1,20 @@
-"""The bridge as a server: a process that holds the port, and one under it that does the work.
+"""The bridge as a server: a process holds the port; under it one receives, and one delivers.
 
 The port is held by the parent alone, so while a child that died is replaced, senders wait in the
 queue of the port and are not turned away. A child whose parent is gone ends at once: two bridges
-never listen by accident.
+never listen by accident. Receiving and delivering share a machine's cores, and no interpreter.
 """
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from typing import Any
@@ -28,6 +30,7 @@ from bridge import logs
 from bridge.app import Bridge
 from bridge.config import Settings
 from bridge.errors import BridgeError
+from bridge.store import Wire
 from bridge.web import create
 
 log = structlog.get_logger()
@@ -70,7 +73,7 @@ def serve(
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         websockets=False,
-        workers=1,
+        workers=2 if deliver else 1,
         blocking_threads=settings.threads,
         backlog=BACKLOG,
         respawn_failed_workers=True,
@@ -78,8 +81,20 @@ def serve(
         log_dictconfig=_LOGGING,
         log_level=LogLevels.error,
     )
-    child = _Child(settings=settings, environ=dict(environ), deliver=deliver)
-    server.serve(target_loader=child, wrap_loader=False)
+    wire = Wire() if deliver else None
+    child = _Child(settings=settings, environ=dict(environ), wire=wire)
+    # What there is by now is the children's, too, for as long as nobody moves it.
+    gc.collect()
+    gc.freeze()
+    server.serve(spawn_target=_run_child, target_loader=child, wrap_loader=False)
+
+
+def _run_child(number: int, name: str, child: _Child, *options: Any) -> None:  # noqa: ANN401
+    """Be one of the children: Granian's workers are numbered from 1 on."""
+    if number == 1:
+        MPServer._spawn_wsgi_worker(number, name, child, *options)  # noqa: SLF001 - see serve()
+    else:
+        child.deliver()
 
 
 class _Server(MPServer):
@@ -98,26 +113,48 @@ class _Server(MPServer):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Child:
-    """Called in the process that does the work: makes the application of a running bridge."""
+    """What a process that works is made of: one half of a bridge, or all of one that receives."""
 
     settings: Settings
     environ: Mapping[str, str]
-    deliver: bool
+    #: To the half that delivers; None: another command does.
+    wire: Wire | None
 
     def __call__(self) -> Flask:
-        """Start a bridge that ends with this process."""
-        os.setpgid(0, 0)  # a terminal's Ctrl-C is the parent's to pass on
-        signal.signal(signal.SIGTERM, _leave)  # until Granian has its own
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        logs.configure(self.settings.log)
-        try:
+        """Receive: make the application of a running bridge, which ends with this process."""
+        self._settle_in()
+        with _telling():
             bridge = Bridge(self.settings, self.environ)
             finish_with_main(bridge)
-            bridge.start(deliver=self.deliver)
-        except BridgeError as error:
-            log.error("bridge.not_started", reason=str(error))  # noqa: TRY400 - no surprise
-            raise SystemExit(1) from error
+            bridge.start(deliver=False, wire=self.wire)
         return create(bridge)
+
+    def deliver(self) -> None:
+        """Deliver until asked to end."""
+        self._settle_in()
+        asked = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: asked.set())
+        with _telling():
+            bridge = Bridge(self.settings, self.environ)
+            bridge.start(receive=False, wire=self.wire)
+        asked.wait()
+        bridge.stop()
+
+    def _settle_in(self) -> None:
+        os.setpgid(0, 0)  # a terminal's Ctrl-C is the parent's to pass on
+        signal.signal(signal.SIGTERM, _leave)  # until there is another
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        logs.configure(self.settings.log)
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Say why a bridge cannot be started, and end."""
+    try:
+        yield
+    except BridgeError as error:
+        log.error("bridge.not_started", reason=str(error))  # noqa: TRY400 - no surprise
+        raise SystemExit(1) from error
 
 
 def _leave(*_: object) -> None:

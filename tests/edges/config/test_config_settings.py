@@ -20,7 +20,7 @@ DEFAULTS = {
     "console_password": "",
     "secret_key": "",
     "max_body": 32 << 20,
-    "workers": 16,
+    "workers": 32,
     "threads": 16,
     "bodies_days": 14,
     "decisions_days": 90,
