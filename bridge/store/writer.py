@@ -41,6 +41,9 @@ LONGEST = 5.0
 #: How long nothing is sent once a shared database is back, in seconds: long enough for the other
 #: processes to notice, and to say what they still have in their spools.
 SETTLING = 10.0
+#: The same for a file, which has no others: long enough for those whose send ended meanwhile to say
+#: so before anybody else takes their lanes.
+BREATH = 2.0
 #: Clocks that differ by no more tell the same time, in ms: the answer took that long.
 ABOUT = 50
 
@@ -478,9 +481,10 @@ class Writer:
         return self._conn
 
     def _settle_for(self, seconds: float) -> None:
-        """Send nothing for so long, where there are other processes."""
-        if self._engine.dialect.name != "sqlite":
-            self._settling = max(self._settling, time.monotonic() + seconds)
+        """Let nobody claim for so long."""
+        alone = self._engine.dialect.name == "sqlite"
+        seconds = min(seconds, BREATH) if alone else seconds
+        self._settling = max(self._settling, time.monotonic() + seconds)
 
     def _disconnect(self) -> None:
         conn, self._conn = self._conn, None

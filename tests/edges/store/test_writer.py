@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bridge.errors import NotKept
 from bridge.model import State
-from bridge.store import Arrival, Down, Settlement, Store, pack
+from bridge.store import Arrival, Down, Settlement, Store, pack, writer
 from bridge.store import tables as t
 from bridge.store.spool import Spool, _record
 from bridge.store.writer import BATCH, DRAIN, Writer, is_outage, plain
@@ -316,6 +316,29 @@ def test_what_was_sent_is_not_forgotten(bridge):
     turn = until(lambda: _again(bridge, claimed))
     assert turn.settled
     assert (turn.claimed or bridge.claim()).event == "e2"
+
+
+def test_who_sent_while_the_database_was_away_says_so_before_others_may_claim(bridge, monkeypatch):
+    monkeypatch.setattr(writer, "SETTLING", 60.0)
+    monkeypatch.setattr(writer, "BREATH", 60.0)
+    bridge.keep(request("e1"), request("e2"))
+    brief = replace(WISH, lease=1)
+    claimed = bridge.store.exchange(None, brief).claimed
+    with bridge.away(), pytest.raises(Down):
+        bridge.store.exchange(_delivered(claimed), WISH)
+    # Its lease is long over, and nobody gets what it has in hand.
+    turn = until(lambda: _asked(bridge))
+    assert (turn.claimed, turn.wait) == (None, None)
+    assert bridge.store.exchange(_delivered(claimed), WISH).settled
+    bridge.store.writer._settling = 0
+    assert bridge.claim().event == "e2"
+
+
+def _asked(bridge):
+    try:
+        return bridge.store.exchange(None, WISH)
+    except Down:
+        return None
 
 
 def _again(bridge, claimed):
