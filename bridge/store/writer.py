@@ -25,6 +25,7 @@ from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
 from bridge.store.settle import settle
 from bridge.store.spool import Spool
 from bridge.store.turns import Turns
+from bridge.store.watching import Watch
 
 log = structlog.get_logger()
 
@@ -166,8 +167,9 @@ class Writer:
         #: The last place in a lane that was given, in ms.
         self._place = 0
         self._conn: Connection | None = None
-        embedded = engine.dialect.name == "sqlite"
-        self._turns = Turns(str(engine.url.database) if embedded else "")
+        self._embedded = engine.dialect.name == "sqlite"
+        self._turns = Turns(str(engine.url.database) if self._embedded else "")
+        self._watch = Watch()
         #: Whether the schema was looked at.
         self._fits = False
         #: Why the database was not there the last time; "" when it was.
@@ -179,6 +181,8 @@ class Writer:
         adopted = self._spool.adopt() if adopt else 0
         if adopted:
             log.info("spool.adopted", segments=adopted)
+        if not self._embedded:
+            self._watch.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -189,6 +193,7 @@ class Writer:
         self._thread.join()
         self._spool.close()
         self._turns.close()
+        self._watch.stop()
 
     @property
     def backlog(self) -> bool:
@@ -460,7 +465,7 @@ class Writer:
             left -= 1
             conn = self._connect()
             try:
-                with self._turns.mine(), conn.begin():
+                with self._turns.mine(), self._watch.over(conn), conn.begin():
                     done = work(conn, self._now(conn))
             except DBAPIError as error:
                 if not (left and _was_in_the_way(error)):
@@ -482,8 +487,7 @@ class Writer:
 
     def _settle_for(self, seconds: float) -> None:
         """Let nobody claim for so long."""
-        alone = self._engine.dialect.name == "sqlite"
-        seconds = min(seconds, BREATH) if alone else seconds
+        seconds = min(seconds, BREATH) if self._embedded else seconds
         self._settling = max(self._settling, time.monotonic() + seconds)
 
     def _disconnect(self) -> None:
