@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -187,6 +188,20 @@ class Cluster:
         with self.away():
             time.sleep(2)
 
+    def freeze(self, seconds: float) -> None:
+        """Let it stand still: it is there, and answers nobody."""
+        pids = self._pids()
+        _signal(pids, signal.SIGSTOP)
+        time.sleep(seconds)
+        _signal(pids, signal.SIGCONT)
+
+    def _pids(self) -> list[int]:
+        with contextlib.suppress(OSError):
+            parent = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+            return [parent, *map(int, children)]
+        return []
+
     def throw_out(self) -> None:
         """End every session; they may come back at once."""
         with psycopg.connect(self.url, autocommit=True) as conn:
@@ -199,6 +214,12 @@ class Cluster:
         """Stop the server; its files go with the run."""
         with contextlib.suppress(subprocess.CalledProcessError):
             self.stop()
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def tools() -> Path | None:

@@ -126,6 +126,10 @@ class Storm:
         self._stopping.wait(self._rng.uniform(1, 4))
         _limit(pids, resource.RLIM_INFINITY)
 
+    def seconds(self, least: float, most: float) -> float:
+        """Choose how long something lasts."""
+        return self._rng.uniform(least, most)
+
     def silence(self) -> None:
         """Take Aha! down for some seconds."""
         self._run.sink.behave(DOWN)
@@ -178,15 +182,20 @@ def on_postgresql(folder: Path, seconds: float, seed: int) -> Soaked:
             ("kill a worker", storm.kill(*workers)),
             ("end a worker", storm.end(*workers)),
         )
-        storm.every(
-            20, ("stop the database", database.hit), ("end its sessions", database.throw_out)
-        )
+        storm.every(20, *_blows_on(database, storm))
         return webs
 
     try:
         return _soak(folder, database, seconds, seed, begin)
     finally:
         database.close()
+
+
+def _blows_on(database: Database, storm: Storm) -> list[tuple[str, Callable[[], None]]]:
+    blows = [("stop the database", database.hit), ("end its sessions", database.throw_out)]
+    if isinstance(database, Cluster):
+        blows.append(("freeze the database", lambda: database.freeze(storm.seconds(2, 18))))
+    return blows
 
 
 def can_postgresql() -> bool:
