@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, select
@@ -19,7 +19,7 @@ from bridge.store.rows import hold_lanes, lane_of, write
 from bridge.store.twins import end_waiting_twins, take_over
 
 
-def accept(
+def accept(  # noqa: PLR0913 - a transaction with all it needs
     conn: Connection,
     now: int,
     entries: Sequence[Entry],
@@ -27,12 +27,14 @@ def accept(
     grace: int,
     resolve: Resolve,
     settling: Sequence[int] = (),
+    meanwhile: Callable[[], None] | None = None,
 ) -> dict[str, int]:
     """Keep events, claim their effects and queue their deliveries.
 
     Returns how many lanes of each destination may have something to do now. `now` and `grace`
     are in ms. An entry that was kept before changes nothing. `settling` are lanes that the same
-    transaction settles afterwards.
+    transaction settles afterwards. `meanwhile` says that nothing comes afterwards: it is called
+    while a server writes and commits.
     """
     entries = _recalled(conn, [fit(entry) for entry in _not_kept(conn, entries)], resolve)
     if not entries:
@@ -52,7 +54,7 @@ def accept(
             _settle_verdict(conn, batch, entry, verdict, grace) for verdict in entry.verdicts
         ]
         end_waiting_twins(conn, batch, entry)
-    return write(conn, batch, entries)
+    return write(conn, batch, entries, meanwhile)
 
 
 def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:

@@ -13,7 +13,7 @@ from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
 from bridge.store.claims import wanted
-from bridge.store.dialect import Prepared, as_rows, listing, spelled
+from bridge.store.dialect import Prepared, as_rows, listing, spelled, together
 from bridge.store.fitting import short
 from bridge.store.lanes import NEXT_AT
 from bridge.store.listening import CHANNEL, notify
@@ -76,21 +76,35 @@ _ALL_AT_ONCE = Prepared(
 )
 
 
+_COMMIT = Prepared(text("COMMIT"))
+
+
 def lane_of(event: Event) -> str:
     """Name the lane of an event: its record at its site; what is about no record shares one."""
     return f"{event.site}/{short(event.record) or '-'}"
 
 
-def write(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> dict[str, int]:
+def write(
+    conn: Connection,
+    batch: Batch,
+    entries: Sequence[Entry],
+    meanwhile: Callable[[], None] | None = None,
+) -> dict[str, int]:
     """Write the events, what was decided for them, who told of what, and their deliveries.
 
-    Returns how many lanes of each destination may have something to do now.
+    Returns how many lanes of each destination may have something to do now. With `meanwhile`, a
+    server is told to commit, too, and it is called before the answer is waited for.
     """
     _hurry(conn, batch)
     _move_up(conn, batch)
     rows = [_event_row(batch, entry) for entry in entries]
     if conn.dialect.name == "postgresql" and _next(batch).keys() <= batch.lanes.keys():
-        return _write_at_once(conn, batch, entries, rows)
+        with together(conn):
+            ready = _write_at_once(conn, batch, entries, rows)
+            if meanwhile is not None:
+                _COMMIT.run(conn, {})
+                meanwhile()
+        return ready
     _EVENTS.run(conn, rows)
     if verdicts := _verdicts(batch, entries):
         _ADD_VERDICTS.run(conn, {"rows": as_rows(verdicts)})

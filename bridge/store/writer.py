@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Protocol, TypeVar
 
 import structlog
@@ -133,6 +134,8 @@ class _Promise:
 class _Job:
     task: Arrival | Exchange | Work
     done: _Promise = field(default_factory=_Promise)
+    #: What became of judging it ahead of its turn.
+    entries: tuple[Entry, ...] | None = None
 
 
 class Writer:
@@ -321,13 +324,16 @@ class Writer:
             replace(entry, again=True) if again else entry
             for job in jobs
             if isinstance(job.task, Arrival)
-            for entry in job.task.entries or self._judge(job.task.request, job.task.packed)
+            for entry in job.entries
+            or job.task.entries
+            or self._judge(job.task.request, job.task.packed)
         ]
         exchanges = [job.task for job in jobs if isinstance(job.task, Exchange)]
+        ahead = None if exchanges else self._judge_ahead
         settling = [e.settlement.lane for e in exchanges if e.settlement is not None]
 
         def work(conn: Connection, now: int) -> tuple[list[object], dict[str, int]]:
-            ready = self._accept(conn, now, entries, settling) if entries else {}
+            ready = self._accept(conn, now, entries, settling, ahead) if entries else {}
             self._place = max(self._place, now) if entries else self._place
             turns = _run_exchanges(conn, now, exchanges, deal=self._may_deal())
             return [_result(conn, now, job.task, turns) for job in jobs], ready
@@ -338,11 +344,34 @@ class Writer:
         return not self.trouble and self._began >= self._settling
 
     def _accept(
-        self, conn: Connection, now: int, entries: Sequence[Entry], settling: Sequence[int] = ()
+        self,
+        conn: Connection,
+        now: int,
+        entries: Sequence[Entry],
+        settling: Sequence[int] = (),
+        meanwhile: Callable[[], None] | None = None,
     ) -> dict[str, int]:
         return accept(
-            conn, now, entries, grace=self._grace, resolve=self._resolve, settling=settling
+            conn,
+            now,
+            entries,
+            grace=self._grace,
+            resolve=self._resolve,
+            settling=settling,
+            meanwhile=meanwhile,
         )
+
+    def _judge_ahead(self) -> None:
+        """Judge what waits for its turn, while the database is at work."""
+        with self._wake:
+            waiting = list(islice(self._jobs, BATCH))
+        for job in waiting:
+            task = job.task
+            if isinstance(task, Arrival) and task.entries is None:
+                try:
+                    job.entries = self._judge(task.request, task.packed)
+                except Exception:  # noqa: BLE001 - it is told of when its turn comes
+                    return
 
     def _do_without(self, jobs: list[_Job]) -> None:
         """Do what can be done without the database."""

@@ -63,7 +63,7 @@ class Point:
 POINTS: dict[str, Point] = {
     # The door
     "after read": Point(place="bridge.intake:Intake._judge"),
-    "before commit": Point(place="bridge.store.writer:accept"),
+    "before commit": Point(place="bridge.store.accept:write", moment="before"),
     "after commit, before the answer": Point(
         place="bridge.store.writer:Writer._transact", when=_has_arrivals
     ),
