@@ -88,6 +88,8 @@ class Aha:
         self._base = target.url.rstrip("/")
         self._path = urlsplit(self._base).path + _PATH + quote(target.token, safe="")
         self._wire = wire
+        #: Its connections, once there were any: to find them costs as much as to write the body.
+        self._known: HTTPConnectionPool | None = None
         #: For connecting, and for an answer.
         self._timeouts = timeouts
         self._headers = {
@@ -110,6 +112,7 @@ class Aha:
 
     def close(self) -> None:
         """Let go of connections."""
+        self._known = None
         self._wire.clear()
 
     def _exchange(self, method: str, data: bytes | None) -> Receipt:
@@ -123,9 +126,12 @@ class Aha:
         raise self._trouble(response, answer)
 
     def _pool(self) -> HTTPConnectionPool:
+        if self._known is not None:
+            return self._known
         if self._base.startswith(("http://", "https://")):
             with suppress(LocationValueError):
-                return self._wire.connection_from_url(self._base)
+                self._known = self._wire.connection_from_url(self._base)
+                return self._known
         raise Refused(f"{self._name}: its url cannot be used")
 
     def _ask(self, pool: HTTPConnectionPool, method: str, data: bytes | None) -> BaseHTTPResponse:

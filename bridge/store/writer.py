@@ -527,6 +527,8 @@ class Writer:
     def _now(self, conn: Connection) -> int:
         if self._clock is not None:
             return self._clock()
+        if self._embedded:  # the clock of a file is this machine's
+            return time.time_ns() // 1_000_000
         return int(_NOW.first(conn)[0])
 
     def _lost(self, error: Exception) -> None:
