@@ -154,7 +154,7 @@ def test_what_waits_for_a_fuller_telling_waits_for_that_first(ledger):
 @pytest.fixture
 def two(postgresql, tmp_path, monkeypatch):
     """Run two bridges on one database, each with its own spool; none sends soon after an outage."""
-    monkeypatch.setattr(writer, "SETTLING", 3.0)
+    monkeypatch.setattr(writer, "SETTLING", 6.0)
     made = [Running(postgresql, tmp_path / name) for name in ("a", "b")]
     for each in made:
         each.begin()

@@ -5,10 +5,14 @@ import multiprocessing
 import os
 import threading
 
+import pytest
 from running import until
 
 from bridge.store.turns import Turns
 from bridge.store.wire import Wire
+
+# Newer Pythons warn of forking with threads about; what is forked here only writes, and ends.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 fork = multiprocessing.get_context("fork")
 
