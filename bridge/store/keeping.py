@@ -11,6 +11,7 @@ from sqlalchemy.sql import ColumnElement
 from bridge.model import State
 from bridge.store import tables as t
 from bridge.store.dialect import insert_or_ignore
+from bridge.store.rows import lane_named
 from bridge.store.settle import hurry
 
 _DAY = 24 * 3600 * 1000
@@ -154,7 +155,7 @@ def _drop_lanes(conn: Connection, now: int, places: set[tuple[str, str]]) -> Non
     conn.execute(
         delete(t.lanes).where(
             lane.destination.in_(conn.scalars(select(t.destinations.c.name)).all()),
-            lane.record.in_([f"{site}/{record or '-'}" for record, site in sorted(gone)]),
+            lane.record.in_([lane_named(site, record) for record, site in sorted(gone)]),
             lane.next_at.is_(None),
             lane.blocked.is_(False),
             lane.lease_until < now,

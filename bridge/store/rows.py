@@ -15,7 +15,7 @@ from bridge.store.batch import Batch, Entry
 from bridge.store.claims import wanted
 from bridge.store.dialect import Prepared, as_rows, listing, spelled, together
 from bridge.store.fitting import short
-from bridge.store.lanes import NEXT_AT
+from bridge.store.lanes import NEXT_AT, OPEN
 from bridge.store.listening import CHANNEL, notify
 from bridge.store.verdicts import LIVE, strongest
 
@@ -29,20 +29,18 @@ _SIGHTINGS = """
     SELECT {0}, {1}, {2}, {3}, CAST(:now AS BIGINT) FROM {rows}
     """
 #: The last place is now, or that of the last one there, should the clock have been put back.
-_DELIVERIES = """
+_DELIVERIES = f"""
     INSERT INTO deliveries
         (event, destination, route, lane, state, effects, writes, hold_until, created, updated,
         place)
-    SELECT {0}, {1}, {2}, CAST({3} AS BIGINT), 'queued', {4}, CAST({5} AS BOOLEAN),
-        CAST({6} AS BIGINT), CAST(:now AS BIGINT), CAST(:now AS BIGINT),
-        COALESCE(CAST({7} AS BIGINT), (
+    SELECT {{0}}, {{1}}, {{2}}, CAST({{3}} AS BIGINT), 'queued', {{4}}, CAST({{5}} AS BOOLEAN),
+        CAST({{6}} AS BIGINT), CAST(:now AS BIGINT), CAST(:now AS BIGINT),
+        COALESCE(CAST({{7}} AS BIGINT), (
             SELECT d.place FROM deliveries d
-            WHERE d.lane = CAST({3} AS BIGINT)
-                AND d.state IN ('queued','sending','retrying','in_doubt','parked')
-                AND d.place > CAST(:now AS BIGINT)
+            WHERE d.lane = CAST({{3}} AS BIGINT) AND {OPEN} AND d.place > CAST(:now AS BIGINT)
             ORDER BY d.place DESC LIMIT 1
-        ), CAST(:now AS BIGINT)) FROM {rows}
-    """
+        ), CAST(:now AS BIGINT)) FROM {{rows}}
+    """  # noqa: S608 - our words
 #: Those that have nothing to do. A head that waits or is tried again keeps its instant: the head
 #: stays the head.
 _SET_OFF = """
@@ -81,7 +79,12 @@ _COMMIT = Prepared(text("COMMIT"))
 
 def lane_of(event: Event) -> str:
     """Name the lane of an event: its record at its site; what is about no record shares one."""
-    return f"{event.site}/{short(event.record) or '-'}"
+    return lane_named(event.site, short(event.record))
+
+
+def lane_named(site: str, record: str) -> str:
+    """Name the lane of a record, as it is kept."""
+    return f"{site}/{record or '-'}"
 
 
 def write(
@@ -98,9 +101,11 @@ def write(
     _hurry(conn, batch)
     _move_up(conn, batch)
     rows = [_event_row(batch, entry) for entry in entries]
-    if conn.dialect.name == "postgresql" and _next(batch).keys() <= batch.lanes.keys():
+    starting = _next(batch)
+    if conn.dialect.name == "postgresql" and starting.keys() <= batch.lanes.keys():
+        ready = _ready(batch, starting)
         with together(conn):
-            ready = _write_at_once(conn, batch, entries, rows)
+            _write_at_once(conn, batch, entries, rows, starting, ready)
             if meanwhile is not None:
                 _COMMIT.run(conn, {})
                 meanwhile()
@@ -114,12 +119,15 @@ def write(
 
 
 def _write_at_once(
-    conn: Connection, batch: Batch, entries: Sequence[Entry], rows: Sequence[dict[str, Any]]
-) -> dict[str, int]:
+    conn: Connection,
+    batch: Batch,
+    entries: Sequence[Entry],
+    rows: Sequence[dict[str, Any]],
+    starting: Mapping[tuple[str, str], int],
+    ready: Mapping[str, int],
+) -> None:
     for row in rows:
         row["body"] = None if row["body"] is None else f"\\x{row['body'].hex()}"
-    starting = _next(batch)
-    ready = _ready(batch, starting)
     _ALL_AT_ONCE.run(
         conn,
         {
@@ -132,7 +140,6 @@ def _write_at_once(
             "ready": orjson.dumps(ready).decode(),
         },
     )
-    return ready
 
 
 def _verdicts(batch: Batch, entries: Sequence[Entry]) -> list[tuple[str, ...]]:

@@ -511,7 +511,8 @@ class Writer:
             self._fits = True
         if self._conn is None:
             self._conn = self._engine.connect()
-            self._settle_for(SETTLING - _age(self._conn))
+            if not self._embedded:
+                self._settle_for(SETTLING - _age(self._conn))
         return self._conn
 
     def _settle_for(self, seconds: float) -> None:
@@ -525,10 +526,8 @@ class Writer:
             conn.close()
 
     def _now(self, conn: Connection) -> int:
-        if self._clock is not None:
-            return self._clock()
-        if self._embedded:  # the clock of a file is this machine's
-            return time.time_ns() // 1_000_000
+        if self._clock is not None or self._embedded:  # the clock of a file is this machine's
+            return self._wall()
         return int(_NOW.first(conn)[0])
 
     def _lost(self, error: Exception) -> None:
@@ -560,8 +559,6 @@ _AGE = text("SELECT EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_t
 
 def _age(conn: Connection) -> float:
     """Tell for how long a shared database has been up, in seconds."""
-    if conn.dialect.name == "sqlite":
-        return SETTLING
     with conn.begin():
         return float(conn.scalar(_AGE) or 0)
 
@@ -617,10 +614,6 @@ def _result(conn: Connection, now: int, task: object, turns: dict[int, Turn]) ->
     return None if isinstance(task, Arrival) else task(conn, now)  # type: ignore[operator]
 
 
-#: Neither a delivery, nor an instant at which there may be one.
-_NOTHING = (None, None)
-
-
 def _run_exchanges(
     conn: Connection, now: int, exchanges: Sequence[Exchange], *, deal: bool
 ) -> dict[int, Turn]:
@@ -628,11 +621,11 @@ def _run_exchanges(
     settlements = [e.settlement for e in exchanges if e.settlement is not None]
     asking = [e.wish.destination for e in exchanges if e.wish is not None and e.wish.limits.any]
     counted = settle(conn, now, settlements, asking=asking) if settlements else []
-    dealt = _deal(conn, now, exchanges if deal else ())
+    dealt = _deal(conn, now, exchanges, deal=deal)
     return {
         id(e): Turn(
-            claimed=dealt.get(id(e), _NOTHING)[0],
-            wait=dealt.get(id(e), _NOTHING)[1],
+            claimed=dealt[id(e)][0],
+            wait=dealt[id(e)][1],
             settled=e.settlement is None or e.settlement in counted,
         )
         for e in exchanges
@@ -640,13 +633,13 @@ def _run_exchanges(
 
 
 def _deal(
-    conn: Connection, now: int, exchanges: Sequence[Exchange]
+    conn: Connection, now: int, exchanges: Sequence[Exchange], *, deal: bool
 ) -> dict[int, tuple[Claimed | None, int | None]]:
     by_destination: dict[str, list[Exchange]] = {}
     dealt: dict[int, tuple[Claimed | None, int | None]] = {}
     for e in exchanges:
         dealt[id(e)] = (None, None)
-        if e.wish is not None:
+        if deal and e.wish is not None:
             by_destination.setdefault(e.wish.destination, []).append(e)
     for _, asking in sorted(by_destination.items()):
         wish = asking[0].wish

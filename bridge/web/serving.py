@@ -92,7 +92,7 @@ def serve(
 def _run_child(number: int, name: str, child: _Child, *options: Any) -> None:  # noqa: ANN401
     """Be one of the children: Granian's workers are numbered from 1 on."""
     if number == 1:
-        MPServer._spawn_wsgi_worker(number, name, child, *options)  # noqa: SLF001 - see serve()
+        MPServer._spawn_wsgi_worker(number, name, child, *options)  # noqa: SLF001 - its default
     else:
         child.deliver()
 
@@ -113,7 +113,7 @@ class _Server(MPServer):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Child:
-    """What a process that works is made of: one half of a bridge, or all of one that receives."""
+    """What a process that works is made of: the half of a bridge that receives, or delivers."""
 
     settings: Settings
     environ: Mapping[str, str]

@@ -4,13 +4,13 @@ import time
 from dataclasses import replace
 
 import pytest
-from ledger import GRACE, NOW
+from ledger import GRACE, NOW, settlement
 from made_up import change, comment, event, thin
 from running import WISH, Running, request, until
 from sqlalchemy import select
 
 from bridge.model import State
-from bridge.store import Settlement, draining, mending, writer
+from bridge.store import draining, mending, writer
 from bridge.store import tables as t
 
 
@@ -169,26 +169,15 @@ def at(name, received):
 
 def taken(bridge, count):
     """Take so many deliveries, and settle each."""
-    found, settlement = [], None
+    found, done = [], None
     while len(found) < count:
-        turn = bridge.store.exchange(settlement, WISH)
-        settlement = None
+        turn = bridge.store.exchange(done, WISH)
+        done = None
         if turn.claimed is not None:
             found.append(turn.claimed.event)
-            settlement = delivered(turn.claimed)
-    bridge.store.exchange(settlement, None)
+            done = settlement(turn.claimed, outcome="delivered")
+    bridge.store.exchange(done, None)
     return found
-
-
-def delivered(claimed):
-    return Settlement(
-        lane=claimed.lane,
-        fence=claimed.fence,
-        delivery=claimed.delivery,
-        destination=claimed.destination,
-        state=State.DELIVERED,
-        outcome="delivered",
-    )
 
 
 @pytest.mark.postgres
