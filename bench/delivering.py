@@ -28,9 +28,9 @@ def _way(terms: Terms, delay: int) -> list[Row]:
         found: dict[str, list[float]] = defaultdict(list)
         accepted: dict[str, list[float]] = defaultdict(list)
         for server in servers.values():
-            _closed(bench, server, sink, 1)
+            closed_loop(bench, server, sink, 1)
         for name in each(terms.rounds, *servers):
-            rate, took = _closed(bench, servers[name], sink, terms.seconds)
+            rate, took = closed_loop(bench, servers[name], sink, terms.seconds)
             found[name].append(rate)
             accepted[name].append(took)
     naive = median(found["naive"])
@@ -48,7 +48,7 @@ def _way(terms: Terms, delay: int) -> list[Row]:
     ]
 
 
-def _closed(bench: Bench, server: Server, sink: SinkOf, seconds: float) -> tuple[float, float]:
+def closed_loop(bench: Bench, server: Server, sink: SinkOf, seconds: float) -> tuple[float, float]:
     """Load in a closed loop and wait for the last delivery; both as events a second.
 
     What is delivered after the last answer counts, and the time it takes too.
@@ -110,14 +110,16 @@ def hot_issue(terms: Terms) -> list[Row]:
     ]
 
 
-def backlog(bench: Bench, sink: SinkOf, count: int, *, issues: int) -> tuple[float, Process]:
+def backlog(
+    bench: Bench, sink: SinkOf, count: int, *, issues: int, python: str = PYTHON
+) -> tuple[float, Process]:
     """Let so many deliveries wait, then deliver them; returns the rate and what delivered."""
     database = bench.sqlite("backlog")
-    web = bench.bridge("web", database)
+    web = bench.bridge("web", database, python=python)
     bench.load(web, count=count, seconds=600, issues=issues)
     bench.stop(web)
     sink.reset()
-    worker = bench.worker(database, sink=sink.url, workers=WORKERS)
+    worker = bench.worker(database, sink=sink.url, python=python, workers=WORKERS)
     seen = sink.wait(count)
     bench.stop(worker)
     if seen["count"] < count:

@@ -1,6 +1,6 @@
 """Measure the bridge on this machine: `make bench`, or one measure alone.
 
-    bench/run.py [accept|slow-disk|end-to-end|deliver|hot-issue|growth|memory|overload]
+    bench/run.py [accept|slow-disk|end-to-end|deliver|hot-issue|growth|memory|overload|against]
 
 Without a name all of them, in a quick form. Ratios hold within one run on one machine; figures of
 two machines, or of two days, say little beside each other.
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import orjson
 import report
+from against import against
 from delivering import deliver, end_to_end, hot_issue
 from growth import growth
 from lasting import memory, overload
@@ -34,6 +35,7 @@ MEASURES: dict[str, Callable[[Terms], list[report.Row]]] = {
     "growth": growth,
     "memory": memory,
     "overload": overload,
+    "against": against,
 }
 
 
@@ -48,6 +50,7 @@ def main() -> int:
             postgres=given.postgres,
             folder=Path(folder),
             quick=given.quick or given.measure is None,
+            other=given.other,
         )
         facts = report.machine(terms.folder)
         rows = []
@@ -75,6 +78,9 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--seconds", type=float, default=0, help="of load, each time")
     options.add_argument(
         "--rounds", type=int, default=0, help="how often each variant has its turn"
+    )
+    options.add_argument(
+        "--other", type=Path, default=None, help="another checkout of the bridge to compare with"
     )
     options.add_argument("--strict", action="store_true", help="end with 1 when a target is missed")
     options.add_argument("--quick", action="store_true", help="a tenth of the events")

@@ -205,22 +205,22 @@ class Bench:
         folder.mkdir()
         return f"sqlite:///{folder / 'bridge.db'}"
 
-    def postgres(self) -> str:
-        """Make a database on the server, with the schema."""
+    def postgres(self, python: str = PYTHON) -> str:
+        """Make a database on the server, with the schema of the bridge that `python` runs."""
         name = f"bridge_bench_{uuid4().hex[:8]}"
         with _admin(self._postgres) as conn:
             conn.execute(f'CREATE DATABASE "{name}"')
         self._databases.append(name)
         url = urlunsplit(urlsplit(self._postgres)._replace(path=f"/{name}"))
-        self.migrate(url)
+        self.migrate(url, python)
         return url
 
-    def migrate(self, database: str) -> None:
+    def migrate(self, database: str, python: str = PYTHON) -> None:
         """Make the schema."""
         subprocess.run(
-            [PYTHON, "-m", "bridge", "migrate"],
+            [python, "-m", "bridge", "migrate"],
             env={**_environ(), "BRIDGE_DATABASE": database},
-            cwd=HERE.parent,
+            cwd=self.folder,
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -228,20 +228,28 @@ class Bench:
     # What is measured
 
     def bridge(
-        self, kind: str, database: str, *, sink: str = "", **settings: str | int | Path
+        self,
+        kind: str,
+        database: str,
+        *,
+        sink: str = "",
+        python: str = PYTHON,
+        **settings: str | int | Path,
     ) -> Server:
-        """Start `serve`, `web` or, with no port, what only delivers."""
+        """Start `serve` or `web` of the bridge that `python` runs."""
         port = free_port()
         environ = self.environ(database, sink=sink, **settings) | {"BRIDGE_PORT": str(port)}
         log = self.folder / f"{kind}-{port}.log"
-        command = [PYTHON, "-m", "bridge", kind]
+        command = [python, "-m", "bridge", kind]
         return self._kept(Server(command, environ, log, port=port, look="/readyz"))
 
-    def worker(self, database: str, *, sink: str, **settings: str | int) -> Process:
+    def worker(
+        self, database: str, *, sink: str, python: str = PYTHON, **settings: str | int
+    ) -> Process:
         """Start what only delivers."""
         log = self.folder / f"worker-{uuid4().hex[:6]}.log"
         environ = self.environ(database, sink=sink, **settings)
-        return self._kept(Process([PYTHON, "-m", "bridge", "worker"], environ, log))
+        return self._kept(Process([python, "-m", "bridge", "worker"], environ, log))
 
     def environ(self, database: str, *, sink: str = "", **settings: object) -> dict[str, str]:
         """Write mappings for a sink; returns the settings of a bridge that uses them."""

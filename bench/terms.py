@@ -20,6 +20,8 @@ class Terms:
     folder: Path
     #: A tenth of the numbers of events, so that all of it takes minutes.
     quick: bool
+    #: Another checkout of the bridge, to compare with this one; None: there is none.
+    other: Path | None = None
 
     def events(self, whole: int) -> int:
         """Return how many events to take."""
