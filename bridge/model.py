@@ -104,6 +104,8 @@ class Event:
     full: bool = False
     #: The record's key or container changed.
     moved: bool = False
+    #: What had to be mended before its body could be read, or "": part of every verdict's reason.
+    note: str = ""
     #: The sender's id of this delivery attempt, the same on its retries, or "".
     delivery_id: str = ""
     #: Which attempt of the sender this is; 0 for the first.

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
 import structlog
 
 from bridge import sources, store
-from bridge.core import decide, retry
+from bridge.core import bodies, decide, retry
 from bridge.core.decide import Memory, Plan
 from bridge.core.mapping import outgoing
 from bridge.errors import (
@@ -256,7 +255,7 @@ def _send(crew: Crew, claimed: Claimed) -> Settlement:
 def _body(crew: Crew, claimed: Claimed, route: Route) -> Mapping[str, Any]:
     assert claimed.packed is not None  # noqa: S101 - asked by the caller
     return outgoing(
-        orjson.loads(store.unpack(claimed.packed)),
+        bodies.read(store.unpack(claimed.packed)).value,
         record=claimed.record,
         key=claimed.key,
         drop=parts_left_out(claimed),

@@ -17,6 +17,7 @@ from bridge import config
 from bridge.cli import opening, screen
 from bridge.cli.failing import Told
 from bridge.cli.options import Instant, as_json, now, with_settings
+from bridge.core import bodies
 from bridge.core import jql as language
 from bridge.core.jql.syntax import And, Node, Not, Or, Query
 from bridge.desk import explain as explaining
@@ -272,7 +273,7 @@ def _site(name: str, folder: Path) -> Site:
 
 def _body(file: IO[bytes]) -> Mapping[str, Any]:
     try:
-        body = orjson.loads(file.read())
+        body = bodies.read(file.read()).value
     except orjson.JSONDecodeError as error:
         raise Unreadable(f"{file.name} is not JSON: {error}") from error
     if not isinstance(body, dict):

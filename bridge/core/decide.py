@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bridge.core.changelog import changes, field_of
 from bridge.model import (
     Configuration,
     Effect,
@@ -196,9 +197,9 @@ def before_change(body: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(_mapping(issue.get("fields")))
     key, moved = issue.get("key"), False
     for item in changes(body):
-        name = _changed(item, key)
+        name = field_of(item, key)
         was = {"id": str(item.get("from") or ""), "name": item.get("fromString")}
-        if name == "key":
+        if name == "issuekey":
             issue["key"], moved = str(item.get("fromString") or ""), True
         elif name == "project":
             fields["project"] = was
@@ -207,24 +208,6 @@ def before_change(body: Mapping[str, Any]) -> dict[str, Any]:
     if moved:
         fields["project"] = {**_mapping(fields.get("project")), "key": _prefix(issue["key"])}
     return {**body, "issue": {**issue, "fields": fields}}
-
-
-def _changed(item: Mapping[str, Any], key: object) -> str:
-    """Name the field that a changelog's item is about, whatever language it is told in."""
-    name = str(item.get("fieldId") or item.get("field") or "").lower()
-    if name == "issuekey" or (
-        key and item.get("toString") == key and _prefix(item.get("fromString"))
-    ):
-        return "key"
-    return name
-
-
-def changes(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the changelog's items, whatever shape the body is in."""
-    items = _mapping(body.get("changelog")).get("items")
-    if not isinstance(items, list):
-        return []
-    return [item for item in items if isinstance(item, dict)]
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -294,6 +277,8 @@ class Plan:
         if len(picked) < len(every):
             names = {route.name for route in picked}
             verdicts.append(_elsewhere(body, [r.name for r in every if r.name not in names]))
+        if event.note:
+            verdicts = [replace(v, reason=f"{v.reason}; {event.note}") for v in verdicts]
         return _together(verdicts) if event.thin else tuple(verdicts)
 
     def _for_destinations(self, found: Verdict, route: Route, event: Event) -> list[Verdict]:
@@ -419,9 +404,9 @@ def projects(body: Mapping[str, Any]) -> frozenset[str]:
 def _tells_project(body: Mapping[str, Any]) -> bool:
     """Tell whether a filter can say for sure that it asks for another project than this body's."""
     project = _mapping(_mapping(_mapping(body.get("issue")).get("fields")).get("project"))
-    changed = {_changed(item, _mapping(body.get("issue")).get("key")) for item in changes(body)}
+    changed = {field_of(item, _mapping(body.get("issue")).get("key")) for item in changes(body)}
     # A project that changed without its key is known by less than a filter may ask for.
-    moved = "project" in changed and "key" not in changed
+    moved = "project" in changed and "issuekey" not in changed
     return not moved and all(project.get(name) for name in ("id", "key", "name"))
 
 
@@ -429,8 +414,8 @@ def _moved_from(body: Mapping[str, Any]) -> set[str]:
     found = set()
     key = _mapping(body.get("issue")).get("key")
     for item in changes(body):
-        name = _changed(item, key)
-        if name == "key":
+        name = field_of(item, key)
+        if name == "issuekey":
             found.add(_prefix(item.get("fromString")).casefold())
         elif name == "project":
             found.update(str(item.get(old) or "").casefold() for old in ("from", "fromString"))

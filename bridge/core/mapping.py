@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.core.changelog import field_of
 from bridge.core.fields import FORBIDDEN, Line, compile_line
 from bridge.core.paths import DROP, NOTHING, Draft, Path, walk
+from bridge.core.readers import is_private
 from bridge.core.richtext import plain
 from bridge.errors import BadField, Unmappable
 from bridge.model import Mapper, Route, RunAs, Target
@@ -18,9 +20,9 @@ from bridge.model import Mapper, Route, RunAs, Target
 NEEDED = frozenset({"id", "key", "self"})
 NEEDED_FIELDS = frozenset({"summary", "status", "issuetype", "project"})
 
-#: Names in a changelog without ids of fields that differ from the id by more than case.
-_FIELD_IDS = {"fix version": "fixversions", "component": "components", "version": "versions"}
-_FIELD_IDS |= {"key": "project"}
+#: Where a full issue holds all of them.
+_COMMENTS: Path = ("issue", "fields", "comment", "comments")
+_WORKLOGS: Path = ("issue", "fields", "worklog", "worklogs")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,10 +86,8 @@ def _pruned(body: Mapping[str, Any], kept: frozenset[str]) -> dict[str, Any]:
 
 def _field_of(item: object) -> str:
     """Tell the lower-case id of the field that an item of a changelog is about."""
-    if not isinstance(item, dict):
-        return ""
-    name = str(item.get("fieldId") or item.get("field") or "").lower()
-    return _FIELD_IDS.get(name, name)
+    name = field_of(item) if isinstance(item, dict) else ""
+    return "project" if name == "issuekey" else name  # the one tells where the other led
 
 
 def outgoing(
@@ -101,12 +101,15 @@ def outgoing(
 ) -> dict[str, Any]:
     """Make what is sent of an event's body; the body itself stays as it is.
 
-    Left out are the top-level parts in `drop`, which another delivery carries, and names that would
-    mislead Aha!. The record is named where the body does not, then the route's lines are applied,
-    the author's name goes into the comment's text, and the acting `user` becomes the run-as user.
-    Authors of comments, assignee and reporter are data. Raises `errors.Unmappable`.
+    Left out are the top-level parts in `drop`, which another delivery carries, a comment that is
+    only there because it was deleted, and names that would mislead Aha!. The record is named where
+    the body does not, then the route's lines are applied, the author's name goes into the comment's
+    text, and the acting `user` becomes the run-as user. Authors of comments, assignee and reporter
+    are data. Raises `errors.Unmappable`.
     """
     sent = {name: part for name, part in body.items() if name not in FORBIDDEN | set(drop)}
+    if body.get("issue_event_type_name") == "issue_comment_deleted":
+        _forget_comment(sent)
     _name_record(sent, record, key)
     if route.comments.private == "drop":
         _hide_private(sent)
@@ -124,20 +127,22 @@ def _name_record(sent: dict[str, Any], record: str, key: str) -> None:
         sent["issue"] = {**named, **missing}
 
 
+def _forget_comment(sent: dict[str, Any]) -> None:
+    """Leave out a deleted comment: beside a change, it would be written as a new one."""
+    comment = sent.pop("comment", None)
+    held = walk(sent, _COMMENTS)
+    if isinstance(comment, dict) and comment.get("id") and isinstance(held, list):
+        others = [c for c in held if not (isinstance(c, dict) and c.get("id") == comment["id"])]
+        Draft(sent).write(_COMMENTS, others)
+
+
 def _hide_private(sent: dict[str, Any]) -> None:
     """Leave out the restricted ones of the comments and worklogs that a full issue holds inside."""
     draft = Draft(sent)
-    for path in (("comment", "comments"), ("worklog", "worklogs")):
-        inside: Path = ("issue", "fields", *path)
+    for inside in (_COMMENTS, _WORKLOGS):
         held = walk(sent, inside)
-        if isinstance(held, list) and any(map(_private, held)):
-            draft.write(inside, [one for one in held if not _private(one)])
-
-
-def _private(comment: object) -> bool:
-    if not isinstance(comment, dict):
-        return False
-    return bool(comment.get("visibility")) or comment.get("jsdPublic") is False
+        if isinstance(held, list) and any(map(is_private, held)):
+            draft.write(inside, [one for one in held if not is_private(one)])
 
 
 def _attribute(sent: dict[str, Any], attribution: str) -> None:

@@ -6,9 +6,9 @@ import zlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-import orjson
 from sqlalchemy import Connection, bindparam, select
 
+from bridge.core import bodies
 from bridge.core.decide import Memory
 from bridge.model import Event
 from bridge.store import tables as t
@@ -70,7 +70,7 @@ def twin(conn: Connection, event: Event) -> Memory | None:
 
 
 def _memory(event: str, received: int, packed: bytes, *, twin: bool) -> Memory:
-    body = orjson.loads(unpack(packed))
+    body = bodies.read(unpack(packed)).value
     return Memory(event=event, when=_when(received), body=body, twin=twin)
 
 

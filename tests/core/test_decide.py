@@ -342,6 +342,15 @@ def test_every_route_is_asked_for_every_destination():
     assert [(v.route, v.destination) for v in found] == [("a", "aha"), ("a", "crm"), ("b", "crm")]
 
 
+def test_what_had_to_be_mended_is_part_of_every_reason():
+    given = event("e1", change(), note="half a character was read as U+FFFD")
+    plain = plan(route(), route("mobile", InProject("MOB"))).judge(given, NOW)
+    assert len(plain) == 2
+    assert all(
+        verdict.reason.endswith("; half a character was read as U+FFFD") for verdict in plain
+    )
+
+
 def test_a_hook_that_no_route_reads_from():
     [found] = plan(route()).judge(event("e", change(), hook="second"), NOW)
     assert (found.name, found.route) == (FILTERED, "")

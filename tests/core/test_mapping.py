@@ -533,6 +533,7 @@ def test_lines_see_the_record_named_and_not_the_private():
         ({"visibility": {"type": "role", "value": "Admins"}}, True),
         ({"jsdPublic": False}, True),
         ({"jsdPublic": True}, False),
+        ({"properties": [{"key": "sd.public.comment", "value": {"internal": True}}]}, True),
         ({"visibility": None}, False),
         ({}, False),
         ("odd", False),
@@ -546,6 +547,22 @@ def test_private_comments_inside_of_an_issue(path, held, private):
         ["first"] if private else ["first", held]
     )
     assert sent(body, private="keep")["issue"]["fields"] == body["issue"]["fields"]
+
+
+@pytest.mark.parametrize(
+    ("comment", "held", "left"),
+    [
+        ({"id": "7"}, [{"id": "7"}, {"id": "8"}, "odd"], [{"id": "8"}, "odd"]),
+        ({}, [{"id": "7"}], [{"id": "7"}]),
+        (None, [{"id": "7"}], [{"id": "7"}]),
+        ({"id": "7"}, {}, {}),
+    ],
+)
+def test_a_deleted_comment_is_nowhere_in_what_is_sent(comment, held, left):
+    body = {"issue": {"id": "1", "fields": {"comment": {"comments": held}}}, "comment": comment}
+    result = sent(body | {"issue_event_type_name": "issue_comment_deleted"}, private="keep")
+    assert "comment" not in result
+    assert result["issue"]["fields"]["comment"]["comments"] == left
 
 
 @pytest.mark.parametrize(

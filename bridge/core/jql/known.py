@@ -32,7 +32,7 @@ class Known:
     read: Reader = field(repr=False)
     #: The parts of an object that name it.
     handles: tuple[str, ...] = ("name", "id")
-    #: What changelogs call it, in lower case; empty: its history cannot be asked for.
+    #: Its id in changelogs, in lower case; empty: its history cannot be asked for.
     history: frozenset[str] = frozenset()
     #: No issue is without it.
     always: bool = False
@@ -177,7 +177,7 @@ _SYSTEM: Final = (
         kind="version",
         operators=ANY | _HISTORY,
         read=several("fixVersions"),
-        history=frozenset({"fixversions", "fix version", "fix version/s"}),
+        history=frozenset({"fixversions"}),
     ),
     Known(
         name="affectedVersion",

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
+from bridge.core import changelog
+from bridge.core.changelog import field_of
+
 
 class Gap(Enum):
     """Why a field's values are not known."""
@@ -45,15 +48,8 @@ class View:
         return self.body.get("webhookEvent") == "jira:issue_created"
 
     def changes(self, names: frozenset[str]) -> list[Mapping[str, Any]]:
-        """Give the changelog's items about a field, by its names in lower case."""
-        items = mapping(self.body.get("changelog")).get("items")
-        if not isinstance(items, list):
-            return []
-        return [item for item in items if isinstance(item, dict) and _about(item) in names]
-
-
-def _about(item: Mapping[str, Any]) -> str | None:
-    return handle(item.get("fieldId") or item.get("field"))
+        """Give the changelog's items about a field, by its ids in lower case."""
+        return [item for item in changelog.changes(self.body) if field_of(item) in names]
 
 
 def mapping(value: object) -> Mapping[str, Any]:

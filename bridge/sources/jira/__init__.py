@@ -10,10 +10,12 @@ from typing import Any
 
 import orjson
 
+from bridge.core import bodies
+from bridge.core.changelog import changes, field_of
 from bridge.errors import BadSignature, Unreadable
 from bridge.model import Event, Request
 from bridge.sources.jira.effects import ABOUT_ISSUES, EVENTS, Told, effects
-from bridge.sources.jira.values import array, digits, instant, issue_key, label, obj, text
+from bridge.sources.jira.values import digits, instant, issue_key, label, obj, text
 
 __all__ = ["EVENTS", "handshake", "read", "verify"]
 
@@ -51,7 +53,7 @@ def handshake(request: Request) -> None:
 
 def read(request: Request) -> tuple[Event, ...]:
     """Read one webhook body into one event; raises `Unreadable`, and nothing else, if it cannot."""
-    body = _parse(request.body)
+    body, note = _parse(request.body)
     name = _name(body)
     word = name.removeprefix("jira:")
     record, key = _subject(body, word, request.query)
@@ -80,17 +82,19 @@ def read(request: Request) -> tuple[Event, ...]:
         moved=_moved(body, key),
         delivery_id=text(request.headers.get("x-atlassian-webhook-identifier")),
         attempt=_attempt(request.headers.get("x-atlassian-webhook-retry")),
+        note=note,
         body=body,
         raw=request.body,
     )
     return (event,)
 
 
-def _parse(raw: bytes) -> dict[str, Any]:
+def _parse(raw: bytes) -> tuple[dict[str, Any], str]:
+    """Read a body, and what had to be mended for it."""
     if not raw or raw.isspace():
         raise Unreadable('the body is empty: "Exclude body" is ticked for this webhook in Jira')
     try:
-        body = orjson.loads(raw)
+        body, note = bodies.read(raw)
     except orjson.JSONDecodeError as error:
         if "depth" in error.msg:
             raise Unreadable(f"the body is nested deeper than {_DEEPEST} levels") from None
@@ -100,7 +104,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise Unreadable("the body is JSON, but not an object")
     if raw.count(b"{") + raw.count(b"[") > _DEEPEST and _deeper(body, _DEEPEST):
         raise Unreadable(f"the body is nested deeper than {_DEEPEST} levels")
-    return body
+    return body, note
 
 
 def _deeper(body: dict[str, Any], levels: int) -> bool:
@@ -154,14 +158,7 @@ def _linked_issue(body: Mapping[str, Any]) -> str:
 
 def _moved(body: Mapping[str, Any], key: str) -> bool:
     """Tell whether the key or the project changed, in whatever language the changelog is."""
-    for item in map(obj, array(obj(body.get("changelog")).get("items"))):
-        if item.get("fieldId") in ("project", "issuekey"):
-            return True
-        if str(item.get("field")).lower() in ("key", "project"):
-            return True
-        if key and item.get("toString") == key and issue_key(item.get("fromString")):
-            return True
-    return False
+    return any(field_of(item, key) in ("project", "issuekey") for item in changes(body))
 
 
 def _actor(told: Told, query: Mapping[str, str]) -> tuple[str, frozenset[str]]:

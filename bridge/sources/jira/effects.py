@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bridge.core.readers import is_private
 from bridge.model import Effect
 from bridge.sources.jira.values import canonical, digest, instant, obj, text
 
@@ -113,7 +114,7 @@ def _comment_effect(comment: Mapping[str, Any], action: str, part: str = "") -> 
         event="comment_updated" if action == "edited" else f"comment_{action}",
         part=part,
         writes=True,
-        private=_private(comment),
+        private=is_private(comment),
         # Whoever deletes a comment of Aha!'s is telling something new.
         echo="" if action == "deleted" else _echo(comment.get("body")),
         stale_after="" if action == "deleted" else deleted,
@@ -129,10 +130,6 @@ def _version(comment: Mapping[str, Any]) -> str:
     return digest([body, readers.get("type"), readers.get("value")])
 
 
-def _private(part: Mapping[str, Any]) -> bool:
-    return part.get("visibility") is not None or part.get("jsdPublic") is False
-
-
 def _echo(body: object) -> str:
     if isinstance(body, str) and _AHA_COMMENT.match(body):
         return "the comment says that it was added in Aha!"
@@ -143,7 +140,7 @@ def _worklog(told: Told) -> tuple[Effect, ...]:
     worklog = obj(told.body.get("worklog"))
     of = f"worklog:{text(worklog.get('id')) or digest(told.body)}"
     identity = f"{of}:{told.word.removeprefix('worklog_')}:{_second(worklog.get('updated'))}"
-    effect = Effect(identity=identity, event=told.word, writes=True, private=_private(worklog))
+    effect = Effect(identity=identity, event=told.word, writes=True, private=is_private(worklog))
     return (effect,)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,11 +23,6 @@ _TELLING = frozenset({"matchedWebhookIds"})
 def obj(value: object) -> Mapping[str, Any]:
     """Return the object, or an empty one."""
     return value if isinstance(value, dict) else {}
-
-
-def array(value: object) -> Iterable[Any]:
-    """Return the array, or an empty one."""
-    return value if isinstance(value, list) else ()
 
 
 def text(value: object) -> str:
