@@ -50,6 +50,7 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
     claim(conn, batch, entries)
     find_late(conn, batch, entries)
     for entry in entries:
+        batch.events[entry.event.id] = entry.event
         batch.verdicts[entry.event.id] = [
             _settle_verdict(conn, batch, entry, verdict, grace) for verdict in entry.verdicts
         ]

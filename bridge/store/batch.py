@@ -88,5 +88,7 @@ class Batch:
     hurried: dict[tuple[str, int], int] = field(default_factory=dict)
     #: When the event (first) of a destination and lane was told of already: what came late said so.
     earlier: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    #: The events that were decided so far, by id.
+    events: dict[str, Event] = field(default_factory=dict)
     #: What was decided, by event.
     verdicts: dict[str, list[Verdict]] = field(default_factory=dict)

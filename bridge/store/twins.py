@@ -11,6 +11,7 @@ from bridge.model import Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, ClaimKey, Entry, Planned, Waiting
 from bridge.store.claims import release, wanted
+from bridge.store.offers import Place, end, follow_in_batch, offer_waiting
 from bridge.store.rows import names, writes
 from bridge.store.verdicts import set_verdict
 
@@ -21,7 +22,7 @@ def take_over(conn: Connection, batch: Batch, event: Event, verdict: Verdict, fi
     True when it is sent in its place too; False when it has to be queued, in another lane.
     """
     waiting = batch.waiting.pop((first, verdict.destination))
-    _hand_over(conn, batch, event, verdict, first)
+    _hand_over(conn, batch, event, verdict, first, waiting)
     if waiting.record != event.record:
         _leave(conn, batch, verdict.destination, waiting)
         return False
@@ -60,7 +61,14 @@ def _leave(conn: Connection, batch: Batch, destination: str, waiting: Waiting | 
     batch.hurried[destination, waiting.lane] = waiting.hold_until
 
 
-def _hand_over(conn: Connection, batch: Batch, event: Event, verdict: Verdict, first: str) -> None:
+def _hand_over(
+    conn: Connection,
+    batch: Batch,
+    event: Event,
+    verdict: Verdict,
+    first: str,
+    waiting: Waiting | Planned,
+) -> None:
     """Give the claims to the fuller event and make the thin one its duplicate."""
     keys = [(verdict.destination, event.site, name) for name in verdict.effects]
     batch.held.update(dict.fromkeys(keys, event.id))
@@ -74,19 +82,27 @@ def _hand_over(conn: Connection, batch: Batch, event: Event, verdict: Verdict, f
         )
         .values(event=event.id)
     )
-    verdict = Verdict(
+    place = Place(
+        destination=verdict.destination,
+        site=event.site,
+        event=first,
+        hook=waiting.hook,
+        identities=waiting.identities,
+    )
+    taken = Verdict(
         name=VerdictName.DUPLICATE,
         reason=f"event {event.id} tells the same more fully and stands in its place",
         destination=verdict.destination,
         first=event.id,
     )
-    _make_duplicate(conn, batch, first, verdict)
+    if first in batch.verdicts:
+        _make_duplicate(batch, first, taken)
+    else:
+        end(conn, place, taken)
+    follow_in_batch(batch, place, event.id)
 
 
-def _make_duplicate(conn: Connection, batch: Batch, thin: str, verdict: Verdict) -> None:
-    if thin not in batch.verdicts:
-        set_verdict(conn, thin, verdict)
-        return
+def _make_duplicate(batch: Batch, thin: str, verdict: Verdict) -> None:
     batch.verdicts[thin] = [
         replace(verdict, route=v.route)
         if v.name is VerdictName.UNDECIDED and v.destination == verdict.destination
@@ -98,7 +114,8 @@ def _make_duplicate(conn: Connection, batch: Batch, thin: str, verdict: Verdict)
 def end_waiting_twins(conn: Connection, batch: Batch, entry: Entry) -> None:
     """End the waiting of a thin event whose fuller telling no route wanted.
 
-    Only through the same hook, whose routes are the same: another hook's may want it.
+    Only through the same hook, whose routes are the same: another hook's may want it, and its
+    telling of the same waits in that place then.
     """
     event = entry.event
     if not event.full:
@@ -108,15 +125,26 @@ def end_waiting_twins(conn: Connection, batch: Batch, entry: Entry) -> None:
             entry, destination, waiting.identities
         ):
             del batch.waiting[first, destination]
-            _leave(conn, batch, destination, waiting)
-            _give_up(conn, batch, [(destination, event.site, n) for n in waiting.identities])
             verdict = Verdict(
                 name=VerdictName.DUPLICATE,
                 reason=f"event {event.id} tells the same more fully, and is not wanted",
                 destination=destination,
                 first=event.id,
             )
-            _make_duplicate(conn, batch, first, verdict)
+            if first in batch.verdicts:
+                _make_duplicate(batch, first, verdict)
+            else:
+                set_verdict(conn, first, verdict)
+            place = Place(
+                destination=destination,
+                site=event.site,
+                event=first,
+                hook=waiting.hook,
+                identities=waiting.identities,
+            )
+            if not offer_waiting(conn, batch, place, waiting):
+                _leave(conn, batch, destination, waiting)
+                _give_up(conn, batch, [(destination, event.site, n) for n in waiting.identities])
 
 
 def _is_unwanted(entry: Entry, destination: str, identities: Sequence[str]) -> bool:

@@ -50,10 +50,11 @@ def set_verdict(conn: Connection, event: str, verdict: Verdict) -> None:
         )
         .values(values)
     )
-    _refresh_outcome(conn, event)
+    refresh_outcome(conn, event)
 
 
-def _refresh_outcome(conn: Connection, event: str) -> None:
+def refresh_outcome(conn: Connection, event: str) -> None:
+    """Write down again what an event as a whole came to, by its verdicts as they are now."""
     names = set(conn.scalars(select(t.verdicts.c.verdict).where(t.verdicts.c.event == event)))
     packed = conn.scalar(select(t.events.c.verdicts).where(t.events.c.id == event))
     names |= {verdict["verdict"] for verdict in orjson.loads(packed or "[]")}

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, select, update
 from bridge.model import State, Verdict
 from bridge.store import tables as t
 from bridge.store.lanes import Claimed
+from bridge.store.offers import Place, offer
 from bridge.store.rows import names
 from bridge.store.settle import free_lane, leases, spare_probe
 from bridge.store.verdicts import set_verdict
@@ -38,9 +39,26 @@ def send_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict)
 
 
 def drop_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict) -> None:
-    """Take a delivery that waited out of its lane, and give up what it had claimed."""
+    """Hand a delivery that waited on to who told the same through another hook.
+
+    If nobody did, it is taken out of its lane, and what it had claimed is given up.
+    """
     if not _is_ours(conn, now, claimed):
         return
+    set_verdict(conn, claimed.event, verdict)
+    place = Place(
+        destination=claimed.destination,
+        site=claimed.site,
+        event=claimed.event,
+        hook=claimed.hook,
+        identities=claimed.effects,
+    )
+    if not offer(conn, now, claimed.delivery, place):
+        _take_out(conn, claimed)
+    _give_back(conn, now, claimed)
+
+
+def _take_out(conn: Connection, claimed: Claimed) -> None:
     conn.execute(delete(t.deliveries).where(t.deliveries.c.id == claimed.delivery))
     conn.execute(
         delete(t.claims).where(
@@ -50,8 +68,6 @@ def drop_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict)
             t.claims.c.identity.in_(list(claimed.effects)),
         )
     )
-    set_verdict(conn, claimed.event, verdict)
-    _give_back(conn, now, claimed)
 
 
 def _is_ours(conn: Connection, now: int, claimed: Claimed) -> bool:
