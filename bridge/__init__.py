@@ -7,7 +7,7 @@ Six floors; imports go downward only, and neighbours on one floor do not know ea
     edges    sources, destinations,    the world outside: senders, receivers,
              store, config             the database, the files people edit
     verbs    intake, worker, desk      accept an event; deliver; look and mend
-    wiring   app                       settings in, a running bridge out
+    wiring   app, processes            settings in, a running bridge out; kept running
     doors    web, cli, demo, sandbox   where people and machines come in
 
 The path of one event: `web.hooks` -> `intake.accept` -> `sources.<kind>.read` ->

@@ -1,19 +1,17 @@
 """The bridge as a server: a process holds the port; under it one receives, and one delivers.
 
-The port is held by the parent alone, so while a child that died is replaced, senders wait in the
-queue of the port and are not turned away. A child whose parent is gone ends at once: two bridges
-never listen by accident. Receiving and delivering share a machine's cores, and no interpreter.
+The parent holds the port, so while a child that died is replaced, senders wait in the queue of the
+port and are not turned away. Receiving and delivering share a machine's cores, and no interpreter.
 """
 
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
@@ -22,14 +20,15 @@ from typing import Any
 import structlog
 from flask import Flask
 from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from bridge import logs
+from bridge import logs, processes
 from bridge.app import Bridge
 from bridge.config import Settings
 from bridge.errors import BridgeError
+from bridge.processes import Child
 from bridge.store import Wire
 from bridge.web import create
 
@@ -63,75 +62,38 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(
     listening: socket.socket, settings: Settings, environ: Mapping[str, str], *, deliver: bool
 ) -> None:
-    """Serve until SIGTERM or SIGINT; what is in flight then is answered, sent and settled."""
-    host, port, *_ = listening.getsockname()
-    longest = settings.connect_timeout + settings.read_timeout + DRAIN + 5
-    server = _Server(
-        listening,
-        address=host,
-        port=port,
-        interface=Interfaces.WSGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        workers=2 if deliver else 1,
-        blocking_threads=settings.threads,
-        backlog=BACKLOG,
-        respawn_failed_workers=True,
-        workers_kill_timeout=longest,
-        log_dictconfig=_LOGGING,
-        log_level=LogLevels.error,
-    )
+    """Serve until SIGTERM, SIGINT or SIGHUP; what is in flight then is answered and settled."""
     wire = Wire() if deliver else None
-    child = _Child(settings=settings, environ=dict(environ), wire=wire)
+    half = _Half(settings=settings, environ=dict(environ), listening=listening, wire=wire)
+    children = [Child(name="receive", run=half.receive)]
+    if deliver:
+        children.append(Child(name="deliver", run=half.deliver))
     # What there is by now is the children's, too, for as long as nobody moves it.
     gc.collect()
     gc.freeze()
-    server.serve(spawn_target=_run_child, target_loader=child, wrap_loader=False)
-
-
-def _run_child(number: int, name: str, child: _Child, *options: Any) -> None:  # noqa: ANN401
-    """Be one of the children: Granian's workers are numbered from 1 on."""
-    if number == 1:
-        MPServer._spawn_wsgi_worker(number, name, child, *options)  # noqa: SLF001 - its default
-    else:
-        child.deliver()
-
-
-class _Server(MPServer):
-    """Granian on a port that is already held; by itself it would let go of it in between."""
-
-    def __init__(self, listening: socket.socket, **options: Any) -> None:  # noqa: ANN401 Granian's
-        super().__init__("bridge", **options)
-        self._listening = listening
-
-    def _init_shared_socket(self) -> None:
-        held: Any = self._listening
-        self._ssp, self._sso, self._sfd = None, held, held.fileno()
-        # What Granian's own code calls it with; its stubs leave the arguments out.
-        self._shd = SocketHolder(held.fileno(), False, BACKLOG)  # type: ignore[call-arg,assignment]
+    longest = settings.connect_timeout + settings.read_timeout + DRAIN + 5
+    processes.supervise(children, longest_end_s=longest, on_end=listening.close)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Child:
-    """What a process that works is made of: the half of a bridge that receives, or delivers."""
+class _Half:
+    """What a child process needs to be one half of a bridge: the one that receives, or delivers."""
 
     settings: Settings
     environ: Mapping[str, str]
+    #: The port, which the parent holds.
+    listening: socket.socket
     #: To the half that delivers; None: another command does.
     wire: Wire | None
 
-    def __call__(self) -> Flask:
-        """Receive: make the application of a running bridge, which ends with this process."""
-        self._settle_in()
-        with _telling():
-            bridge = Bridge(self.settings, self.environ)
-            finish_with_main(bridge)
-            bridge.start(deliver=False, wire=self.wire)
-        return create(bridge)
+    def receive(self) -> None:
+        """Receive until asked to end."""
+        _Server(self.listening, threads=self.settings.threads).run(self._application)
 
     def deliver(self) -> None:
         """Deliver until asked to end."""
-        self._settle_in()
+        logs.configure(self.settings.log)
+        self.listening.close()
         asked = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: asked.set())
         with _telling():
@@ -140,11 +102,43 @@ class _Child:
         asked.wait()
         bridge.stop()
 
-    def _settle_in(self) -> None:
-        os.setpgid(0, 0)  # a terminal's Ctrl-C is the parent's to pass on
-        signal.signal(signal.SIGTERM, _leave)  # until there is another
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        logs.configure(self.settings.log)
+    def _application(self) -> Flask:
+        """Make the application of a running bridge, which ends with this process."""
+        logs.configure(self.settings.log)  # Granian has just set up its own
+        with _telling():
+            bridge = Bridge(self.settings, self.environ)
+            finish_with_main(bridge)
+            bridge.start(deliver=False, wire=self.wire)
+        return create(bridge)
+
+
+class _Server(MPServer):
+    """Granian's server of one process, run in this one, on a port that somebody else holds."""
+
+    def __init__(self, listening: socket.socket, *, threads: int) -> None:
+        host, port, *_ = listening.getsockname()
+        super().__init__(
+            "bridge",
+            address=host,
+            port=port,
+            interface=Interfaces.WSGI,
+            runtime_mode=RuntimeModes.mt,
+            http=HTTPModes.http1,
+            websockets=False,
+            blocking_threads=threads,
+            backlog=BACKLOG,
+            backpressure=BACKLOG // 2,
+            log_dictconfig=_LOGGING,
+            log_level=LogLevels.error,
+        )
+        # What Granian's own code calls it with; its stubs leave the arguments out.
+        self._shd = SocketHolder(listening.fileno(), False, BACKLOG)  # type: ignore[call-arg,assignment]
+        self._sso = None
+
+    def run(self, make: Callable[[], Flask]) -> None:
+        """Serve an application until SIGTERM."""
+        worker = self._spawn_worker(0, MPServer._spawn_wsgi_worker, make)  # noqa: SLF001 - its default
+        worker.inner.run()
 
 
 @contextmanager
@@ -155,17 +149,6 @@ def _telling() -> Iterator[None]:
     except BridgeError as error:
         log.error("bridge.not_started", reason=str(error))  # noqa: TRY400 - no surprise
         raise SystemExit(1) from error
-
-
-def _leave(*_: object) -> None:
-    raise SystemExit(0)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def finish_with_main(bridge: Bridge) -> None:

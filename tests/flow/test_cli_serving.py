@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -168,6 +170,62 @@ def test_when_a_working_process_dies_another_takes_over_and_nobody_is_turned_awa
         assert len(log(environ)) == len(bodies)
         assert ended(process)[0] == 0
     assert scene.sandbox.doubled() == 0
+
+
+def dies(process, scene, which):
+    """Kill one of the two working processes, and wait until there is another in its place."""
+    before = children(process)
+    os.kill(before[which], signal.SIGKILL)
+    scene.until(lambda: process.poll() is not None or len(set(children(process)) - {*before}) == 1)
+    assert process.poll() is None, process.stderr.read()
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["receives", "delivers"])
+def test_a_process_that_dies_again_and_again_is_started_each_time(scene, environ, cloud, which):
+    with running("serve", environ) as process:
+        ready(process, scene)
+        for _ in range(3):
+            scene.until(lambda: len(children(process)) == 2)
+            dies(process, scene, which)
+        assert post(process, cloud.created(cloud.issue())).status_code == 200
+        scene.until(lambda: [line["state"] for line in log(environ)] == ["delivered"])
+        code, _, err = ended(process)
+    died = [line for line in map(orjson.loads, err.splitlines()) if line["event"] == "process.died"]
+    assert code == 0
+    assert [line["exit_code"] for line in died] == [-signal.SIGKILL] * 3
+
+
+def test_when_its_terminal_closes_it_ends_in_order(scene, environ, cloud):
+    scene.sandbox.behave(latency_ms=500)
+    controlling, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bridge", "serve"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    try:
+        os.close(terminal)
+        said = b""
+        while not (found := re.search(rb"http://\S+?:\d+", said)):
+            said += os.read(controlling, 4096)
+        process.url = found[0].decode()
+        ready(process, scene)
+        both = children(process)
+        event = post(process, cloud.created(cloud.issue())).json()["event"]
+        scene.until(lambda: [line["state"] for line in log(environ)] == ["sending"])
+        os.close(controlling)
+        assert process.wait(30) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert not any(map(_lives, both))
+    assert [(line["event"], line["state"]) for line in log(environ)] == [(event, "delivered")]
+    assert turned_away(*address(process))
 
 
 def test_when_the_parent_dies_the_port_is_free_at_once(scene, environ):
