@@ -254,8 +254,12 @@ def _send(crew: Crew, claimed: Claimed) -> Settlement:
 
 def _body(crew: Crew, claimed: Claimed, route: Route) -> Mapping[str, Any]:
     assert claimed.packed is not None  # noqa: S101 - asked by the caller
+    try:
+        body = bodies.read(store.unpack(claimed.packed)).value
+    except bodies.TooMuch as error:  # an earlier version took it in
+        raise Unmappable(str(error)) from error
     return outgoing(
-        bodies.read(store.unpack(claimed.packed)).value,
+        body,
         record=claimed.record,
         key=claimed.key,
         drop=parts_left_out(claimed),

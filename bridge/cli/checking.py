@@ -276,6 +276,8 @@ def _body(file: IO[bytes]) -> Mapping[str, Any]:
         body = bodies.read(file.read()).value
     except orjson.JSONDecodeError as error:
         raise Unreadable(f"{file.name} is not JSON: {error}") from error
+    except bodies.TooMuch as error:
+        raise Unreadable(f"{file.name} cannot be read: {error}") from error
     if not isinstance(body, dict):
         raise Unreadable(f"{file.name} is JSON, but not an object")
     return body

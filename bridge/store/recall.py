@@ -69,8 +69,11 @@ def twin(conn: Connection, event: Event) -> Memory | None:
     return None if row is None else _memory(row.id, row.received, row.body, twin=True)
 
 
-def _memory(event: str, received: int, packed: bytes, *, twin: bool) -> Memory:
-    body = bodies.read(unpack(packed)).value
+def _memory(event: str, received: int, packed: bytes, *, twin: bool) -> Memory | None:
+    try:
+        body = bodies.read(unpack(packed)).value
+    except bodies.TooMuch:  # an earlier version took it in
+        return None
     return Memory(event=event, when=_when(received), body=body, twin=twin)
 
 

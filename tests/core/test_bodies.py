@@ -38,3 +38,46 @@ def test_a_body_of_nothing_but_halves_is_refused():
     with pytest.raises(orjson.JSONDecodeError):
         bodies.read(b'"' + b"\\ud83d" * 10_001 + b'"')
     assert bodies.read(b'"' + b"\\ud83d" * 10_000 + b'"').value == "\ufffd" * 10_000
+
+
+def many(count):
+    """Make a body of so many values in all."""
+    return b'{"a":[' + b",".join([b"{}"] * (count - 2)) + b"]}"
+
+
+TOO_MUCH = {
+    "one value too many": (many(bodies.VALUES + 1), "more than 500000 values"),
+    "30 MB of empty objects": (b"[" + b"{}," * 10_000_000 + b"{}]", "more than 500000 values"),
+    "as many texts": (b'["",' + b'"",' * bodies.VALUES + b'""]', "more than 500000 values"),
+    "texts, and no JSON": (
+        b'""' * (2 * bodies.VALUES + 1) + b"," * (bodies.VALUES + 1),
+        "more than 500000 values",
+    ),
+    "digits without end": (b'{"a": -%s}' % (b"7" * 100_000), "number of more than 1000 digits"),
+    "digits of a fraction": (b'{"a": 0.%s}' % (b"0" * 100_000), "number of more than 1000 digits"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_a_body_that_would_take_much_memory_is_not_read(name):
+    raw, why = TOO_MUCH[name]
+    with pytest.raises(bodies.TooMuch, match=why):
+        bodies.read(raw)
+
+
+def test_as_many_values_as_may_be_are_read():
+    assert len(bodies.read(many(bodies.VALUES // 2)).value["a"]) == bodies.VALUES // 2 - 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "," * 600_000,
+        "[{" * 300_000,
+        '"' * 600_000 + "," * 600_000,
+        "\\" * 600_001 + '",[' * 200_000,
+        "7" * 100_000,
+    ],
+)
+def test_what_stands_in_a_text_does_not_count(text):
+    assert bodies.read(orjson.dumps({"a": text})).value == {"a": text}

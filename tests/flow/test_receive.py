@@ -47,7 +47,6 @@ STRANGE = {
     "a list": (b"[1, 2]", "not an object"),
     "null": (b"null", "not an object"),
     "no UTF-8": (b'{"webhookEvent": "\xff\xfe"}', "is not JSON"),
-    "half a surrogate pair": (b'{"webhookEvent": "\\ud800"}', "is not JSON"),
     "10,000 levels": (deep(10_000), "nested deeper"),
     "200 levels": (deep(200), "nested deeper"),
     "many levels, unclosed": (b"[" * 90_000, "nested deeper"),
@@ -66,6 +65,23 @@ def test_what_cannot_be_read_is_taken_all_the_same(shared, name):
     assert (line.verdict, line.hook, line.source) == ("rejected", "cloud_a", "jira")
     assert why in line.reason
     assert shared.life(event).body == body
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"webhookEvent":"x","a":[' + b"{}," * 600_000 + b"{}]}", "more than 500000 values"),
+        (b'{"webhookEvent":"x","a":0.%s}' % (b"0" * 100_000), "number of more than 1000 digits"),
+    ],
+    ids=["values", "digits"],
+)
+def test_a_body_of_too_much_is_a_row_that_says_so(scene, body, why):
+    scene.start(deliver=False)
+    event = scene.send("cloud_a", body)
+    line = scene.line(event)
+    assert line.verdict == "rejected"
+    assert why in line.reason
+    assert scene.life(event).body == body
 
 
 #: Readable, and strange in its parts: kept, and not a mistake of ours.

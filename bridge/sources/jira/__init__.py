@@ -95,6 +95,8 @@ def _parse(raw: bytes) -> tuple[dict[str, Any], str]:
         raise Unreadable('the body is empty: "Exclude body" is ticked for this webhook in Jira')
     try:
         body, note = bodies.read(raw)
+    except bodies.TooMuch as error:
+        raise Unreadable(str(error)) from None
     except orjson.JSONDecodeError as error:
         if "depth" in error.msg:
             raise Unreadable(f"the body is nested deeper than {_DEEPEST} levels") from None
