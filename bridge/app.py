@@ -229,6 +229,7 @@ class Bridge:
             plan=lambda: self.plan,
             owner=self.process,
             lease=self.settings.lease_seconds * 1000,
+            longest_send=self.settings.longest_send * 1000,
         )
         stopping = threading.Event()
         threads = tuple(

@@ -115,20 +115,28 @@ class Settings:
     )
     lease_seconds: int = field(
         metadata=_told(
-            "120", "How long a worker holds a record; longer than any send.", _whole(1, 86400)
+            None,
+            "Seconds for which a worker holds a record; more than any send takes (120, or a minute"
+            " more than both timeouts together).",
+            _whole(1, 86400),
         )
     )
     connect_timeout: int = field(
-        metadata=_told("5", "Seconds to wait for a connection.", _whole(1, 3600))
+        metadata=_told("5", "Seconds to connect: the name, its addresses, TLS.", _whole(1, 3600))
     )
     read_timeout: int = field(
-        metadata=_told("30", "Seconds to wait for an answer.", _whole(1, 3600))
+        metadata=_told("30", "Seconds to send a body and have its answer.", _whole(1, 3600))
     )
     grace_seconds: int = field(
         metadata=_told(
             "10", "Seconds a thin event waits for a fuller telling of it.", _whole(0, 3600)
         )
     )
+
+    @property
+    def longest_send(self) -> int:
+        """How long a send takes at most, in seconds."""
+        return self.connect_timeout + self.read_timeout
 
     def __repr__(self) -> str:
         shown = {option.name: getattr(self, option.name) for option in OPTIONS}
@@ -185,6 +193,7 @@ def settings(environ: Mapping[str, str], **flags: object) -> Settings:
     if problems:
         raise BadConfiguration(tuple(problems))
     values["spool"] = values["spool"] or _spool_beside(values["database"])
+    values["lease_seconds"] = values["lease_seconds"] or _lease(values)
     return Settings(**values)
 
 
@@ -205,10 +214,15 @@ def _from(option: Option, environ: Mapping[str, str]) -> str | None:
 def _between(values: Mapping[str, Any]) -> list[Problem]:
     """Judge what each setting allows and all together do not."""
     longest = values["connect_timeout"] + values["read_timeout"]
-    if values["lease_seconds"] > longest:
+    if values["lease_seconds"] is None or values["lease_seconds"] > longest:
         return []
     message = f"must be longer than the longest send, which can take {longest} seconds"
     return [Problem(file=f"{PREFIX}LEASE_SECONDS", message=message)]
+
+
+def _lease(values: Mapping[str, Any]) -> int:
+    """Return a lease that leaves a minute beside the longest send, in seconds."""
+    return max(120, int(values["connect_timeout"] + values["read_timeout"]) + 60)
 
 
 def _spool_beside(database: str) -> Path:

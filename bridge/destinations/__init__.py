@@ -25,8 +25,8 @@ def names() -> tuple[str, ...]:
 def connect(target: Target, *, connect_timeout: float = 5, read_timeout: float = 30) -> Destination:
     """Make a destination of its kind's module, with timeouts in seconds; raises `NotFound`.
 
-    A send takes no longer than both timeouts together, but for the time a name takes to resolve
-    and for a receiver that answers drop by drop.
+    A send takes no longer than both timeouts together, whatever the receiver does: connecting has
+    the one, with the look-up of the name in it, and everything after that the other.
     """
     if target.kind not in names():
         known = ", ".join(names())

@@ -71,7 +71,7 @@ def serve(
     # What there is by now is the children's, too, for as long as nobody moves it.
     gc.collect()
     gc.freeze()
-    longest = settings.connect_timeout + settings.read_timeout + DRAIN + 5
+    longest = settings.longest_send + DRAIN + 5
     processes.supervise(children, longest_end_s=longest, on_end=listening.close)
 
 

@@ -72,9 +72,11 @@ POINTS: dict[str, Point] = {
     "during claim": Point(place="bridge.store.writer:claim", when=_deleted),
     "after claim": Point(place="bridge.store.writer:Writer._transact", when=_has_claimed),
     "before send": Point(place="bridge.destinations.aha:Aha.send", moment="before"),
-    "while sending": Point(place="bridge.destinations.aha:_Careful.endheaders"),
+    "while sending": Point(
+        place="bridge.destinations.aha.http:_Connection._write", moment="before"
+    ),
     "after send, before the answer": Point(
-        place="bridge.destinations.aha:_Careful.getresponse", moment="before"
+        place="bridge.destinations.aha.http:_Connection._receive", moment="before"
     ),
     "after the answer, before settle": Point(place="bridge.destinations.aha:Aha.send"),
     "during settle": Point(place="bridge.store.settle:_free", moment="before"),

@@ -269,6 +269,17 @@ def test_a_settlement_that_the_database_refuses_is_let_go(scene, crew, cloud, lo
     assert "not for the log" not in str(logged)
 
 
+def test_what_could_outlast_its_lease_is_not_sent(scene, crew, cloud, logged):
+    event = scene.send("cloud_a", told(cloud, "comment"))
+    workers, stopping = replace(crew(), lease=1_000, longest_send=2_000), threading.Event()
+    thread = working(workers, stopping)
+    scene.until(lambda: [line for line in logged if line["event"] == "delivery.put_back"])
+    stopping.set()
+    thread.join()
+    assert workers.destination.sent == []
+    assert scene.state(event) == "queued"
+
+
 def test_a_worker_that_is_told_to_stop_while_it_waits(scene, crew):
     workers, stopping = crew(), threading.Event()
     thread = working(workers, stopping)

@@ -125,6 +125,12 @@ def test_a_lease_outlives_the_longest_send():
     assert config.settings({"BRIDGE_LEASE_SECONDS": "36"}).lease_seconds == 36
 
 
+@pytest.mark.parametrize(("read_timeout", "lease"), [("30", 120), ("55", 120), ("300", 365)])
+def test_a_lease_that_is_not_set_outlives_the_longest_send_by_a_minute(read_timeout, lease):
+    read = config.settings({"BRIDGE_READ_TIMEOUT": read_timeout})
+    assert read.lease_seconds == lease
+
+
 def test_a_variable_set_to_nothing_is_not_set():
     assert config.settings({"BRIDGE_PORT": "", "BRIDGE_LOG_FILE": ""}).port == 8080
 

@@ -1,17 +1,20 @@
 """Sending to Aha!, against a neighbour that answers over real sockets what each case wants."""
 
 import logging
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from contextlib import contextmanager, suppress
 
 import orjson
 import pytest
-import urllib3
 
 from bridge import destinations, errors, model
 from bridge.destinations import aha
+from bridge.destinations.aha import http
 
 TOKEN = "s3cr3t-token"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -22,15 +25,18 @@ network = pytest.mark.enable_socket
 class Neighbour:
     """Reads requests and answers each with the next of its scripted answers, the last for ever.
 
-    An answer is bytes, or a float: wait so many seconds and close. b"" closes at once.
+    An answer is bytes, a float: wait so many seconds and close, or a function that is given the
+    connection and this neighbour. b"" closes at once.
     """
 
-    def __init__(self, *answers, greeting=b""):
+    def __init__(self, *answers, greeting=b"", wrap=None):
+        self.wrap = wrap
         self.answers = list(answers)
         self.greeting = greeting
         self.requests = []
         self.connections = 0
         self.enough = threading.Event()
+        self.greeted = threading.Event()
         self.open = []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
@@ -44,6 +50,11 @@ class Neighbour:
             except OSError:
                 return
             self.connections += 1
+            try:
+                connection = self.wrap(connection) if self.wrap else connection
+            except OSError:
+                connection.close()
+                continue
             self.open.append(connection)
             thread = threading.Thread(target=self._talk, args=(connection,))
             self.threads.append(thread)
@@ -52,9 +63,13 @@ class Neighbour:
     def _talk(self, connection):
         with connection, connection.makefile("rb") as lines:
             connection.sendall(self.greeting)
+            self.greeted.set()
             while request := self._read(lines):
                 self.requests.append(request)
                 answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                if callable(answer):
+                    answer(connection, self)
+                    continue
                 if isinstance(answer, float):
                     self.enough.wait(answer)
                     return
@@ -502,7 +517,7 @@ def test_a_public_address_is_connected_to(monkeypatch):
     def unreachable(*_, **__):
         raise OSError(101, "Network is unreachable")
 
-    monkeypatch.setattr(urllib3.util.connection, "create_connection", unreachable)
+    monkeypatch.setattr(socket, "create_connection", unreachable)
     error = failure("http://8.8.8.8", private=False)
     assert type(error) is errors.NotSent
     assert str(error) == "could not connect to 8.8.8.8:80: Network is unreachable"
@@ -510,7 +525,7 @@ def test_a_public_address_is_connected_to(monkeypatch):
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
 def test_public_addresses_are_fine(address):
-    assert not aha._is_private(address)
+    assert not http.is_private(address)
 
 
 @network
@@ -541,9 +556,337 @@ def test_the_token_reaches_no_log(caplog):
             with pytest.raises(kind):
                 destination.send({})
         assert TOKEN not in f"{destination!r}{destination!s}"
-    assert caplog.records, "the library still tells of connections"
+    assert "connected to 127.0.0.1" in caplog.text
     assert TOKEN not in caplog.text
     assert TOKEN not in repr(target(server.url))
+
+
+# --- one deadline
+
+
+def dripping(data, pause=0.02, last=b""):
+    """Send bytes one by one, for as long as the other side takes them."""
+
+    def drip(connection, server):
+        with suppress(OSError):
+            for byte in data:
+                connection.sendall(bytes([byte]))
+                if server.enough.wait(pause):
+                    return
+            connection.sendall(last)
+
+    return drip
+
+
+LONG_HEAD = b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 2_000
+
+
+@network
+@pytest.mark.parametrize(
+    "answer",
+    [
+        dripping(LONG_HEAD),
+        dripping(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100),
+        dripping(b"\r\n" * 1_000),
+    ],
+    ids=["headers", "interim answers", "empty lines"],
+)
+def test_an_answer_that_drips_is_waited_for_no_longer_than_silence(answer):
+    with neighbour(answer) as server:
+        started = time.monotonic()
+        error = failure(server.url, read_timeout=0.3)
+        assert time.monotonic() - started < 5
+        assert len(server.requests) == 1
+    assert type(error) is errors.InDoubt
+
+
+@network
+def test_a_neighbour_that_does_not_read_is_waited_for_no_longer_than_silence():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        made = aha.connect(target(url), connect_timeout=1, read_timeout=0.3)
+        started = time.monotonic()
+        with pytest.raises(errors.InDoubt, match=r"no answer within 0\.3 s"):
+            made.send({"long": "x" * 20_000_000})
+        assert time.monotonic() - started < 5
+        made.close()
+
+
+@network
+def test_a_handshake_that_drips_is_not_waited_for():
+    begun = b"\x16\x03\x03\x40\x00\x02" + b"\x00" * 2_000
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        enough = threading.Event()
+
+        def shake():
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                for byte in begun:
+                    connection.sendall(bytes([byte]))
+                    if enough.wait(0.02):
+                        return
+
+        thread = threading.Thread(target=shake)
+        thread.start()
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        made = aha.connect(target(url), connect_timeout=0.3, read_timeout=30)
+        started = time.monotonic()
+        with pytest.raises(errors.NotSent, match="timed out"):
+            made.send({})
+        assert time.monotonic() - started < 5
+        enough.set()
+        thread.join()
+        made.close()
+
+
+@network
+def test_all_addresses_together_are_waited_for_no_longer_than_one(monkeypatch):
+    with socket.create_server(("0.0.0.0", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        waiting = []
+        for _ in range(5):  # until the queue is full, and what comes then is not answered
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(("127.0.0.1", port))
+        found = [(2, 1, 6, "", (f"127.0.0.{n}", port)) for n in range(1, 6)]
+        monkeypatch.setattr(socket, "getaddrinfo", resolver({"five.example": found}))
+        made = aha.connect(
+            target(f"http://five.example:{port}"), connect_timeout=0.5, read_timeout=30
+        )
+        started = time.monotonic()
+        with pytest.raises(errors.NotSent, match="timed out"):
+            made.send({})
+        assert time.monotonic() - started < 5
+        for each in waiting:
+            each.close()
+
+
+def resolver(names, asked=None):
+    """Stand in for the system's resolver where a name is among these; a function is called."""
+    real = socket.getaddrinfo
+
+    def look_up(host, *rest, **more):
+        if host not in names:
+            return real(host, *rest, **more)
+        if asked is not None:
+            asked.append(host)
+        return names[host]() if callable(names[host]) else names[host]
+
+    return look_up
+
+
+@network
+def test_a_name_that_is_not_found_in_time_means_not_sent(monkeypatch):
+    with neighbour(OK) as server:
+        port = int(server.url.rpartition(":")[2])
+        found = threading.Event()
+        asked = []
+
+        def slowly():
+            found.wait(30)
+            return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolver({"slow.example": slowly}, asked))
+        made = aha.connect(
+            target(f"http://slow.example:{port}"), connect_timeout=0.1, read_timeout=5
+        )
+        for _ in range(5):
+            with pytest.raises(
+                errors.NotSent, match=r"slow\.example:[0-9]+: its name was not found"
+            ):
+                made.send({})
+        assert asked == ["slow.example"], "the resolver is asked once at a time"
+        found.set()
+        end = time.monotonic() + 30
+        while True:
+            try:
+                assert made.send({}).status == 200
+                break
+            except errors.NotSent:
+                assert time.monotonic() < end
+        made.close()
+    assert len(server.requests) == 1
+
+
+# --- what was not asked for
+
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+
+def told(body):
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+@network
+@pytest.mark.parametrize(
+    "interim",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n",
+        HINTS,
+        b"HTTP/1.1 199 Whatever\r\nContent-Length: 3\r\n\r\n",
+        HINTS * 50,
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_interim_answers_are_skipped(interim, at_once):
+    first = (
+        interim + told(b"one")
+        if at_once
+        else dripping(interim[:40], 0, interim[40:] + told(b"one"))
+    )
+    with neighbour(first, told(b"two"), told(b"three")) as server, connected(server.url) as aha_:
+        assert [aha_.send({}).answer for _ in range(3)] == ["one", "two", "three"]
+    assert (len(server.requests), server.connections) == (3, 1)
+
+
+@network
+@pytest.mark.parametrize("endless", [HINTS * 200, b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n"])
+def test_interim_answers_without_an_end_leave_it_in_doubt(endless):
+    with neighbour(endless + OK, told(b"two")) as server, connected(server.url) as destination:
+        with pytest.raises(errors.InDoubt, match="the connection broke off"):
+            destination.send({})
+        assert destination.send({}).answer == "two"
+    assert server.connections == 2
+
+
+@network
+@pytest.mark.parametrize(
+    "first",
+    [
+        told(b"one") + b"x",
+        told(b"one") + told(b"not yours"),
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\nnot yours",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3\r\none\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\none",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\none",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\none",
+        b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+    ],
+)
+def test_a_connection_that_gave_anything_unexpected_is_not_used_again(first):
+    with neighbour(first, told(b"two"), told(b"three")) as server, connected(server.url) as aha_:
+        assert aha_.send({}).answer in ("one", "")
+        assert [aha_.send({}).answer for _ in range(2)] == ["two", "three"]
+    assert (len(server.requests), server.connections) == (3, 2)
+
+
+@network
+def test_a_connection_that_spoke_while_it_was_idle_is_not_used_again():
+    spoken = threading.Event()
+
+    def speak(connection, server):
+        connection.sendall(told(b"one"))
+        server.enough.wait(0.05)
+        connection.sendall(told(b"not yours"))
+        spoken.set()
+
+    with neighbour(speak, told(b"two")) as server, connected(server.url) as destination:
+        assert destination.send({}).answer == "one"
+        assert spoken.wait(30)
+        assert destination.send({}).answer == "two"
+    assert server.connections == 2
+
+
+@network
+def test_a_neighbour_that_speaks_first_is_sent_nothing(monkeypatch):
+    with neighbour(OK, greeting=told(b"not yours")) as server:
+        real = socket.create_connection
+
+        def greeted(*how, **more):
+            made = real(*how, **more)
+            assert server.greeted.wait(30)
+            return made
+
+        monkeypatch.setattr(socket, "create_connection", greeted)
+        error = failure(server.url)
+        assert server.requests == []
+    assert type(error) is errors.NotSent
+    assert "spoke before it was asked" in str(error)
+
+
+@network
+def test_an_answer_before_the_whole_body_was_taken_is_an_answer():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def refuse():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(answer(413, b"too large"))
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with connected(url) as destination, pytest.raises(errors.Refused) as caught:
+            destination.send({"long": "x" * 20_000_000})
+        thread.join()
+    assert (caught.value.status, caught.value.answer) == (413, "too large")
+
+
+# --- encrypted
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Make a certificate for 127.0.0.1; returns the files of it and of its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("certificate")
+    files = folder / "certificate.pem", folder / "key.pem"
+    told = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    told += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*told, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    return files
+
+
+@contextmanager
+def encrypted(certificate, *answers):
+    """Run a neighbour that is spoken to over TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    server = Neighbour(*answers, wrap=lambda plain: context.wrap_socket(plain, server_side=True))
+    server.url = server.url.replace("http:", "https:")
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@network
+def test_an_encrypted_connection_is_kept_too(certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    long = "x" * 1_000_000
+    with (
+        encrypted(certificate, HINTS + told(b"one"), told(b"two")) as server,
+        connected(server.url) as destination,
+    ):
+        answers = [destination.send({"long": long}).answer for _ in range(3)]
+    assert answers == ["one", "two", "two"]
+    assert [orjson.loads(raw)["long"] for _, _, raw in server.requests] == [long] * 3
+    assert server.connections == 1
+
+
+@network
+def test_an_encrypted_answer_that_drips_is_waited_for_no_longer_than_silence(
+    certificate, monkeypatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    with encrypted(certificate, dripping(LONG_HEAD)) as server:
+        started = time.monotonic()
+        assert type(failure(server.url, read_timeout=0.3)) is errors.InDoubt
+        assert time.monotonic() - started < 5
+
+
+@network
+def test_a_certificate_that_nobody_vouches_for_means_not_sent(certificate):
+    with encrypted(certificate, OK) as server:
+        error = failure(server.url)
+        assert server.requests == []
+    assert type(error) is errors.NotSent
 
 
 def test_the_version_of_what_is_not_installed():
