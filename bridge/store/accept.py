@@ -33,8 +33,7 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
 
     Returns how many lanes of each destination may have something to do now. `now` and `grace`
     are in ms. An entry that was kept before changes nothing. `settling` are lanes that the same
-    transaction settles afterwards. `meanwhile` says that nothing comes afterwards: it is called
-    while a server writes and commits.
+    transaction settles afterwards. `meanwhile` is called while a server is at work on the rows.
     """
     entries = _recalled(conn, [fit(entry) for entry in _not_kept(conn, entries)], resolve)
     if not entries:

@@ -139,6 +139,10 @@ def together(conn: Connection) -> Iterator[None]:
         with raw.pipeline():
             yield
     except conn.dialect.loaded_dbapi.Error as error:
+        if raw.pgconn.pipeline_status:
+            # The session ended halfway through. The driver has not noticed yet, but a connection
+            # that cannot leave its pipeline is of no further use.
+            raw.close()
         raise _translated(conn, error) from error
 
 

@@ -74,9 +74,6 @@ _ALL_AT_ONCE = Prepared(
 )
 
 
-_COMMIT = Prepared(text("COMMIT"))
-
-
 def lane_of(event: Event) -> str:
     """Name the lane of an event: its record at its site; what is about no record shares one."""
     return lane_named(event.site, short(event.record))
@@ -95,8 +92,8 @@ def write(
 ) -> dict[str, int]:
     """Write the events, what was decided for them, who told of what, and their deliveries.
 
-    Returns how many lanes of each destination may have something to do now. With `meanwhile`, a
-    server is told to commit, too, and it is called before the answer is waited for.
+    Returns how many lanes of each destination may have something to do now. `meanwhile` is called
+    while a server is at work on it.
     """
     _hurry(conn, batch)
     _move_up(conn, batch)
@@ -107,7 +104,6 @@ def write(
         with together(conn):
             _write_at_once(conn, batch, entries, rows, starting, ready)
             if meanwhile is not None:
-                _COMMIT.run(conn, {})
                 meanwhile()
         return ready
     _EVENTS.run(conn, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import deque
@@ -12,7 +13,7 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, bindparam, func, select, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from bridge.errors import NotKept, places
@@ -36,6 +37,9 @@ BATCH = 128
 DRAIN = 2 * BATCH
 #: How often a transaction is tried that is in another process's way, and the other in its.
 TRIES = 5
+#: How long a transaction is tried again while its sessions keep ending, in seconds. It is tried
+#: again once in any case.
+INSISTING = 5.0
 #: How long the writer waits before it tries a database again that was not there, at least and at
 #: most, in seconds.
 PATIENCE = 0.5
@@ -52,6 +56,10 @@ ABOUT = 50
 
 class Down(NotKept):
     """The database cannot be reached."""
+
+
+class Undecided(Down):
+    """The session ended during a commit, which may or may not have taken effect."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,9 +92,12 @@ class Turn:
     settled: bool = True
 
 
-#: Any other writing: called inside the transaction with the instant in ms.
+#: Any other writing: called inside the transaction with the instant in ms, and once more for each
+#: time the transaction is tried again.
 Work = Callable[[Connection, int], object]
 _Done = TypeVar("_Done")
+#: The same, told as well whether an earlier try may have been committed.
+_Again = Callable[[Connection, int, bool], _Done]
 
 
 class Judge(Protocol):
@@ -170,6 +181,10 @@ class Writer:
         #: The last place in a lane that was given, in ms.
         self._place = 0
         self._conn: Connection | None = None
+        #: The advisory lock that every transaction of this writer takes on a server.
+        self._lock = secrets.randbits(63)
+        #: Whether the last try of a transaction got as far as its commit.
+        self._committing = False
         self._embedded = engine.dialect.name == "sqlite"
         self._turns = Turns(str(engine.url.database) if self._embedded else "")
         self._watch = Watch()
@@ -289,10 +304,13 @@ class Writer:
         if not jobs:
             return
         try:
-            results, ready = self._transact_surely(jobs)
+            results, ready = self._transact(jobs)
+        except Undecided as error:
+            for job in jobs:
+                job.done.set_exception(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, each job must hear of it
             if is_outage(error):
-                self._lost(error)
+                self._lost(error, _requests(jobs))
                 self._do_without(jobs)
             else:
                 self._one_by_one(jobs, error)
@@ -301,27 +319,9 @@ class Writer:
                 job.done.set_result(result)
             self._on_ready(ready)
 
-    def _transact_surely(self, jobs: Sequence[_Job]) -> tuple[list[object], dict[str, int]]:
-        """Run jobs in a transaction; on a new connection, when the one there was is gone.
-
-        What went aside into the spool for that alone would be overtaken through other processes.
-        """
-        fresh = self._conn is None
-        try:
-            return self._transact(jobs)
-        except DBAPIError as error:
-            repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
-            if fresh or not error.connection_invalidated or not repeatable:
-                raise
-        self._hang_up()
-        # It may have been committed all the same: what was kept is not kept again.
-        return self._transact(jobs, again=True)
-
-    def _transact(
-        self, jobs: Sequence[_Job], *, again: bool = False
-    ) -> tuple[list[object], dict[str, int]]:
+    def _transact(self, jobs: Sequence[_Job]) -> tuple[list[object], dict[str, int]]:
         entries = [
-            replace(entry, again=True) if again else entry
+            entry
             for job in jobs
             if isinstance(job.task, Arrival)
             for entry in job.entries
@@ -332,13 +332,15 @@ class Writer:
         ahead = None if exchanges else self._judge_ahead
         settling = [e.settlement.lane for e in exchanges if e.settlement is not None]
 
-        def work(conn: Connection, now: int) -> tuple[list[object], dict[str, int]]:
-            ready = self._accept(conn, now, entries, settling, ahead) if entries else {}
+        def work(conn: Connection, now: int, again: bool) -> tuple[list[object], dict[str, int]]:
+            mine = [replace(entry, again=True) for entry in entries] if again else entries
+            ready = self._accept(conn, now, mine, settling, ahead) if mine else {}
             self._place = max(self._place, now) if entries else self._place
             turns = _run_exchanges(conn, now, exchanges, deal=self._may_deal())
             return [_result(conn, now, job.task, turns) for job in jobs], ready
 
-        return self._transaction(work)
+        repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
+        return self._transaction(work, repeatable=repeatable)
 
     def _may_deal(self) -> bool:
         return not self.trouble and self._began >= self._settling
@@ -404,7 +406,7 @@ class Writer:
         file = self._spool.quarantine(request)
         entry = _refused(request, f"the database refuses it ({kind}): it is kept in {file.name}")
         try:
-            self._transaction(lambda conn, now: self._accept(conn, now, [entry]))
+            self._transaction(lambda conn, now, _: self._accept(conn, now, [entry]))
         except Exception as another:  # noqa: BLE001 - it is kept; this row only tells of it
             log.warning("store.untold", event_id=request.id, error=type(another).__name__)
 
@@ -412,9 +414,8 @@ class Writer:
         """Keep requests in the spool for now."""
         if not jobs:
             return
-        requests = [job.task.request for job in jobs if isinstance(job.task, Arrival)]
         try:
-            self._spool.append(requests)
+            self._spool.append(_requests(jobs))
         except NotKept as error:
             for job in jobs:
                 job.done.set_exception(error)
@@ -432,7 +433,7 @@ class Writer:
                 self._keep_again(requests)
         except Exception as error:  # noqa: BLE001 - the writer must outlive whatever it is
             if is_outage(error):
-                self._lost(error)
+                self._lost(error, requests)
                 return
             if not self._keep_each_again(requests):
                 return
@@ -443,9 +444,24 @@ class Writer:
             log.info("spool.drained")
             self._tell_of_end()
 
+    def _announce(self, aside: Sequence[Request]) -> None:
+        """Make other processes hold back what was received after requests that go aside.
+
+        Only a session that still works can do that: one that waited for a lock in vain, say.
+        """
+        conn = self._conn
+        if not aside or self._embedded or conn is None:
+            return
+        received = min(request.received for request in aside)
+        with suppress(Exception), self._watch.over(conn), conn.begin():
+            now = (
+                conn.execute(select(now_ms())).scalar_one() if self._clock is None else self._wall()
+            )
+            draining.tell(conn, now, self._spool.process, self._place_of(received, now))
+
     def _tell_of_end(self) -> None:
         with suppress(Exception):  # then others wait a while longer, and that is all
-            self._transaction(lambda conn, now: draining.end(conn, now, self._spool.process))
+            self._transaction(lambda conn, now, _: draining.end(conn, now, self._spool.process))
 
     def _keep_each_again(self, requests: Sequence[Request]) -> bool:
         for request in requests:
@@ -453,7 +469,7 @@ class Writer:
                 self._keep_again([request])
             except Exception as error:  # noqa: BLE001 - as above
                 if is_outage(error):
-                    self._lost(error)
+                    self._lost(error, [request])
                     return False
                 self._quarantine(request, error)
         return True
@@ -463,7 +479,7 @@ class Writer:
             replace(entry, again=True) for request in requests for entry in self._judge(request)
         ]
 
-        def work(conn: Connection, now: int) -> dict[str, int]:
+        def work(conn: Connection, now: int, _: bool) -> dict[str, int]:
             placed = self._placed(entries, now)
             if placed:
                 draining.tell(conn, now, self._spool.process, self._place)
@@ -473,13 +489,17 @@ class Writer:
 
     def _placed(self, entries: Sequence[Entry], now: int) -> list[Entry]:
         """Give each the place of when it was received, by the clock of the database."""
-        behind = now - self._wall()
-        behind = behind if abs(behind) > ABOUT else 0
         placed = []
         for entry in entries:
-            self._place = max(self._place, min(now, entry.event.received + behind))
+            self._place = self._place_of(entry.event.received, now)
             placed.append(replace(entry, place=self._place))
         return placed
+
+    def _place_of(self, received: int, now: int) -> int:
+        """Tell the place of what was received at an instant by our clock, in ms."""
+        behind = now - self._wall()
+        behind = behind if abs(behind) > ABOUT else 0
+        return max(self._place, min(now, received + behind))
 
     def _wall(self) -> int:
         """Read the clock that stamps requests, in ms."""
@@ -487,21 +507,38 @@ class Writer:
 
     # The connection
 
-    def _transaction(self, work: Callable[[Connection, int], _Done]) -> _Done:
-        """Run work in a transaction; again, when the database broke a circle of waiting with it."""
-        left = TRIES
+    def _transaction(self, work: _Again[_Done], *, repeatable: bool = True) -> _Done:
+        """Run work in a transaction, and again after a deadlock or when the session ended.
+
+        The end of a session is not an outage: the events would go into this process's spool, and
+        other processes would overtake them. If the session ended during the commit, nobody knows
+        whether it took effect: `repeatable` work is called again with `again` set and looks for
+        itself, other work raises `Undecided`.
+        """
+        tries, again = _Tries(), False
         while True:
-            left -= 1
-            conn = self._connect()
             try:
-                with self._turns.mine(), self._watch.over(conn), conn.begin():
-                    done = work(conn, self._now(conn))
+                done = self._once(work, again=again)
             except DBAPIError as error:
-                if not (left and _was_in_the_way(error)):
+                ended = _session_ended(error)
+                if ended:
+                    self._hang_up()
+                if ended and self._committing and not repeatable:
+                    raise Undecided(_UNDECIDED) from error
+                if not tries.again(error, ended=ended):
                     raise
+                again = again or self._committing
             else:
                 self._recovered()
                 return done
+
+    def _once(self, work: _Again[_Done], *, again: bool) -> _Done:
+        self._committing = False
+        conn = self._connect()
+        with self._turns.mine(), self._watch.over(conn), conn.begin():
+            done = work(conn, self._begun(conn), again)
+            self._committing = True
+        return done
 
     def _connect(self) -> Connection:
         if not self._fits:
@@ -512,8 +549,19 @@ class Writer:
         if self._conn is None:
             self._conn = self._engine.connect()
             if not self._embedded:
-                self._settle_for(SETTLING - _age(self._conn))
+                self._settle_for(SETTLING - _end_lost_sessions(self._conn, self._lock))
         return self._conn
+
+    def _begun(self, conn: Connection) -> int:
+        """Return the instant of a transaction that was just begun, in ms.
+
+        On a server it first waits for an earlier transaction of this writer whose session was
+        lost: that one may still be committed. Both take the writer's lock.
+        """
+        if self._embedded:  # the clock of a file is this machine's
+            return self._wall()
+        begun: int = _BEGUN.first(conn, {"lock": self._lock})[1]
+        return begun if self._clock is None else self._wall()
 
     def _settle_for(self, seconds: float) -> None:
         """Let nobody claim for so long."""
@@ -525,13 +573,12 @@ class Writer:
         if conn is not None:
             conn.close()
 
-    def _now(self, conn: Connection) -> int:
-        if self._clock is not None or self._embedded:  # the clock of a file is this machine's
-            return self._wall()
-        return int(_NOW.first(conn)[0])
+    def _lost(self, error: Exception, aside: Sequence[Request]) -> None:
+        """Leave the database alone for a while: as long as it let everybody wait in vain.
 
-    def _lost(self, error: Exception) -> None:
-        """Leave the database alone for a while: as long as it let everybody wait in vain."""
+        `aside` are the requests that go into the spool because of it, or stay there.
+        """
+        self._announce(aside)
         now = time.monotonic()
         self._again_at = now + min(LONGEST, max(PATIENCE, now - self._began))
         if not self.trouble:
@@ -553,14 +600,48 @@ class Writer:
         self.trouble = ""
 
 
-_NOW = Prepared(select(now_ms()))
-_AGE = text("SELECT EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_time())")
+_UNDECIDED = "the database session ended during the commit: it may or may not have taken effect"
+#: PostgreSQL evaluates the columns from left to right: it reads the clock after the wait.
+_BEGUN = Prepared(select(func.pg_advisory_xact_lock(bindparam("lock")), now_ms()))
+_UPTIME = text("SELECT EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_time())")
+#: A server does not notice that a client vanished while it waits for the client's next statement:
+#: it would keep the transaction open, with its locks, for hours.
+_END_LOST = text(
+    """
+    SELECT pg_terminate_backend(a.pid)
+    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+    AND (CAST(l.classid AS BIGINT) << 32) + CAST(l.objid AS BIGINT) = CAST(:lock AS BIGINT)
+    AND a.state LIKE 'idle in transaction%' AND a.pid <> pg_backend_pid()
+    """
+)
 
 
-def _age(conn: Connection) -> float:
-    """Tell for how long a shared database has been up, in seconds."""
+def _end_lost_sessions(conn: Connection, lock: int) -> float:
+    """End the sessions that a writer lost and that still hold its lock.
+
+    Returns how long the server has been up, in seconds.
+    """
     with conn.begin():
-        return float(conn.scalar(_AGE) or 0)
+        conn.execute(_END_LOST, {"lock": lock})
+        return float(conn.scalar(_UPTIME) or 0)
+
+
+class _Tries:
+    """Counts the tries of one transaction, and says whether there is another."""
+
+    def __init__(self) -> None:
+        self._left = TRIES
+        self._until = time.monotonic() + INSISTING
+        self._ended = 0
+
+    def again(self, error: DBAPIError, *, ended: bool) -> bool:
+        """Count a failed try and tell whether to try again; `ended`: the session ended."""
+        if ended:
+            self._ended += 1
+            return self._ended == 1 or time.monotonic() < self._until
+        self._left -= 1
+        return bool(self._left) and _was_in_the_way(error)
 
 
 def plain(error: Exception) -> str:
@@ -586,6 +667,15 @@ def is_outage(error: Exception) -> bool:
     return not isinstance(error, IntegrityError | DataError | ProgrammingError)
 
 
+#: Prefixes of the codes with which PostgreSQL ends a session.
+_ENDING = ("08", "25P03", "57P01", "57P02", "57P05")
+
+
+def _session_ended(error: DBAPIError) -> bool:
+    """Tell whether an error ended an established session; failing to connect does not count."""
+    return error.connection_invalidated or _code(error).startswith(_ENDING)
+
+
 def _was_in_the_way(error: DBAPIError) -> bool:
     return _code(error).startswith("40")
 
@@ -606,6 +696,10 @@ def _refused(request: Request, reason: str) -> Entry:
     )
     verdict = Verdict(name=VerdictName.REJECTED, reason=reason)
     return Entry(event=event, verdicts=(verdict,), packed=None, again=True)
+
+
+def _requests(jobs: Sequence[_Job]) -> list[Request]:
+    return [job.task.request for job in jobs if isinstance(job.task, Arrival)]
 
 
 def _result(conn: Connection, now: int, task: object, turns: dict[int, Turn]) -> object:

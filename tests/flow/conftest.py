@@ -7,13 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import orjson
+import psycopg
 import pytest
 import structlog
 from sqlalchemy import make_url, text
@@ -350,6 +351,115 @@ def wired(scene: Scene, postgresql: str) -> Iterator[tuple[Scene, Wire]]:
     yield scene, wire
     scene.stop()
     wire.cut()
+
+
+#: How PostgreSQL says that an administrator ended the session.
+_ENDED = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+_ENDED = b"E" + (len(_ENDED) + 4).to_bytes(4) + _ENDED
+
+
+class Breaker(Wire):
+    """A wire that breaks when a client commits, as often as it is told to."""
+
+    def __init__(self, host: str, port: int, server: str) -> None:
+        super().__init__(host, port)
+        self._server = server
+        #: What becomes of the next commits:
+        #: unsent - the line breaks, and the server never hears of the commit;
+        #: unheard - the server commits, and the line breaks before its answer;
+        #: ended - the server ends the session instead;
+        #: terminated - somebody ends the session just when the commit is sent;
+        #: late - only our end of the line breaks; the server hears of the commit when let go.
+        self.fates: list[str] = []
+        #: What became of commits.
+        self.broken: list[str] = []
+        self.let_go = threading.Event()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        """Carry what one side says; only a client says COMMIT."""
+        with suppress(OSError), source:
+            while data := source.recv(65_536):
+                if b"COMMIT" in data and self.fates:
+                    self.broken.append(self.fates.pop(0))
+                    self._break(self.broken[-1], data, source, target)
+                else:
+                    target.sendall(data)
+        _hang_up(target)
+
+    def _break(self, fate: str, data: bytes, near: socket.socket, far: socket.socket) -> None:
+        if fate == "terminated":
+            far.sendall(data)
+            self._terminate(far.getsockname()[1])
+            return
+        if fate == "ended":
+            near.sendall(_ENDED)
+        _hang_up(near)
+        if fate == "late":
+            self.let_go.wait(PATIENCE)
+        if fate in ("unheard", "late"):
+            far.sendall(data)
+            far.shutdown(socket.SHUT_WR)
+        else:
+            _hang_up(far)
+
+    def _terminate(self, port: int) -> None:
+        with psycopg.connect(self._server, autocommit=True) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_port = %s",
+                [port],
+            )
+
+
+def _hang_up(line: socket.socket) -> None:
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doors:
+    """Two bridges on one database; the first only receives."""
+
+    first: Scene
+    second: Scene
+    breaker: Breaker
+
+    def order(self) -> list[str]:
+        """Name what Aha! was told, in order: by the ids of changes and comments."""
+        told = (one.body for one in self.second.sandbox.writes())
+        return [
+            str(body.get("changelog", body.get("comment", body["issue"]))["id"]) for body in told
+        ]
+
+    @contextmanager
+    def locked(self, issue: Issue) -> Iterator[None]:
+        """Let nobody queue anything for an issue."""
+        with psycopg.connect(self.second.environ["BRIDGE_DATABASE"]) as other:
+            other.execute("SELECT 1 FROM lanes WHERE record LIKE %s FOR UPDATE", [f"%/{issue.id}"])
+            yield
+
+    def spools(self) -> list[str]:
+        """List what is left in the two spools."""
+        return [path.name for path in self.first.folder.glob("**/spool*/*")]
+
+
+@pytest.fixture
+def doors(scene: Scene, postgresql: str) -> Iterator[Doors]:
+    url = make_url(postgresql)
+    breaker = Breaker(url.host or "127.0.0.1", url.port or 5432, postgresql)
+    near = url.set(host="127.0.0.1", port=breaker.mend())
+    near = near.update_query_dict({"options": "-c lock_timeout=500ms"})
+    folder = scene.folder / "second"
+    folder.mkdir()
+    second = Scene(folder, postgresql)
+    scene.environ["BRIDGE_DATABASE"] = near.render_as_string(hide_password=False)
+    scene.bridge_yaml = second.bridge_yaml
+    scene.start(deliver=False, spool=scene.folder / "spool")
+    second.start(spool=scene.folder / "spool-2")
+    yield Doors(first=scene, second=second, breaker=breaker)
+    breaker.let_go.set()
+    scene.stop()
+    second.end()
+    breaker.cut()
 
 
 class Jira:
