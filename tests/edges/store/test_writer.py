@@ -582,7 +582,7 @@ def test_a_circle_of_waiting_is_broken_and_gone_through_again(postgresql, tmp_pa
         other.execute("UPDATE jobs SET until = 2 WHERE name = 'a'")
         other.commit()
         thread.join(20)
-    assert len(tries) == 2
+    assert len(tries) >= 2, "who wakes first after a circle is broken may make another one"
     assert not bridge.store.writer.trouble
     bridge.store.close()
 
