@@ -38,6 +38,9 @@ class Effect:
 
     #: Equal for every telling of the same change at one site, and for nothing else.
     identity: str
+    #: Identities that another telling of it may have: its instant lies at the edge of what counts
+    #: as one instant, and may be told a little differently.
+    also: tuple[str, ...] = ()
     #: The word of a mapping's `events` that selects it: issue_created, comment_updated, ...
     event: str
     #: The top-level key of the body that tells it ("comment", "changelog", ...); left out of what
@@ -51,6 +54,8 @@ class Effect:
     echo: str = ""
     #: The identity of the effect that makes this one stale (a comment's deletion), or "".
     stale_after: str = ""
+    #: The identity under which an older version of the bridge may have claimed it, or "".
+    formerly: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

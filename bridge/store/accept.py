@@ -11,7 +11,7 @@ from bridge.core.decide import wants_memory
 from bridge.model import Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry, Planned, Resolve
-from bridge.store.claims import claim, claim_each, find_late, find_waiting, wanted
+from bridge.store.claims import claim, find_late, find_waiting, take, wanted
 from bridge.store.dialect import together
 from bridge.store.fitting import fit
 from bridge.store.recall import deletions, recall, remember
@@ -135,17 +135,9 @@ def _divide(
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Take the claims that are free; returns those effects, and who holds each of the others."""
     keys = {name: (verdict.destination, event.site, name) for name in verdict.effects}
-    given_up = {
-        key: event.id for key in keys.values() if key not in batch.free and key not in batch.held
-    }
-    if given_up:
-        claim_each(conn, batch, given_up)
-    mine = tuple(name for name, key in keys.items() if key in batch.free)
-    others = {name: batch.held[key] for name, key in keys.items() if key not in batch.free}
-    for name in mine:
-        batch.free.discard(keys[name])
-        batch.held[keys[name]] = event.id
-    return mine, others
+    holders = {name: take(conn, batch, key, event.id) for name, key in keys.items()}
+    others = {name: holder for name, holder in holders.items() if holder}
+    return tuple(name for name in keys if name not in others), others
 
 
 def _date_back(batch: Batch, entry: Entry, destination: str, others: Mapping[str, str]) -> None:

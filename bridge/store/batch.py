@@ -77,6 +77,10 @@ class Batch:
     now: int
     #: Who holds which effect: the event.
     held: dict[ClaimKey, str] = field(default_factory=dict)
+    #: What effects were called by older versions: (site, identity) -> the identity then.
+    formerly: dict[tuple[str, str], str] = field(default_factory=dict)
+    #: Other claims that an effect is taken by, when one of them is: see `Effect.also`.
+    also: dict[ClaimKey, tuple[ClaimKey, ...]] = field(default_factory=dict)
     #: Claims this transaction made that no verdict has taken yet.
     free: set[ClaimKey] = field(default_factory=set)
     #: Deliveries of thin events that still wait, by (event, destination).

@@ -22,17 +22,20 @@ def wanted(verdict: Verdict) -> bool:
 _CLAIM = listing(
     """
     INSERT INTO claims (destination, site, identity, event, at)
-    SELECT {0}, {1}, {2}, {3}, CAST(:now AS BIGINT) FROM {rows} WHERE true
+    SELECT {0}, {1}, {2}, {3}, CAST(:now AS BIGINT) FROM {rows}
+    WHERE {4} = '' OR NOT EXISTS (
+        SELECT 1 FROM claims c WHERE c.destination = {0} AND c.site = {1} AND c.identity = {4}
+    )
     ON CONFLICT DO NOTHING RETURNING destination, site, identity
     """,
-    4,
+    5,
 )
 _HOLDERS = listing(
     """
-    SELECT c.destination, c.site, c.identity, c.event FROM {rows}
-    JOIN claims c ON c.destination = {0} AND c.site = {1} AND c.identity = {2}
+    SELECT c.destination, c.site, {2} AS identity, c.event FROM {rows}
+    JOIN claims c ON c.destination = {0} AND c.site = {1} AND c.identity IN ({2}, {3})
     """,
-    3,
+    4,
 )
 _WAITING = listing(
     """
@@ -107,11 +110,36 @@ def claim(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
     """Claim every wanted effect, and look up who holds those that were taken."""
     asked: dict[ClaimKey, str] = {}
     for entry in entries:
+        event = entry.event
+        batch.formerly.update(
+            ((event.site, name), effect.formerly)
+            for effect in event.effects
+            if effect.formerly
+            for name in (effect.identity, *effect.also)
+        )
+        also = {effect.identity: effect.also for effect in event.effects if effect.also}
         for verdict in filter(wanted, entry.verdicts):
             for name in verdict.effects:
-                key = (verdict.destination, entry.event.site, name)
-                asked.setdefault(key, entry.event.id)
+                key = (verdict.destination, event.site, name)
+                others = tuple((*key[:2], other) for other in also.get(name, ()))
+                if others:
+                    batch.also[key] = others
+                for each in (key, *others):
+                    asked.setdefault(each, event.id)
     claim_each(conn, batch, asked)
+
+
+def take(conn: Connection, batch: Batch, key: ClaimKey, event: str) -> str:
+    """Take an effect's claim for an event; returns who holds it already, or ""."""
+    keys = (key, *batch.also.get(key, ()))
+    given_up = {k: event for k in keys if k not in batch.free and k not in batch.held}
+    if given_up:
+        claim_each(conn, batch, given_up)
+    holder = next((batch.held[k] for k in keys if k not in batch.free), "")
+    for each in batch.free.intersection(keys):
+        batch.free.discard(each)
+        batch.held[each] = holder or event
+    return holder
 
 
 def claim_each(conn: Connection, batch: Batch, asked: Mapping[ClaimKey, str]) -> None:
@@ -119,12 +147,13 @@ def claim_each(conn: Connection, batch: Batch, asked: Mapping[ClaimKey, str]) ->
     left = sorted(asked)
     while left:  # again where a claim was given up between the two statements
         # In one order everywhere, so that two processes cannot wait for each other in a circle.
-        rows = as_rows([(*key, asked[key]) for key in left])
+        former = {key: batch.formerly.get(key[1:], "") for key in left}
+        rows = as_rows([(*key, asked[key], former[key]) for key in left])
         taken = _CLAIM.rows(conn, {"rows": rows, "now": batch.now})
         batch.free.update((row.destination, row.site, row.identity) for row in taken)
         left = [key for key in left if key not in batch.free]
         if left:
-            held = _HOLDERS.rows(conn, {"rows": as_rows(left)})
+            held = _HOLDERS.rows(conn, {"rows": as_rows([(*k, former[k] or k[2]) for k in left])})
             batch.held.update(((r.destination, r.site, r.identity), r.event) for r in held)
             left = [key for key in left if key not in batch.held]
 

@@ -36,7 +36,7 @@ def fit(entry: Entry) -> Entry:
     event = entry.event
     keys = [event.record, event.key]
     for effect in event.effects:
-        keys += (effect.identity, effect.stale_after)
+        keys += (effect.identity, *effect.also, effect.stale_after, effect.formerly)
     texts = [event.name, event.actor, event.delivery_id, *(v.reason for v in entry.verdicts)]
     if (
         max(map(len, keys)) <= _LONGEST
@@ -64,7 +64,13 @@ def as_kept(event: Event) -> Event:
 
 
 def _fitting_effect(effect: Effect) -> Effect:
-    return replace(effect, identity=short(effect.identity), stale_after=short(effect.stale_after))
+    return replace(
+        effect,
+        identity=short(effect.identity),
+        also=tuple(map(short, effect.also)),
+        stale_after=short(effect.stale_after),
+        formerly=short(effect.formerly),
+    )
 
 
 def _fitting(verdict: Verdict) -> Verdict:

@@ -198,7 +198,7 @@ def _fixed(found: Sequence[Verdict]) -> str:
 def _sightings(batch: Batch, event: Event) -> list[tuple[str, str, str, str]]:
     """Remember who told of what, where anything can hang on it."""
     live = any(verdict.name in LIVE for verdict in batch.verdicts[event.id])
-    told = {effect.identity: effect for effect in event.effects}
+    told = {name: effect for effect in event.effects for name in (effect.identity, *effect.also)}
     return [
         (event.site, identity, event.id, event.hook)
         for identity, effect in told.items()

@@ -4,8 +4,11 @@ Jira tells things at least once, in any order, and Data Center tells every comme
 `comment_created` without its issue, and inside `jira:issue_updated`. So identities are made of what
 was changed (comment, changelog, issue), never of the telling. What is not obvious:
 
-- The day a comment was created is part of its identity, because a restored backup hands out the
-  same ids again. The day, because databases lose or move the milliseconds of what they keep.
+- When a comment, worklog or issue was created is part of its identities, because a restored backup
+  hands out the same ids again; for a change of the issue, too. Not to the millisecond, because
+  databases lose or move those: see `cells`, also for why one change can have two identities.
+- An edit is known by its content and by when it was made: going back to an earlier text within the
+  same second is an edit of its own.
 - The changelog of `jira:issue_created` belongs to the creation. Should an update repeat its id, it
   is told as the change it claims to be: two identities, nothing lost.
 - Things that are only set to a state (a property, a version) carry their instant, so that going
@@ -17,12 +20,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from bridge.core.readers import is_private
 from bridge.model import Effect
+from bridge.sources.jira.cells import CHANGED, CREATED
 from bridge.sources.jira.values import canonical, digest, instant, obj, text
 
 _AHA_COMMENT = re.compile(r"\s{0,9}Comment added by .{0,300}? in \[Aha!\|")
@@ -68,7 +72,18 @@ def _why_empty(told: Told) -> str:
 def _issue(told: Told) -> tuple[Effect, ...]:
     action = told.word.removeprefix("issue_")
     identity = f"issue:{told.record or digest(told.body)}:{action}"
-    return (Effect(identity=identity, event=told.word),)
+    return (_known_by(Effect(identity=identity, event=told.word), _issue_created(told)),)
+
+
+def _issue_created(told: Told) -> tuple[str, ...]:
+    """Name when the issue itself was created, as far as the body says."""
+    return CREATED.cells(obj(obj(told.body.get("issue")).get("fields")).get("created"))
+
+
+def _known_by(effect: Effect, cells: tuple[str, ...]) -> Effect:
+    """End the effect's identity by its cell of time, and make it known by the next one's too."""
+    first, *others = (f"{effect.identity}:{cell}" if cell else effect.identity for cell in cells)
+    return replace(effect, identity=first, also=tuple(others))
 
 
 def _update(told: Told) -> tuple[Effect, ...]:
@@ -77,12 +92,18 @@ def _update(told: Told) -> tuple[Effect, ...]:
     kind = told.body.get("issue_event_type_name")
     found = []
     if changelog.get("id") or changelog.get("items"):
-        change = text(changelog.get("id")) or f"{digest(changelog.get('items'))}@{told.time}"
-        identity = f"change:{change}:{told.record}"
-        found.append(Effect(identity=identity, event="issue_updated", part="changelog"))
+        found.append(_change(changelog, told))
     if comment and kind != "issue_comment_deleted":
         found.append(_comment_effect(comment, _comment_action(comment, kind), part="comment"))
     return tuple(found)
+
+
+def _change(changelog: Mapping[str, Any], told: Told) -> Effect:
+    """Know a change by its id and when its issue was created, or by what it says and when."""
+    known = text(changelog.get("id"))
+    identity = f"change:{known or digest(changelog.get('items'))}:{told.record}"
+    effect = Effect(identity=identity, event="issue_updated", part="changelog")
+    return _known_by(effect, _issue_created(told) if known else CHANGED.cells(told.time))
 
 
 def _comment_action(comment: Mapping[str, Any], kind: object) -> str:
@@ -103,31 +124,59 @@ def _comment(told: Told) -> tuple[Effect, ...]:
 def _comment_effect(comment: Mapping[str, Any], action: str, part: str = "") -> Effect:
     """Make the effect of one comment, the same for both of Data Center's tellings."""
     of = f"comment:{text(comment.get('id')) or digest(comment)}"
-    day = _day(comment.get("created"))
-    deleted = f"{of}:deleted:{day}"
-    if action == "edited":
-        identity = f"{of}:edited:{_second(comment.get('updated'))}:{_version(comment)}"
-    else:
-        identity = f"{of}:{action}:{day}"
-    return Effect(
-        identity=identity,
+    effect = Effect(
+        identity=f"{of}:{action}",
         event="comment_updated" if action == "edited" else f"comment_{action}",
         part=part,
         writes=True,
         private=is_private(comment),
-        # Whoever deletes a comment of Aha!'s is telling something new.
-        echo="" if action == "deleted" else _echo(comment.get("body")),
-        stale_after="" if action == "deleted" else deleted,
+        formerly=_former_comment(of, action, comment),
     )
+    created = CREATED.cells(comment.get("created"))
+    if action == "deleted":
+        return _known_by(effect, created)
+    effect = replace(
+        effect,
+        # Whoever deletes a comment of Aha!'s is telling something new.
+        echo=_echo(comment.get("body")),
+        stale_after=":".join(filter(None, (of, "deleted", created[0]))),
+    )
+    return _known_by(effect, _edits(comment) if action == "edited" else created)
 
 
-def _version(comment: Mapping[str, Any]) -> str:
-    """Digest what an edit can change: the text as it reads, and who may read it."""
-    body = comment.get("body")
-    if isinstance(body, str):
-        body = body.replace("\r\n", "\n").rstrip()
-    readers = obj(comment.get("visibility"))
-    return digest([body, readers.get("type"), readers.get("value")])
+def _edits(part: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name an edit: what a comment or worklog has been since when."""
+    version = _version(part)
+    return tuple(f"{cell}:{version}" for cell in CHANGED.cells(part.get("updated")))
+
+
+def _version(part: Mapping[str, Any]) -> str:
+    """Digest what an edit can change: text as it reads, who may read it, the work and its date."""
+    said = [_as_read(part), *_visibility(part)]
+    if "timeSpentSeconds" in part or "started" in part:
+        began = instant(part.get("started"))
+        said += [part.get("timeSpentSeconds"), None if began is None else began // 1000]
+    if is_private(part) and part.get("visibility") is None:
+        said.append("internal")
+    return digest(said)
+
+
+def _as_read(part: Mapping[str, Any]) -> object:
+    said = part.get("body", part.get("comment"))
+    return said.replace("\r\n", "\n").rstrip() if isinstance(said, str) else said
+
+
+def _visibility(part: Mapping[str, Any]) -> list[object]:
+    readers = obj(part.get("visibility"))
+    return [readers.get("type"), readers.get("value")]
+
+
+def _former_comment(of: str, action: str, comment: Mapping[str, Any]) -> str:
+    """Name a comment's effect as claims of before did: by the day, or the second of an edit."""
+    if action != "edited":
+        return f"{of}:{action}:{_day(comment.get('created'))}"
+    version = digest([_as_read(comment), *_visibility(comment)])
+    return f"{of}:edited:{_second(comment.get('updated'))}:{version}"
 
 
 def _echo(body: object) -> str:
@@ -138,10 +187,18 @@ def _echo(body: object) -> str:
 
 def _worklog(told: Told) -> tuple[Effect, ...]:
     worklog = obj(told.body.get("worklog"))
-    of = f"worklog:{text(worklog.get('id')) or digest(told.body)}"
-    identity = f"{of}:{told.word.removeprefix('worklog_')}:{_second(worklog.get('updated'))}"
-    effect = Effect(identity=identity, event=told.word, writes=True, private=is_private(worklog))
-    return (effect,)
+    action = told.word.removeprefix("worklog_")
+    identity = f"worklog:{text(worklog.get('id')) or digest(told.body)}:{action}"
+    effect = Effect(
+        identity=identity,
+        event=told.word,
+        writes=True,
+        private=is_private(worklog),
+        formerly=f"{identity}:{_second(worklog.get('updated'))}",
+    )
+    if action == "updated":
+        return (_known_by(effect, _edits(worklog)),)
+    return (_known_by(effect, CREATED.cells(worklog.get("created"))),)
 
 
 def _once(told: Told) -> tuple[Effect, ...]:
@@ -149,7 +206,8 @@ def _once(told: Told) -> tuple[Effect, ...]:
     kind, action = told.word.split("_")
     part = obj(told.body.get("issueLink" if kind == "issuelink" else kind))
     identity = f"{kind}:{text(part.get('id')) or digest(told.body)}:{action}"
-    return (Effect(identity=identity, event=told.word),)
+    effect = Effect(identity=identity, event=told.word)
+    return (_known_by(effect, CREATED.cells(part.get("created"))),)
 
 
 def _issue_property(told: Told) -> tuple[Effect, ...]:
@@ -157,8 +215,8 @@ def _issue_property(told: Told) -> tuple[Effect, ...]:
     name = text(held.get("key")) or digest(held.get("key"))
     value = hashlib.sha1(canonical(held.get("value")), usedforsecurity=False).hexdigest()
     action = told.word.removeprefix("issue_property_")
-    identity = f"issue_property:{told.record}:{name}:{action}:{value}:{told.time}"
-    return (Effect(identity=identity, event=told.word),)
+    identity = f"issue_property:{told.record}:{name}:{action}:{value}"
+    return (_known_by(Effect(identity=identity, event=told.word), CHANGED.cells(told.time)),)
 
 
 def _dated(told: Told) -> tuple[Effect, ...]:
@@ -166,19 +224,25 @@ def _dated(told: Told) -> tuple[Effect, ...]:
     kind = told.word.split("_")[0]
     part = obj(told.body.get(kind))
     thing = next(filter(None, (text(part.get(n)) for n in ("id", "accountId", "key"))), "")
-    identity = f"{told.word}:{digest(told.body)}"
-    if thing and told.time is not None:
-        identity = f"{kind}:{thing}:{told.word}:{told.time}"
-    return (Effect(identity=identity, event=told.word),)
+    if not thing or told.time is None:
+        return (Effect(identity=f"{told.word}:{digest(told.body)}", event=told.word),)
+    effect = Effect(identity=f"{kind}:{thing}:{told.word}", event=told.word)
+    return (_known_by(effect, CHANGED.cells(told.time)),)
 
 
 def _transition(told: Told) -> tuple[Effect, ...]:
     """Read a workflow's post-function; its comment is a text without an id."""
     transition = text(obj(told.body.get("transition")).get("transitionId"))
-    identity = f"transition:{digest(told.body)}"
-    if transition and told.record and told.time is not None:
-        identity = f"transition:{told.record}:{transition}:{told.time}"
-    return (Effect(identity=identity, event=told.word, writes=bool(told.body.get("comment"))),)
+    effect = Effect(
+        identity=f"transition:{digest(told.body)}",
+        event=told.word,
+        writes=bool(told.body.get("comment")),
+    )
+    if not (transition and told.record and told.time is not None):
+        return (effect,)
+    of = f"transition:{told.record}:{transition}"
+    effect = replace(effect, identity=of, formerly=f"{of}:{told.time}")
+    return (_known_by(effect, CHANGED.cells(told.time)),)
 
 
 def _day(value: object) -> str:

@@ -29,7 +29,7 @@ def test_a_line_says_what_the_contract_says(house):
         "verdict": "deliver",
         "reason": one["reason"],
         "state": "delivered",
-        "effects": [f"issue:{issue.id}:created"],
+        "effects": [f"issue:{issue.id}:created:2026-03-05T08:00"],
     }
     assert 'project is "PLAT"' in one["reason"]
     assert (other["event"], other["verdict"], other["first"]) == (again, "duplicate", first)

@@ -19,7 +19,7 @@ def test_a_life_holds_everything_in_plain_data(house):
     told = orjson.loads(orjson.dumps(show.told(show.whole(house.store, first), body=True)))
     assert (told["id"], told["key"], told["hook"]) == (first, "PLAT-1", "main")
     assert told["received"] == instant(house.now - 1000)
-    assert told["effects"] == [f"issue:{issue.id}:created"]
+    assert told["effects"] == [f"issue:{issue.id}:created:2026-03-05T08:00"]
     assert [v["verdict"] for v in told["verdicts"]] == ["deliver", "filtered"]
     [delivery] = told["deliveries"]
     assert (delivery["id"], delivery["state"], delivery["attempts"]) == (parcel.id, "queued", 1)

@@ -1,5 +1,7 @@
 """Laws of reading Jira: nothing but `Unreadable` is raised, and retellings keep their identity."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -51,6 +53,11 @@ def identities(body, **query):
     return [effect.identity for effect in event.effects]
 
 
+def known_as(body):
+    (event,) = read(orjson.dumps(body))
+    return {name for effect in event.effects for name in (effect.identity, *effect.also)}
+
+
 def places(node, at=()):
     """Return the way to every value of a body."""
     inside = (
@@ -79,7 +86,8 @@ def accounted_for(raw, **query):
         return
     assert bool(event.effects) is not bool(event.empty)
     texts = [event.name, event.record, event.key, event.actor, event.delivery_id, *event.handles]
-    texts += [effect.identity for effect in event.effects]
+    for effect in event.effects:
+        texts += [effect.identity, *effect.also, effect.stale_after, effect.formerly]
     assert all(len(text) <= 600 and text.isprintable() for text in texts)
     assert event.time is None or 0 <= event.time < 2**53
     assert all(effect.event in EVENTS for effect in event.effects)
@@ -155,16 +163,33 @@ def test_the_two_tellings_of_a_comment_are_one_effect(comment, gap, name):
     assert identities(thin) == identities(full)
 
 
-@given(comments, comments)
-def test_two_edits_are_one_only_if_they_read_the_same(one, other):
+def reads(comment):
+    return comment.id, comment.text.replace("\r\n", "\n").rstrip(), comment.role
+
+
+@given(comments, comments, st.integers(-60, 60))
+def test_two_edits_are_one_only_if_they_read_the_same_at_the_same_instant(one, other, apart):
     def told(comment):
-        return identities(CLOUD.comment_event("comment_updated", comment, ISSUE, T))
+        return known_as(CLOUD.comment_event("comment_updated", comment, ISSUE, T))
 
-    def reads(comment):
-        text = comment.text.replace("\r\n", "\n").rstrip()
-        return comment.id, comment.updated // 1000, text, comment.role
+    assert bool(told(one) & told(other)) <= (reads(one) == reads(other))
+    again = replace(one, updated=max(one.updated + apart, 0))
+    shared = told(one) & told(again)
+    if abs(again.updated - one.updated) <= 2:
+        assert shared
+    elif abs(again.updated - one.updated) > 54:
+        assert not shared
 
-    assert (told(one) == told(other)) is (reads(one) == reads(other))
+
+@given(comments, st.integers(-700_000, 700_000), st.integers(-1_000, 1_000))
+def test_a_comment_is_created_once_however_its_instant_is_told(comment, later, apart):
+    def told(created):
+        of = replace(comment, created=max(created, 0))
+        return known_as(CLOUD.comment_event("comment_created", of, ISSUE, T))
+
+    assert told(comment.created) & told(comment.created + apart)
+    if abs(later) > 602_000 and comment.created > 700_000:
+        assert not told(comment.created) & told(comment.created + later)
 
 
 @given(st.permutations(BODIES))

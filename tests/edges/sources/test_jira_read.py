@@ -204,7 +204,8 @@ def test_a_body_is_full_when_it_says_when_its_issue_came_and_changed(fields, ful
 def test_numbers_are_ids_too():
     body = updated(change=STATUS)
     body["issue"]["id"], body["changelog"]["id"] = 10001, 20177
-    assert ids(read(body)) == ids(read(updated(change=STATUS))) == ["change:20177:10001"]
+    assert ids(read(body)) == ids(read(updated(change=STATUS)))
+    assert ids(read(body)) == ["change:20177:10001:2026-03-05T08:00"]
 
 
 # --- moves
@@ -235,8 +236,8 @@ def test_a_move_is_known_in_any_language(item, moved):
 @pytest.mark.parametrize(
     ("name", "comment", "identity"),
     [
-        ("comment_created", COMMENT, r"comment:10042:created:2026-03-05"),
-        ("comment_updated", EDITED, r"comment:10042:edited:1772697690:[0-9a-f]{32}"),
+        ("comment_created", COMMENT, r"comment:10042:created:2026-03-05T08:00"),
+        ("comment_updated", EDITED, r"comment:10042:edited:1772697690.00:[0-9a-f]{32}"),
     ],
 )
 def test_both_of_data_centers_tellings_are_one_effect(name, comment, identity, gap):
@@ -251,7 +252,7 @@ def test_both_of_data_centers_tellings_are_one_effect(name, comment, identity, g
 
 def test_a_deletion_makes_the_rest_of_its_comment_stale():
     (deleted,) = read(CLOUD.comment_event("comment_deleted", EDITED, ISSUE, T)).effects
-    assert deleted.identity == "comment:10042:deleted:2026-03-05"
+    assert deleted.identity == "comment:10042:deleted:2026-03-05T08:00"
     assert (deleted.event, deleted.stale_after, deleted.writes) == ("comment_deleted", "", True)
     for name, comment in (("comment_created", COMMENT), ("comment_updated", EDITED)):
         (effect,) = read(CLOUD.comment_event(name, comment, ISSUE, T)).effects
@@ -259,19 +260,45 @@ def test_a_deletion_makes_the_rest_of_its_comment_stale():
 
 
 @pytest.mark.parametrize(
-    ("created", "day"),
+    ("created", "cells"),
     [
-        ("2026-03-05T23:30:00.000-0800", "2026-03-06"),
-        ("2026-03-05T00:30:00.000+0100", "2026-03-04"),
-        ("2026-03-05T08:00:00.123+0000", "2026-03-05"),
-        (None, ""),
-        ("yesterday", ""),
+        ("2026-03-05T23:30:00.000-0800", [":2026-03-06T07:30"]),
+        ("2026-03-05T00:30:00.000+0100", [":2026-03-04T23:30"]),
+        ("2026-03-05T08:05:28.999+0000", [":2026-03-05T08:00"]),
+        ("2026-03-05T08:05:29.000+0000", [":2026-03-05T08:00", ":2026-03-05T08:10"]),
+        ("2026-03-05T08:05:30.999+0000", [":2026-03-05T08:10", ":2026-03-05T08:00"]),
+        ("2026-03-05T08:05:31.000+0000", [":2026-03-05T08:10"]),
+        (None, [""]),
+        ("yesterday", [""]),
+        ("9999-12-31T23:59:59.999+0000", [""]),
     ],
 )
-def test_the_day_of_creation_is_the_day_in_utc(created, day):
+def test_when_a_comment_was_created_is_told_to_ten_minutes(created, cells):
     body = CLOUD.comment_event("comment_created", COMMENT, ISSUE, T)
     body["comment"]["created"] = created
-    assert ids(read(body)) == [f"comment:10042:created:{day}"]
+    [effect] = read(body).effects
+    known = [effect.identity, *effect.also]
+    assert known == [f"comment:10042:created{cell}" for cell in cells]
+
+
+@pytest.mark.parametrize(
+    ("at", "cells"),
+    [
+        (0, ["00.00"]),
+        (22, ["00.00"]),
+        (23, ["00.00", "00.05"]),
+        (26, ["00.05", "00.00"]),
+        (27, ["00.05"]),
+        (999, ["01.00"]),
+    ],
+)
+def test_when_a_comment_was_edited_is_told_to_a_twentieth_of_a_second(at, cells):
+    comment = replace(EDITED, updated=T + at)
+    [effect] = read(CLOUD.comment_event("comment_updated", comment, ISSUE, T)).effects
+    known = [effect.identity, *effect.also]
+    assert [name.rpartition(":")[0] for name in known] == [
+        f"comment:10042:edited:17726976{cell}" for cell in cells
+    ]
 
 
 @pytest.mark.parametrize(
@@ -294,7 +321,7 @@ def test_an_update_says_by_its_kind_or_its_instants_what_a_comment_is(kind, comm
 
 def test_a_comment_without_its_instants_is_new():
     body = without(updated("", comment=EDITED), "comment", "updated")
-    assert ids(read(body)) == ["comment:10042:created:2026-03-05"]
+    assert ids(read(body)) == ["comment:10042:created:2026-03-05T08:00"]
 
 
 def edit(**changes):
@@ -308,9 +335,9 @@ def edit(**changes):
     [
         {"body": "No.\r\n"},
         {"body": "No.  \n\n"},
-        {"updated": "2026-03-05T09:01:30.999+0100"},
+        {"updated": "2026-03-05T09:01:30.001+0100"},
         {"updated": T + 90_000},
-        {"jsdPublic": False},
+        {"jsdPublic": True},
         {"author": None},
         {"visibility": None},
     ],
@@ -326,7 +353,8 @@ def test_a_retelling_of_an_edit_is_the_same_edit(changes):
         {"body": "N o."},
         {"body": None},
         {"body": {"type": "doc", "version": 1, "content": []}},
-        {"updated": "2026-03-05T08:01:31.000+0000"},
+        {"updated": "2026-03-05T08:01:30.050+0000"},
+        {"jsdPublic": False},
         {"updated": None},
         {"visibility": {"type": "role", "value": "Administrators"}},
         {"visibility": {"type": "group", "value": None}},
@@ -403,7 +431,10 @@ def test_deleting_a_comment_of_ahas_is_no_echo():
 
 def test_one_body_can_tell_two_effects():
     event = read(updated("issue_generic", STATUS, COMMENT))
-    assert ids(event) == ["change:20177:10001", "comment:10042:created:2026-03-05"]
+    assert ids(event) == [
+        "change:20177:10001:2026-03-05T08:00",
+        "comment:10042:created:2026-03-05T08:00",
+    ]
     assert [effect.part for effect in event.effects] == ["changelog", "comment"]
     assert [effect.event for effect in event.effects] == ["issue_updated", "comment_created"]
     assert [effect.writes for effect in event.effects] == [False, True]
@@ -412,13 +443,14 @@ def test_one_body_can_tell_two_effects():
 def test_created_and_changed_at_once_are_two_effects():
     created = read(CLOUD.issue_created(ISSUE, ANA, STATUS))
     changed = read(updated(change=STATUS))
-    assert ids(created) == ["issue:10001:created"]
-    assert ids(changed) == ["change:20177:10001"]
+    assert ids(created) == ["issue:10001:created:2026-03-05T08:00"]
+    assert ids(changed) == ["change:20177:10001:2026-03-05T08:00"]
 
 
 def test_an_issue_is_deleted_once():
     event = read(DATA_CENTER.issue_deleted(ISSUE, ANA, T))
-    assert (ids(event), event.effects[0].event) == (["issue:10001:deleted"], "issue_deleted")
+    assert ids(event) == ["issue:10001:deleted:2026-03-05T08:00"]
+    assert event.effects[0].event == "issue_deleted"
 
 
 @pytest.mark.parametrize(
@@ -446,7 +478,7 @@ def test_no_effects_come_with_the_reason(body, why):
 
 def test_a_changelog_without_an_id_is_known_by_its_lines_and_instant():
     bare = without(updated(change=STATUS), "changelog", "id")
-    later = bare | {"timestamp": T + 1}
+    later = bare | {"timestamp": T + 50}
     other = bare | {"changelog": {"items": [{"field": "priority"}]}}
     assert len({*ids(read(bare)), *ids(read(later)), *ids(read(other))}) == 3
     assert ids(read(bare)) == ids(read(bare, {"user_id": "x"}))
@@ -455,7 +487,8 @@ def test_a_changelog_without_an_id_is_known_by_its_lines_and_instant():
 def test_an_update_beside_a_worklog_is_a_change_of_the_issue():
     body = updated("issue_work_logged", STATUS) | {"webhookEvent": "jira:worklog_updated"}
     (effect,) = read(body).effects
-    assert (effect.identity, effect.event) == ("change:20177:10001", "issue_updated")
+    assert effect.identity == "change:20177:10001:2026-03-05T08:00"
+    assert effect.event == "issue_updated"
     assert not effect.writes
 
 
@@ -465,10 +498,10 @@ def test_an_update_beside_a_worklog_is_a_change_of_the_issue():
 def test_a_worklog_is_written_each_time():
     body = DATA_CENTER.worklog_created(31, ISSUE, BO, T)
     (effect,) = read(body).effects
-    assert effect.identity == f"worklog:31:created:{T // 1000}"
+    assert effect.identity == "worklog:31:created:2026-03-05T08:00"
     assert (effect.event, effect.writes, effect.private) == ("worklog_created", True, False)
     deleted = read(body | {"webhookEvent": "worklog_deleted"})
-    assert ids(deleted) == [f"worklog:31:deleted:{T // 1000}"]
+    assert ids(deleted) == ["worklog:31:deleted:2026-03-05T08:00"]
     body["worklog"]["visibility"] = {"type": "role", "value": "Developers"}
     assert read(body).effects[0].private
 
@@ -484,18 +517,18 @@ def test_a_property_set_back_is_set_again():
         body = {"webhookEvent": "issue_property_set", "issue": {"id": "10001"}, "timestamp": time}
         return ids(read(body | {"property": {"key": key, "value": value}}))
 
-    told = [held(1, 1), held(2, 2), held(1, 3), held(1, 1, "x" * 200), held(1, 1, "x" * 201)]
+    told = [held(1, 1), held(2, 99), held(1, 200), held(1, 1, "x" * 200), held(1, 1, "x" * 201)]
     assert len({*map(str, told)}) == 5
     assert held({"a": 1, "b": 2}, 1) == held({"b": 2, "a": 1}, 1)
 
 
 @pytest.mark.parametrize(("body", "identity"), [
-    (CLOUD.sprint("sprint_closed", 37, "S", T), f"sprint:37:sprint_closed:{T}"),
-    (CLOUD.version("jira:version_released", 4, "1", T), f"version:4:version_released:{T}"),
-    (CLOUD.user_created(ANA, T), f"user:712020:5b10ac8d-a:user_created:{T}"),
-    (DATA_CENTER.user_created(ANA, T), f"user:ana:user_created:{T}"),
+    (CLOUD.sprint("sprint_closed", 37, "S", T), "sprint:37:sprint_closed:1772697600.00"),
+    (CLOUD.version("jira:version_released", 4, "1", T), "version:4:version_released:1772697600.00"),
+    (CLOUD.user_created(ANA, T), "user:712020:5b10ac8d-a:user_created:1772697600.00"),
+    (DATA_CENTER.user_created(ANA, T), "user:ana:user_created:1772697600.00"),
     ({"webhookEvent": "project_created", "project": {"id": 1}, "timestamp": T},
-     f"project:1:project_created:{T}"),
+     "project:1:project_created:1772697600.00"),
 ])  # fmt: skip
 def test_what_is_no_issue_is_known_by_id_and_instant(body, identity):
     event = read(body)
@@ -514,7 +547,7 @@ def test_without_an_id_or_instant_it_is_known_by_the_whole_body():
 def test_a_post_function_names_no_event():
     body = {"transition": {"transitionId": 11}, "comment": "", "issue": {"id": "10001"}}
     event = read(body | {"timestamp": T})
-    assert (event.name, ids(event)) == ("transition", [f"transition:10001:11:{T}"])
+    assert (event.name, ids(event)) == ("transition", ["transition:10001:11:1772697600.00"])
     assert not event.effects[0].writes
     assert read(body | {"comment": "Done."}).effects[0].writes
     assert len(ids(read(body))) == 1
