@@ -251,6 +251,8 @@ class Target:
     limits: Limits = field(default_factory=lambda: Limits(per_second=20, per_minute=300))
     #: verify | hold | resend
     on_doubt: str = "verify"
+    #: Statuses that leave it in doubt here whether the body was taken, beside those that always do.
+    doubt: frozenset[int] = frozenset()
     #: The address may be private or loopback.
     private: bool = False
 

@@ -91,6 +91,9 @@ class Manners:
     hang_share: float = 0.0
     #: Written, and the connection dropped without an answer.
     drop_share: float = 0.0
+    #: Written, and answered `lost_status`, as a gateway does that gave up on the application.
+    lost_share: float = 0.0
+    lost_status: int = 502
     #: Everything is answered 503.
     down: bool = False
 
@@ -181,6 +184,7 @@ class Sandbox:
             failing = self._turn("fail", manners.fail_share)
             dropping = self._turn("drop", manners.drop_share)
             hanging = self._turn("hang", manners.hang_share)
+            losing = self._turn("lose", manners.lost_share)
         if manners.down:
             return _said(503, "down for maintenance")
         if integration is None:
@@ -192,7 +196,7 @@ class Sandbox:
             self.wait(600)
         if dropping or hanging:
             _hang_up()
-        return _said(200, "OK")
+        return _said(manners.lost_status, "lost") if losing else _said(200, "OK")
 
     def _turn(self, name: str, share: float) -> bool:
         due = self._turns.get(name, 0.0) + share

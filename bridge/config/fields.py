@@ -162,6 +162,21 @@ class Words(_Plain):
             check(item)
 
 
+class Statuses(_Plain):
+    """A status of HTTP or a list of them, of those that are retried by default."""
+
+    def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> frozenset[int]:
+        listed = value if isinstance(value, list) else [value]
+        wrong = {
+            index: ["must be 408, 425, or a status from 500 to 599: others are not retried"]
+            for index, item in enumerate(listed)
+            if type(item) is not int or item not in (408, 425, *range(500, 600))
+        }
+        if wrong:
+            raise ValidationError(dict(wrong) if isinstance(value, list) else wrong[0])
+        return frozenset(listed)
+
+
 class Secrets(Words):
     """None, one or, while one is being replaced, two secrets; empty ones do not count."""
 

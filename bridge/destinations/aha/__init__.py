@@ -5,10 +5,12 @@ What an answer means, and what none means:
     2xx                 received; Aha! says so, too, when it could not apply the body
     410                 Gone: the token is invalid, or the account is disabled
     429                 Throttled
-    500, 502, 503, ...  Failed: Aha! documents 500 as a processing error that senders repeat, and
-                        the others come from in front of the application while it is away
+    502, 504, 520-527   InDoubt: from a gateway, whose application may have taken the body before
+                        the gateway gave up on it, or on what it answered
+    500, 503, other 5xx Failed: Aha! documents 500 as a processing error that senders repeat; 503
+                        comes from in front of the application while it is away
     408, 425            Failed: the request was not taken up
-    504, 524            InDoubt: a gateway gave up waiting for an application that did get the body
+    `doubt`             InDoubt: what the destination's setting names of the two lines above
     3xx, other 4xx      Refused: the same body would be answered the same way
     no connection       NotSent: no name, no route, refused, timed out, no TLS
     no answer           InDoubt: timed out or broken off after the body was on its way
@@ -43,13 +45,22 @@ _LONGEST_PAUSE = 3_600
 _EPOCH_SECONDS = 1e9
 _EPOCH_MILLIS = 1e12
 
-_STATUSES: Mapping[int, tuple[type[DeliveryError], str]] = {
+#: Which error a status is, and what to say of it.
+_Meaning = tuple[type[DeliveryError], str]
+_GATEWAY: _Meaning = (InDoubt, "it is a gateway, and the body may have been processed behind it")
+_STATUSES: Mapping[int, _Meaning] = {
     408: (Failed, "it waited too long for the request"),
     410: (Gone, "the token is invalid, or the account is disabled"),
     425: (Failed, "it did not take up the request"),
+    502: _GATEWAY,
     504: (InDoubt, "a gateway gave up waiting: the body may have been processed"),
+    # Of these, 520 to 527 are Cloudflare's own.
+    **dict.fromkeys(range(520, 528), _GATEWAY),
     524: (InDoubt, "a gateway gave up waiting: the body may have been processed"),
 }
+_IN_DOUBT = {status for status, (kind, _) in _STATUSES.items() if kind is InDoubt}
+#: What the destination's setting `doubt` says of a status.
+_SET: _Meaning = (InDoubt, "the body may have been processed, as the setting `doubt` has it")
 
 
 def connect(
@@ -65,6 +76,10 @@ class Aha:
 
     def __init__(self, target: Target, patience: Patience) -> None:
         self._name = target.name
+        self._meanings: Mapping[int, _Meaning] = {
+            **_STATUSES,
+            **dict.fromkeys(target.doubt - _IN_DOUBT, _SET),
+        }
         self._token = target.token
         origin = Origin.of(target.url, private=target.private)
         #: None: the URL cannot be used.
@@ -118,7 +133,7 @@ class Aha:
         if status == 429:
             after = _pause({name.decode(): told.decode("latin-1") for name, told in answer.headers})
             return Throttled(f"{self._name} answered 429", after=after, status=status)
-        kind, why = _STATUSES.get(status, (Failed if status >= 500 else Refused, ""))
+        kind, why = self._meanings.get(status, (Failed if status >= 500 else Refused, ""))
         message = f"{self._name} answered {status}" + (f": {why}" if why else "")
         return kind(message, status=status, answer=text)
 

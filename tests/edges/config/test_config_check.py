@@ -138,6 +138,7 @@ BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
             "    workspaces: ▸[]\n"
             "    limits: {per_second: ▸0, per_minute: ▸lots, ▸per_hour: 1}\n"
             "    on_doubt: ▸verfy\n"
+            '    doubt: [500, ▸404, ▸"503"]\n'
             "    private: ▸maybe\n"
         ),
         [
@@ -147,6 +148,8 @@ BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
             "limits.per_minute: must be a whole number from 1 to 600000, or `none`",
             "limits.per_hour: unknown key",
             "destinations.aha.on_doubt: `verfy` is not known; did you mean `verify`?",
+            "destinations.aha.doubt[1]: must be 408, 425, or a status from 500 to 599",
+            "destinations.aha.doubt[2]: must be 408, 425, or a status from 500 to 599",
             "destinations.aha.private: must be true or false",
         ],
     ),

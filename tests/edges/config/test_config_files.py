@@ -185,6 +185,7 @@ destinations:
     workspaces: [PLAT, MOB]
     limits: {per_second: "${FAST}", per_minute: none}
     on_doubt: hold
+    doubt: [500, 503]
     private: ${PRIVATE:-true}
 sites:
   main:
@@ -239,6 +240,7 @@ def test_everything_that_can_be_said(folder):
         workspaces=("PLAT", "MOB"),
         limits=Limits(per_second=7, per_minute=None),
         on_doubt="hold",
+        doubt=frozenset({500, 503}),
         private=True,
     )
     assert site == Site(

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -281,10 +282,13 @@ def test_cookies_and_proxies_are_none_of_ours(monkeypatch):
         (408, errors.Failed, "408"),
         (425, errors.Failed, "425"),
         (500, errors.Failed, "500"),
-        (502, errors.Failed, "502"),
+        (501, errors.Failed, "501"),
+        (502, errors.InDoubt, "502: it is a gateway"),
         (503, errors.Failed, "503"),
         (504, errors.InDoubt, "504: a gateway gave up"),
-        (524, errors.InDoubt, "524"),
+        *[(status, errors.InDoubt, str(status)) for status in range(520, 528)],
+        (519, errors.Failed, "519"),
+        (528, errors.Failed, "528"),
         (599, errors.Failed, "599"),
         (300, errors.Refused, "300"),
         (400, errors.Refused, "400"),
@@ -300,6 +304,18 @@ def test_what_an_answer_means(status, kind, words):
     assert type(error) is kind
     assert str(error).startswith(f"aha-platform answered {words}")
     assert (error.status, error.answer) == (status, "some words")
+
+
+@network
+@pytest.mark.parametrize("status", [408, 500, 503])
+def test_a_destination_says_which_statuses_leave_it_in_doubt(status):
+    with neighbour(answer(status), answer(502), answer(410), answer(501)) as server:
+        told = replace(target(server.url), doubt=frozenset({408, 500, 502, 503}))
+        made = destinations.connect(told)
+        for kind in (errors.InDoubt, errors.InDoubt, errors.Gone, errors.Failed):
+            with pytest.raises(kind):
+                made.send({})
+        made.close()
 
 
 @network

@@ -185,6 +185,8 @@ def test_the_control_changes_what_it_names(sandbox, client):
         "fail_share": 0.0,
         "retry_after": 1,
         "hang_share": 0.0,
+        "lost_share": 0.0,
+        "lost_status": 502,
         "drop_share": 0.0,
         "down": False,
     }
