@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from time import monotonic
 from typing import Any
 
 import structlog
@@ -67,12 +65,12 @@ class Crew:
     destination: Destination
     store: Store
     plan: Callable[[], Plan]
-    #: For people to read in the lease.
+    #: The process, by the name its store has.
     owner: str
     #: How long a lane is leased, in ms: longer than the longest send.
     lease: int
-    #: How long the longest send takes, in ms.
-    longest_send: int = 0
+    #: How long the longest send takes, in ms; None: nobody knows.
+    longest_send: int | None = None
     policy: retry.Policy = _POLICY
 
     @property
@@ -83,15 +81,8 @@ class Crew:
             owner=self.owner,
             lease=self.lease,
             limits=self.target.limits,
+            send=self.longest_send,
         )
-
-    def send_before(self, asked: float) -> float:
-        """Tell until when a send may begin whose lane was asked for at an instant.
-
-        Both are in seconds of the process's monotonic clock. A send that begins by then is over
-        before the lease is: it cannot be at a lane that another worker has leased since.
-        """
-        return asked + (self.lease - self.longest_send) / 1_000
 
 
 def run(crew: Crew, stopping: threading.Event) -> None:
@@ -99,7 +90,6 @@ def run(crew: Crew, stopping: threading.Event) -> None:
     settlement: Settlement | None = None
     while True:
         wish = None if stopping.is_set() else crew.wish
-        asked = monotonic()
         try:
             turn = crew.store.exchange(settlement, wish)
         except Exception as error:  # noqa: BLE001 - a worker outlives what the database refuses
@@ -114,7 +104,7 @@ def run(crew: Crew, stopping: threading.Event) -> None:
             continue
         settlement = None
         if turn.claimed is not None:
-            settlement = _attend(crew, turn.claimed, crew.send_before(asked))
+            settlement = _attend(crew, turn.claimed)
         elif wish is None:
             return
         else:
@@ -122,10 +112,10 @@ def run(crew: Crew, stopping: threading.Event) -> None:
             crew.store.bell.wait(crew.target.name, wait)
 
 
-def _attend(crew: Crew, claimed: Claimed, send_before: float = math.inf) -> Settlement | None:
+def _attend(crew: Crew, claimed: Claimed) -> Settlement | None:
     """Deliver, and settle also what nobody foresaw: nothing was sent then."""
     try:
-        return deliver(crew, claimed, send_before)
+        return deliver(crew, claimed)
     except Down:
         return _settled(claimed, State.QUEUED, "", "")
     except Exception as error:  # noqa: BLE001 - whatever it is, the lane must not be left behind
@@ -142,10 +132,10 @@ def _mistake(crew: Crew, error: Exception, claimed: Claimed | None = None) -> st
     return kind
 
 
-def deliver(crew: Crew, claimed: Claimed, send_before: float = math.inf) -> Settlement | None:
+def deliver(crew: Crew, claimed: Claimed) -> Settlement | None:
     """Bring one claimed delivery as far as it goes; None when it settled itself.
 
-    It is put back when its send cannot begin by `send_before`, an instant of the monotonic clock.
+    It is put back when its send cannot begin in time.
     """
     current: Claimed | None = claimed
     if claimed.waiting:
@@ -156,7 +146,7 @@ def deliver(crew: Crew, claimed: Claimed, send_before: float = math.inf) -> Sett
         if not _may_repeat(crew, current):
             return _settled(current, State.IN_DOUBT, "in_doubt", _STOPPED_WHILE_SENDING)
         _log("delivery.repeated", current)
-    return _send(crew, current, send_before)
+    return _send(crew, current)
 
 
 _STOPPED_WHILE_SENDING = (
@@ -245,7 +235,7 @@ def _read_again(claimed: Claimed) -> Event | None:
 # Send
 
 
-def _send(crew: Crew, claimed: Claimed, send_before: float) -> Settlement:
+def _send(crew: Crew, claimed: Claimed) -> Settlement:
     route = crew.plan().configuration.routes.get(claimed.route)
     if route is None:
         reason = f"the route {claimed.route} is no longer in the mappings"
@@ -258,7 +248,8 @@ def _send(crew: Crew, claimed: Claimed, send_before: float) -> Settlement:
         _log("delivery.parked", claimed, why="unmappable")
         settled = _settled(claimed, State.PARKED, "unmappable", str(error), cause="mapping")
         return replace(settled, revision=route.revision)
-    if monotonic() > send_before:
+    if store.steady() > claimed.start_by:
+        # Somebody else may hold the lane before the send is over: it is claimed once more.
         _log("delivery.put_back", claimed)
         return _settled(claimed, State.QUEUED, "", "")
     return _exchange(crew, claimed, body)

@@ -12,10 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from bridge.store import engines
 from bridge.store.batch import Entry, Resolve
 from bridge.store.bell import Bell
+from bridge.store.clocks import steady
 from bridge.store.dialect import now_ms
 from bridge.store.fitting import as_kept
 from bridge.store.lanes import Claimed, Settlement, Wish
 from bridge.store.listening import Listener
+from bridge.store.owners import Owner
 from bridge.store.recall import pack, remember, twin, unpack
 from bridge.store.spool import Spool
 from bridge.store.waiting import drop_decided, send_decided
@@ -37,6 +39,7 @@ __all__ = [
     "pack",
     "remember",
     "send_decided",
+    "steady",
     "twin",
     "unpack",
 ]
@@ -96,6 +99,7 @@ class Store:
         self._writer = Writer(
             self._writers,
             self._spool,
+            owner=Owner(self._spool.process, self._locks()),
             resolve=resolve,
             judge=judge,
             grace=grace,
@@ -106,6 +110,13 @@ class Store:
         if not self.embedded:
             self._listener = Listener(self.url, self.bell.ring)
             self._listener.start()
+
+    def _locks(self) -> Path | None:
+        """Name the folder in which processes that share the database see each other's locks."""
+        if not self.embedded:
+            return self._spool.folder / "owners"
+        database = str(self.url.database or "")
+        return Path(f"{Path(database).resolve()}-owners") if database else None
 
     @property
     def writer(self) -> Writer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import orjson
@@ -29,6 +30,8 @@ from bridge.store.limits import Gate, allowed_at, permits, spend
 OPEN = text("d.state IN ('queued','sending','retrying','in_doubt','parked')")
 _POLICY = Policy()
 _BLOCKING = frozenset({State.PARKED, State.IN_DOUBT})
+#: A send begins at most so long after its claim, in ms, or not at all.
+START = 5_000
 d = t.deliveries.alias("d")
 #: When a lane has something to do, by what is its head now: at `b_now`, or when a grace is over.
 NEXT_AT = (
@@ -45,11 +48,18 @@ class Wish:
     """What a worker asks for: a free lane of a destination."""
 
     destination: str
-    #: Who asks; for people to read.
+    #: Who asks: the process, by its name in `processes`.
     owner: str
-    #: How long the lane is its own, in ms.
+    #: How long the lane is its own at most, in ms.
     lease: int
     limits: Limits
+    #: The longest that a send takes, in ms, less than the lease; None: nobody knows.
+    send: int | None = None
+
+    @property
+    def start(self) -> int:
+        """Within how many ms of the claim the send must begin."""
+        return self.lease if self.send is None else min(START, self.lease - self.send)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +92,8 @@ class Claimed:
     waiting: bool
     #: The body as kept; None when retention took it.
     packed: bytes | None
+    #: Till when its send may begin, in ms on the clock of `clocks.steady`.
+    start_by: float = inf
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,6 +215,7 @@ _LEASE = Prepared(
     .where(t.lanes.c.id.in_(select(_FREE.c.id)))
     .values(
         lease_until=bindparam("w_until"),
+        send_until=bindparam("w_send_until"),
         owner=bindparam("w_owner"),
         fence=t.lanes.c.fence + 1,
     )
@@ -218,6 +231,7 @@ def _lease(conn: Connection, now: int, wish: Wish, count: int) -> dict[int, int]
             "w_now": now,
             "w_count": count,
             "w_until": now + wish.lease,
+            "w_send_until": now + wish.start + (wish.send or 0),
             "w_owner": wish.owner,
         },
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select, text, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, text, update
 
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
@@ -312,7 +312,10 @@ _MAKE_LANES = listing(
 _HURRY = Prepared(
     update(t.lanes)
     .where(t.lanes.c.id == bindparam("b_lane"), t.lanes.c.next_at == bindparam("b_hold_until"))
-    .values(next_at=NEXT_AT)
+    .values(
+        # One that is leased has something to do, until it is given back.
+        next_at=func.coalesce(NEXT_AT, case((t.lanes.c.lease_until > 0, bindparam("b_now"))))
+    )
 )
 
 

@@ -43,7 +43,8 @@ class Spool:
     """Segments in one folder. Not thread-safe: the store's writer alone uses it."""
 
     def __init__(self, folder: Path, *, limit: int, process: str) -> None:
-        self._folder = folder
+        #: Where the segments are.
+        self.folder = folder
         self._limit = limit
         #: Whose spool it is.
         self.process = process
@@ -58,7 +59,7 @@ class Spool:
     def __len__(self) -> int:
         """Count the bytes that wait, of every process that shares the folder."""
         size = 0
-        for path in self._folder.glob("*.spool"):
+        for path in self.folder.glob("*.spool"):
             with contextlib.suppress(FileNotFoundError):  # another process drained it just now
                 size += path.stat().st_size
         return size
@@ -70,7 +71,7 @@ class Spool:
 
     def has_room(self) -> bool:
         """Tell whether the limit is not reached, and the disk has room that we may write to."""
-        folder = next(path for path in (self._folder, *self._folder.parents) if path.exists())
+        folder = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         if self._full or not folder.is_dir() or not os.access(folder, os.W_OK):
             return False
         return len(self) < self._limit and shutil.disk_usage(folder).free > SEGMENT
@@ -100,7 +101,7 @@ class Spool:
 
     def adopt(self) -> int:
         """Take over the segments of processes that are gone, in order; returns how many."""
-        found = sorted(self._folder.glob("*.spool"))
+        found = sorted(self.folder.glob("*.spool"))
         adopted = [(path, file) for path in found if (file := _lock(path)) is not None]
         adopted.sort(key=lambda segment: _first(segment[1]))
         self._segments.extendleft(reversed(adopted))
@@ -147,11 +148,11 @@ class Spool:
 
     def quarantine(self, request: Request) -> Path:
         """Put a request aside for a person to look at: `<id>.refused`, in a segment's format."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{request.id}.refused"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{request.id}.refused"
         with FileIO(path, "w") as file:
             _write(file, _record(request))
-        _sync_folder(self._folder)
+        _sync_folder(self.folder)
         return path
 
     def close(self) -> None:
@@ -164,12 +165,12 @@ class Spool:
     def _open(self) -> FileIO:
         if self._writing is not None:
             return self._writing
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         path = self._unused()
         file = FileIO(path, "x+")
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._segments.append((path, file))
-        _sync_folder(self._folder)
+        _sync_folder(self.folder)
         self._writing = file
         return file
 
@@ -177,7 +178,7 @@ class Spool:
         """Name a new segment; a process of the same name, now gone, may have left some."""
         while True:
             self._count += 1
-            path = self._folder / f"{self.process}-{self._count:06}.spool"
+            path = self.folder / f"{self.process}-{self._count:06}.spool"
             if not path.exists():
                 return path
 

@@ -103,7 +103,9 @@ lanes = Table(
     Column("next_at", BigInteger),  # NULL: nothing to do, or blocked
     Column("blocked", Boolean, nullable=False, server_default=text("false")),
     Column("lease_until", BigInteger, nullable=False, server_default="0"),
-    Column("owner", Text, nullable=False, server_default=""),
+    Column("owner", Text, nullable=False, server_default=""),  # by its name in `processes`
+    # When the send is over at the latest, should nothing more be heard of the owner.
+    Column("send_until", BigInteger, nullable=False, server_default="0"),
     Column("fence", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("destination", "record"),
     Index(
@@ -188,6 +190,15 @@ spools = Table(
     metadata,
     Column("process", Text, primary_key=True),
     Column("oldest", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+#: Processes that claim lanes; each holds a lock on a file, and on PostgreSQL the advisory `lock`.
+processes = Table(
+    "processes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("lock", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
 

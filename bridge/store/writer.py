@@ -21,9 +21,11 @@ from bridge.model import Event, Request, Verdict, VerdictName
 from bridge.store import draining
 from bridge.store.accept import accept
 from bridge.store.batch import Entry, Resolve
+from bridge.store.clocks import steady
 from bridge.store.dialect import Prepared, now_ms
 from bridge.store.engines import WrongSchema, require_schema
 from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
+from bridge.store.owners import LOOK, Owner
 from bridge.store.settle import settle
 from bridge.store.spool import Spool
 from bridge.store.turns import Turns
@@ -157,6 +159,7 @@ class Writer:
         engine: Engine,
         spool: Spool,
         *,
+        owner: Owner | None = None,
         resolve: Resolve,
         judge: Judge,
         grace: int,
@@ -165,6 +168,7 @@ class Writer:
     ) -> None:
         self._engine = engine
         self._spool = spool
+        self._owner = owner or Owner(spool.process, None)
         self._resolve = resolve
         self._judge = judge
         self._grace = grace
@@ -255,14 +259,45 @@ class Writer:
                 self._turn(jobs)
             except Exception as error:  # noqa: BLE001 - everything waits for this thread
                 self._failed(jobs, error)
+        self._leave()
         self._disconnect()
+
+    def _leave(self) -> None:
+        """Say that this process claims no more lanes."""
+        left = False
+        if self._owner.is_known and not self.trouble:
+            with suppress(Exception):  # then others see that it is gone
+                left = self._transaction(lambda conn, now, _: self._owner.leave(conn, now))
+        self._owner.close(left=left)
 
     def _turn(self, jobs: list[_Job]) -> None:
         if self._began < self._again_at:
             self._do_without(jobs)
             return
         self._drain_some()
+        asked = any(isinstance(job.task, Exchange) and job.task.wish is not None for job in jobs)
+        if (asked or self._owner.is_known) and not self._look_after_lanes():
+            self._do_without(jobs)
+            return
         self._write(jobs)
+
+    def _look_after_lanes(self) -> bool:
+        """Say that this process claims lanes, and free those of dead ones, now and then.
+
+        False when the database is away.
+        """
+        if not self._owner.is_due(self._conn, self._began):
+            return True
+        try:
+            self._transaction(lambda conn, now, _: self._owner.look(conn, now))
+        except Exception as error:  # noqa: BLE001 - what waits is tried all the same
+            if is_outage(error):
+                self._lost(error)
+                return False
+            log.warning("owner.not_looked", error=type(error).__name__)
+        else:
+            self._owner.looked(self._conn, self._began)
+        return True
 
     def _failed(self, jobs: Sequence[_Job], error: Exception) -> None:
         """Let nobody wait for what nobody foresaw."""
@@ -286,7 +321,7 @@ class Writer:
     def _patience(self) -> float | None:
         """Tell how long nothing needs to be done unless somebody asks, in seconds; None: ever."""
         if not self._spool.backlog:
-            return None
+            return LOOK if self._owner.is_known else None
         return PATIENCE if self.trouble else 0
 
     def _write(self, jobs: list[_Job]) -> None:
@@ -331,19 +366,23 @@ class Writer:
         exchanges = [job.task for job in jobs if isinstance(job.task, Exchange)]
         ahead = None if exchanges else self._judge_ahead
         settling = [e.settlement.lane for e in exchanges if e.settlement is not None]
+        began = steady()
 
         def work(conn: Connection, now: int, again: bool) -> tuple[list[object], dict[str, int]]:
             mine = [replace(entry, again=True) for entry in entries] if again else entries
             ready = self._accept(conn, now, mine, settling, ahead) if mine else {}
             self._place = max(self._place, now) if entries else self._place
-            turns = _run_exchanges(conn, now, exchanges, deal=self._may_deal())
+            since = began if self._may_deal() else None
+            turns = _run_exchanges(conn, now, exchanges, since=since)
             return [_result(conn, now, job.task, turns) for job in jobs], ready
 
         repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
         return self._transaction(work, repeatable=repeatable)
 
     def _may_deal(self) -> bool:
-        return not self.trouble and self._began >= self._settling
+        if self.trouble or self._began < self._settling:
+            return False
+        return self._owner.is_enlisted(self._conn)
 
     def _accept(
         self,
@@ -709,38 +748,44 @@ def _result(conn: Connection, now: int, task: object, turns: dict[int, Turn]) ->
 
 
 def _run_exchanges(
-    conn: Connection, now: int, exchanges: Sequence[Exchange], *, deal: bool
+    conn: Connection, now: int, exchanges: Sequence[Exchange], *, since: int | None
 ) -> dict[int, Turn]:
-    """Settle everything first, then deal the free lanes out, if any may be."""
+    """Settle everything first, then deal the free lanes out, unless none may be.
+
+    `since` is when this began, on the clock that never steps; None: nothing is dealt out.
+    """
     settlements = [e.settlement for e in exchanges if e.settlement is not None]
     asking = [e.wish.destination for e in exchanges if e.wish is not None and e.wish.limits.any]
     counted = settle(conn, now, settlements, asking=asking) if settlements else []
-    dealt = _deal(conn, now, exchanges, deal=deal)
+    dealt = {} if since is None else _deal(conn, now, exchanges, since=since)
     return {
         id(e): Turn(
-            claimed=dealt[id(e)][0],
-            wait=dealt[id(e)][1],
+            claimed=dealt.get(id(e), _NOTHING)[0],
+            wait=dealt.get(id(e), _NOTHING)[1],
             settled=e.settlement is None or e.settlement in counted,
         )
         for e in exchanges
     }
 
 
+_NOTHING = (None, None)
+
+
 def _deal(
-    conn: Connection, now: int, exchanges: Sequence[Exchange], *, deal: bool
+    conn: Connection, now: int, exchanges: Sequence[Exchange], *, since: int
 ) -> dict[int, tuple[Claimed | None, int | None]]:
     by_destination: dict[str, list[Exchange]] = {}
     dealt: dict[int, tuple[Claimed | None, int | None]] = {}
     for e in exchanges:
         dealt[id(e)] = (None, None)
-        if deal and e.wish is not None:
+        if e.wish is not None:
             by_destination.setdefault(e.wish.destination, []).append(e)
     for _, asking in sorted(by_destination.items()):
         wish = asking[0].wish
         assert wish is not None  # noqa: S101 - only wishes were gathered
         found = claim(conn, now, wish, len(asking))
         for e, claimed in zip(asking, found, strict=False):
-            dealt[id(e)] = (claimed, 0)
+            dealt[id(e)] = (replace(claimed, start_by=since + wish.start), 0)
         if len(found) < len(asking):
             at = due(conn, now, wish)
             wait = None if at is None else max(1, at - now)

@@ -2,23 +2,16 @@
 
 import http.client
 import itertools
-import os
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections import Counter
-from contextlib import closing, suppress
-from pathlib import Path
+from contextlib import closing
 
 import orjson
 import pytest
+from servers import Server
 
 pytestmark = pytest.mark.enable_socket
-
-ROOT = Path(__file__).parents[2]
 
 
 # --- in this process
@@ -74,58 +67,6 @@ def test_a_grace_goes_on_after_a_restart(scene, dc):
 
 
 # --- as a process of its own
-
-
-class Server:
-    """`python -m bridge serve` on a port of its own, which it keeps over restarts."""
-
-    def __init__(self, scene):
-        scene.configure()
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port = free.getsockname()[1]
-        self.environ = {**scene.environ, "BRIDGE_PORT": str(self.port), "PATH": os.environ["PATH"]}
-        self.environ |= {"BRIDGE_LEASE_SECONDS": "3", "BRIDGE_MAX_BODY": "200000"}
-        self.output = scene.folder / "output"
-        self._process = None
-
-    def start(self):
-        with self.output.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "bridge", "serve"],
-                cwd=ROOT,
-                env=self.environ,
-                stdout=output,
-                stderr=output,
-            )
-
-    def kill(self):
-        """End it, and the process under it that does the work, as a power cut would."""
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for one in (pid, *map(int, children)):
-            with suppress(ProcessLookupError):
-                os.kill(one, signal.SIGKILL)
-        self._process.wait(10)
-
-    def terminate(self):
-        """Ask it to end, and return its exit code."""
-        self._process.terminate()
-        return self._process.wait(30)
-
-    def end(self):
-        if self._process is not None and self._process.poll() is None:
-            self.kill()
-
-    def ready(self):
-        with suppress(OSError, http.client.HTTPException):
-            return self.ask("GET", "/readyz")[0] == 200
-        return False
-
-    def ask(self, method, path, body=None):
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as wire:
-            wire.request(method, path, body=body)
-            answer = wire.getresponse()
-            return answer.status, answer.read()
 
 
 @pytest.fixture

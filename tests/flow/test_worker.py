@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge import worker
+from bridge import store, worker
 from bridge.core.retry import Policy
 from bridge.errors import (
     Failed,
@@ -204,6 +204,18 @@ def test_a_sender_that_vanished_leaves_a_doubt(scene, crew, cloud, on_doubt, wha
     assert len(workers.destination.sent) == again
     if not again:
         assert "may have been written" in scene.life(event).attempts[0]["answer"]
+
+
+def test_a_send_that_would_begin_too_late_does_not_begin(scene, crew, cloud):
+    """By then its lane may be somebody else's; it is claimed once more."""
+    event = scene.send("cloud_a", told(cloud, "comment"))
+    workers = replace(crew(), longest_send=60_000)  # as long as the lease: each is too late
+    claimed = workers.store.exchange(None, workers.wish).claimed
+    scene.until(lambda: store.steady() > claimed.start_by)
+    workers.store.exchange(worker._attend(workers, claimed), None)
+    assert (scene.state(event), workers.destination.sent) == ("queued", [])
+    once(replace(workers, longest_send=50_000))
+    assert (scene.state(event), len(workers.destination.sent)) == ("delivered", 1)
 
 
 def test_a_fuller_telling_that_comes_while_a_thin_one_is_decided(scene, crew, dc):

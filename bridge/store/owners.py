@@ -1,0 +1,322 @@
+"""Owners: the processes that claim lanes, and which of them are dead for certain.
+
+A process holds a lock on a file of its own for as long as it lives: the kernel frees it, however
+the process ends. On PostgreSQL its session holds an advisory lock, too, which the server frees
+when the session ends. Every second a process that claims lanes looks at the others. Whose file is
+there and not locked is dead, and its lanes are free at once. Of whom no file is here (another
+machine, another folder) only the session can be seen: when that is gone, the process may live on
+and still be sending, so its lanes are free once the longest send is over.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import Enum
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, bindparam, delete, func, literal, select, update
+
+from bridge.core.retry import Policy
+from bridge.store import tables as t
+from bridge.store.dialect import Prepared, upsert
+
+log = structlog.get_logger()
+
+#: How often a process looks at the others, in seconds.
+LOOK = 1.0
+_SUFFIX = ".lock"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_POLICY = Policy()
+
+
+class Fate(Enum):
+    """What can be said of another process."""
+
+    LIVES = "lives"
+    DEAD = "dead"
+    #: Nothing can be seen of it from here.
+    UNKNOWN = "unknown"
+
+
+def boot() -> str:
+    """Name the run of this machine's kernel; "" where that cannot be told."""
+    try:
+        return _BOOT.read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+class LockFile:
+    """A file that a process keeps locked for as long as it lives; it says on which boot."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        _OPEN.add(self)
+
+    @classmethod
+    def make(cls, path: Path) -> LockFile:
+        """Make and lock a file; raises `OSError` when that cannot be done or another holds it."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while True:
+            made = cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            made._lock()
+            if made._is_there():  # nobody cleared it away before it was locked
+                os.ftruncate(made._descriptor, 0)
+                os.write(made._descriptor, boot().encode())
+                return made
+            made.close()
+
+    @classmethod
+    def look(cls, path: Path, *, anywhere: bool) -> tuple[Fate, LockFile | None]:
+        """Tell what became of a file's process; the lock of a dead one is returned, and ours.
+
+        `anywhere` also believes the lock of a file that was made on another boot.
+        """
+        try:
+            found = cls(path, os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        except OSError:
+            return Fate.UNKNOWN, None
+        try:
+            found._lock()
+        except BlockingIOError:
+            return Fate.LIVES, None
+        except OSError:
+            return Fate.UNKNOWN, None
+        if not anywhere and os.pread(found._descriptor, 64, 0) != boot().encode():
+            found.close()
+            return Fate.UNKNOWN, None
+        return Fate.DEAD, found
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise BlockingIOError(error.errno, error.strerror) from error
+            raise
+
+    def _is_there(self) -> bool:
+        with suppress(FileNotFoundError):
+            return self.path.stat().st_ino == os.fstat(self._descriptor).st_ino
+        return False
+
+    def clear(self) -> None:
+        """Delete the file and let go of it."""
+        with suppress(OSError):
+            if self._is_there():
+                self.path.unlink()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the lock; the file stays."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+_OPEN: weakref.WeakSet[LockFile] = weakref.WeakSet()
+
+
+def _close_after_fork() -> None:
+    """Let a forked child hold none of its parent's locks, which would outlive the parent."""
+    for file in list(_OPEN):
+        file.close()
+
+
+os.register_at_fork(after_in_child=_close_after_fork)
+
+
+class Owner:
+    """This process as an owner of lanes. Not thread-safe: the store's writer alone uses it."""
+
+    def __init__(self, process: str, folder: Path | None) -> None:
+        #: By which name it claims lanes.
+        self.name = process
+        self._folder = folder
+        self._file: LockFile | None = None
+        #: The connection on which it said that it claims lanes.
+        self._enlisted: Connection | None = None
+        self._enlisting: Connection | None = None
+        self._locked = False
+        self._swept = False
+        self._again_at = 0.0
+        #: The files of dead processes, until their lanes are free for good.
+        self._dead: list[LockFile] = []
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it said that it claims lanes."""
+        return self._swept
+
+    def is_due(self, conn: Connection | None, instant: float) -> bool:
+        """Tell whether to `look`, before lanes are claimed; `instant` is in seconds."""
+        return not self.is_enlisted(conn) or instant >= self._again_at
+
+    def is_enlisted(self, conn: Connection | None) -> bool:
+        """Tell whether lanes may be claimed on a connection."""
+        return conn is not None and conn is self._enlisted
+
+    def look(self, conn: Connection, now: int) -> None:
+        """Say that this process claims lanes, and free those of the dead; then `looked`."""
+        self._let_go()
+        self._enlist(conn, now)
+        strays = self._strays()
+        for row in _OTHERS.rows(conn, {"name": self.name}):
+            if (stray := strays.pop(row.name, None)) is not None:
+                stray.close()
+            self._judge(conn, now, row)
+        self._dead.extend(strays.values())
+
+    def looked(self, conn: Connection | None, instant: float) -> None:
+        """Clear up after a `look` that was committed."""
+        self._swept = True
+        self._enlisted = self._enlisting if self._enlisting is conn else None
+        self._again_at = instant + LOOK
+        for file in self._dead:
+            file.clear()
+        self._dead.clear()
+
+    def leave(self, conn: Connection, now: int) -> bool:  # noqa: ARG002 - as every work
+        """Say that this process claims no more; False while lanes are leased to it."""
+        if _LEASED.first(conn, {"owner": self.name}) is not None:
+            return False
+        conn.execute(delete(t.processes).where(t.processes.c.name == self.name))
+        return True
+
+    def close(self, *, left: bool) -> None:
+        """Let go of the lock; the file stays unless it `left`, so that others see it is dead."""
+        self._let_go()
+        if self._file is not None:
+            if left:
+                self._file.clear()
+            else:
+                self._file.close()
+        self._file = None
+
+    def _enlist(self, conn: Connection, now: int) -> None:
+        """Lock the file and the session, and make this process known."""
+        self._lock_file()
+        if conn is not self._enlisted:
+            self._enlisting, self._locked = conn, conn.dialect.name == "sqlite"
+            rows = upsert(conn, t.processes).values(name=self.name, lock=_key(self.name), at=now)
+            changed = {"at": rows.excluded.at}
+            conn.execute(rows.on_conflict_do_update(index_elements=["name"], set_=changed))
+        if not self._locked:
+            # A session of ours that the server does not know to be gone may still have it: that
+            # is a lock of this process, too.
+            self._locked = bool(conn.scalar(select(func.pg_try_advisory_lock(_key(self.name)))))
+
+    def _lock_file(self) -> None:
+        if self._file is not None or self._folder is None or self._enlisted is not None:
+            return
+        try:
+            self._file = LockFile.make(self._path(self.name))
+        except OSError as error:  # then only the session is seen, and the end of a lease
+            log.warning("owner.no_lock", detail=error.strerror or type(error).__name__)
+
+    def _path(self, name: str) -> Path:
+        assert self._folder is not None  # noqa: S101 - asked by the callers
+        return self._folder / f"{name}{_SUFFIX}"
+
+    def _judge(self, conn: Connection, now: int, row: Any) -> None:  # noqa: ANN401 - a row
+        """Free the lanes of another process, if it is dead, or its session is and its sends are."""
+        fate, file = Fate.UNKNOWN, None
+        if self._folder is not None:
+            embedded = conn.dialect.name == "sqlite"
+            fate, file = LockFile.look(self._path(row.name), anywhere=embedded)
+        if file is not None:
+            self._dead.append(file)
+        if fate is Fate.DEAD:
+            self._free(conn, now, row.name, _ALL)
+        elif fate is Fate.UNKNOWN and row.gone:
+            self._free(conn, now, row.name, _OVER)
+        else:
+            return
+        if _LEASED.first(conn, {"owner": row.name}) is None:
+            p = t.processes.c  # unless it came back since
+            conn.execute(delete(t.processes).where(p.name == row.name, p.at == row.at))
+
+    def _free(self, conn: Connection, now: int, name: str, which: Prepared) -> None:
+        lanes = which.rows(conn, {"owner": name, "now": now})
+        if not lanes:
+            return
+        _FREE.run(conn, [{"b_lane": row.id} for row in lanes])
+        _spare_probes(conn, now, lanes)
+        log.warning("owner.dead", process=name, lanes=len(lanes))
+
+    def _strays(self) -> dict[str, LockFile]:
+        """Take the locks of the dead, once: whose process is not known either claimed nothing."""
+        if self._swept or self._folder is None:
+            return {}
+        paths = [path for path in self._folder.glob(f"*{_SUFFIX}") if path.stem != self.name]
+        looks = ((path.stem, LockFile.look(path, anywhere=True)[1]) for path in paths)
+        return {name: file for name, file in looks if file is not None}
+
+    def _let_go(self) -> None:
+        for file in self._dead:
+            file.close()
+        self._dead.clear()
+
+
+def _key(name: str) -> int:
+    """Name an advisory lock: 64 bits, as PostgreSQL has them."""
+    return int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
+
+
+def _gone(dialect: str) -> Any:  # noqa: ANN401 - a column
+    """Tell whether no session holds a process's lock; a file has no sessions, so that says None."""
+    if dialect == "sqlite":
+        return literal(False)
+    return func.pg_try_advisory_xact_lock_shared(t.processes.c.lock)
+
+
+_OTHERS = Prepared(
+    lambda dialect: (
+        select(t.processes.c.name, t.processes.c.at, _gone(dialect).label("gone"))
+        .where(t.processes.c.name != bindparam("name"))
+        .order_by(t.processes.c.name)
+    )
+)
+_OF = (t.lanes.c.owner == bindparam("owner"), t.lanes.c.next_at.is_not(None))
+_LEASED = Prepared(select(t.lanes.c.id).where(*_OF, t.lanes.c.lease_until > 0).limit(1))
+_LEASES = (
+    select(t.lanes.c.id, t.lanes.c.destination, t.lanes.c.lease_until)
+    .where(*_OF, t.lanes.c.lease_until > 0)
+    .order_by(t.lanes.c.id)
+    # Whoever is at a lane just now is not waited for: it is looked at again in a second.
+    .with_for_update(skip_locked=True)
+)
+_ALL = Prepared(_LEASES)
+#: Those whose sends are over.
+_OVER = Prepared(_LEASES.where(t.lanes.c.send_until <= bindparam("now")))
+_FREE = Prepared(
+    update(t.lanes).where(t.lanes.c.id == bindparam("b_lane")).values(lease_until=0, owner="")
+)
+
+
+def _spare_probes(conn: Connection, now: int, lanes: Sequence[Any]) -> None:
+    """Let another delivery be the breaker's probe, where a dead process was at it."""
+    until: dict[str, list[int]] = {}
+    for lane in lanes:
+        until.setdefault(lane.destination, []).append(lane.lease_until)
+    g = t.destinations.c
+    for name, instants in sorted(until.items()):
+        conn.execute(
+            update(t.destinations)
+            .where(
+                g.name == name,
+                g.failures >= _POLICY.breaks_after,
+                g.blocked_until.in_(instants),
+            )
+            .values(blocked_until=now)
+        )
