@@ -276,15 +276,15 @@ class Writer:
             return
         self._drain_some()
         asked = any(isinstance(job.task, Exchange) and job.task.wish is not None for job in jobs)
-        if (asked or self._owner.is_known) and not self._look_after_lanes():
+        if (asked or self._owner.is_known) and not self._look_after_lanes(jobs):
             self._do_without(jobs)
             return
         self._write(jobs)
 
-    def _look_after_lanes(self) -> bool:
+    def _look_after_lanes(self, jobs: Sequence[_Job]) -> bool:
         """Say that this process claims lanes, and free those of dead ones, now and then.
 
-        False when the database is away.
+        False when the database is away, for all the jobs that wait.
         """
         if not self._owner.is_due(self._conn, self._began):
             return True
@@ -292,7 +292,7 @@ class Writer:
             self._transaction(lambda conn, now, _: self._owner.look(conn, now))
         except Exception as error:  # noqa: BLE001 - what waits is tried all the same
             if is_outage(error):
-                self._lost(error)
+                self._lost(error, _requests(jobs))
                 return False
             log.warning("owner.not_looked", error=type(error).__name__)
         else:
