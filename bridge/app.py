@@ -7,10 +7,9 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
-from pathlib import Path
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -42,15 +41,6 @@ class _Gang:
     threads: tuple[threading.Thread, ...]
 
 
-@dataclass(kw_only=True, slots=True)
-class _Files:
-    """What the mapping files looked like when they were last read."""
-
-    seen: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
-    #: Why the files of now are not in use; "" when they are.
-    trouble: str = ""
-
-
 class Bridge:
     """A bridge, or one half of it: what the doors talk to."""
 
@@ -60,11 +50,17 @@ class Bridge:
         environ: Mapping[str, str],
         *,
         clock: Callable[[], int] | None = None,
+        from_kept: bool = False,
     ) -> None:
+        """Read the mappings; raises `BadConfiguration` when there are none that can be used.
+
+        `from_kept` begins with the last good ones, as `config.InUse` does.
+        """
         self.settings = settings
-        self._environ = environ
-        self._files = _Files(seen=_look(settings.mappings))
-        self.plan = Plan.of(config.require(settings.mappings, environ))
+        self._mappings = config.InUse(
+            settings.mappings, environ, spool=settings.spool, from_kept=from_kept
+        )
+        self.plan = Plan.of(self._mappings.configuration)
         self._hooks = _by_token(self.plan.configuration)
         # In a container the number is the same each time; what a dead process left is not ours.
         self.process = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -156,34 +152,30 @@ class Bridge:
             found.append(f"the database cannot be reached: {self.store.writer.trouble}")
         if self.store.writer.backlog:
             found.append("events wait in the spool")
-        if self._files.trouble:
-            found.append(f"the mappings on disk are not in use: {self._files.trouble}")
+        if self._mappings.trouble:
+            found.append(
+                "the mappings on disk are not in use, but the last good ones:"
+                f" {self._mappings.trouble}"
+            )
         return tuple(found)
 
     # Configuration
 
     def reload(self) -> bool:
-        """Use the mapping files of now, if they changed and are in order; else keep the last."""
-        seen = _look(self.settings.mappings)
-        changed = seen != self._files.seen and self._reread(seen)
+        """Use the mapping files of now, if they changed, stand still and are in order.
+
+        Tells whether they are in use since; it takes two calls in a row that see the same files.
+        """
+        before = self.plan.configuration
+        changed = self._mappings.look()
+        if changed:
+            configuration = self._mappings.configuration
+            self._renewed |= _renewed(before, configuration)
+            self.plan = Plan.of(configuration)
+            self._hooks = _by_token(configuration)
         if changed or not self._staffed:
             self._staff()
         return changed
-
-    def _reread(self, seen: Mapping[Path, tuple[int, int]]) -> bool:
-        self._files.seen = seen
-        loaded = config.load(self.settings.mappings, self._environ)
-        if loaded.configuration is None:
-            errors = [p for p in loaded.problems if p.severity == "error"]
-            self._files.trouble = f"{errors[0]} ({len(errors)} in all; see `aha-bridge check`)"
-            log.error("mappings.kept_the_last", problems=[str(p) for p in errors])
-            return False
-        self._files.trouble = ""
-        self._renewed |= _renewed(self.plan.configuration, loaded.configuration)
-        self.plan = Plan.of(loaded.configuration)
-        self._hooks = _by_token(loaded.configuration)
-        log.info("mappings.reloaded", routes=len(loaded.configuration.routes))
-        return True
 
     def _staff(self) -> None:
         """Let the workers follow the mappings; without the database, at the next look."""
@@ -286,15 +278,3 @@ def _renewed(before: Configuration, after: Configuration) -> set[str]:
 
 def _by_token(configuration: Configuration) -> dict[bytes, Hook]:
     return {sha256(h.token.encode()).digest(): h for h in configuration.hooks.values()}
-
-
-def _look(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Tell the files' sizes and instants of change."""
-    found = {}
-    for path in sorted(folder.glob("*.y*ml")):
-        try:
-            stat = path.stat()
-        except FileNotFoundError:  # gone between the look and the touch
-            continue
-        found[path] = (stat.st_mtime_ns, stat.st_size)
-    return found

@@ -228,6 +228,8 @@ def _rest(told: Mapping[str, Any]) -> Table:
     made = screen.pairs()
     made.add_row("oldest unfinished", told["oldest_unfinished"] or "nothing waits")
     made.add_row("spool", f"{told['spool']['bytes']} bytes wait")
+    for sentence in told["degraded"]:
+        made.add_row("degraded", sentence)
     if told["spool"]["refused"]:
         made.add_row("refused by the database", str(told["spool"]["refused"]))
     return made

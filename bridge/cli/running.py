@@ -14,7 +14,7 @@ from bridge import config, logs
 from bridge.app import Bridge
 from bridge.cli import ending, opening, screen
 from bridge.cli.options import as_json, with_settings
-from bridge.config import Settings
+from bridge.config import InUse, Settings
 from bridge.errors import BadConfiguration
 from bridge.model import Configuration
 from bridge.store import Down, Store, moving
@@ -37,21 +37,28 @@ def web(**flags: object) -> None:
 
 def _serve(settings: Settings, *, deliver: bool) -> None:
     logs.configure(settings.log, colours=screen.colours())
-    configuration = _ready(settings)
+    configuration = _ready(settings).configuration
     with serving.listen(settings.host, settings.port) as listening:
         for line in _addresses(listening, configuration):
             click.echo(line)
         serving.serve(listening, settings, os.environ, deliver=deliver)
 
 
-def _ready(settings: Settings) -> Configuration:
+def _ready(settings: Settings) -> InUse:
     """Find out before anything starts what would keep it from starting."""
-    loaded = config.load(settings.mappings, os.environ)
-    strange = config.unknown_variables(os.environ, loaded.variables)
-    if loaded.configuration is None:
-        raise BadConfiguration((*loaded.problems, *strange))
-    for problem in (*loaded.problems, *strange):
+    strange = config.unknown_variables
+    try:
+        mappings = InUse(settings.mappings, os.environ, spool=settings.spool)
+    except BadConfiguration as error:
+        read = config.load(settings.mappings, os.environ).variables
+        raise BadConfiguration((*error.problems, *strange(os.environ, read))) from error
+    for problem in (
+        *mappings.loaded.problems,
+        *strange(os.environ, mappings.loaded.variables),
+    ):
         click.echo(str(problem), err=True)
+    if mappings.trouble:
+        click.echo("the mappings are wrong: starting with the last good ones", err=True)
     store = Store(settings.database, spool=settings.spool)
     try:
         if store.embedded:
@@ -63,7 +70,7 @@ def _ready(settings: Settings) -> Configuration:
         click.echo(f"{error}; events go to the spool until it is back", err=True)
     finally:
         store.close()
-    return loaded.configuration
+    return mappings
 
 
 def _addresses(listening: socket.socket, configuration: Configuration) -> Iterable[str]:
@@ -85,7 +92,7 @@ def worker(**flags: object) -> None:
     logs.configure(settings.log, colours=screen.colours())
     _ready(settings)
     asked = ending.asked()
-    bridge = Bridge(settings, os.environ)
+    bridge = Bridge(settings, os.environ, from_kept=True)
     bridge.start(receive=False)
     try:
         click.echo(f"delivering to {', '.join(bridge.plan.configuration.targets)}")

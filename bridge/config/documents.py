@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -130,9 +130,9 @@ class Findings:
         line, column = place
         self._problems.add(Problem(file=file, line=line, column=column, message=message))
 
-    def warn_file(self, file: str, message: str) -> None:
-        """Note something about a whole file that does not stop a start."""
-        self._problems.add(Problem(file=file, message=message, severity="warning"))
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Note what was found wrong before the files were looked into."""
+        self._problems.update(problems)
 
     def error(
         self, document: Document, steps: Steps, message: str, place: tuple[int, int] | None = None

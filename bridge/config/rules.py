@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from bridge.config.documents import Document, Findings, Steps
 from bridge.config.drafts import Draft, Drafts
+from bridge.config.variables import Filled
 from bridge.config.words import RECORD_EVENTS, advice, nearest, quoted
-from bridge.model import Filter, Target
+from bridge.model import Filter, Hook, Target
 
 #: The routes so far, by site, destination and each project that they are about.
 _Seen = defaultdict[tuple[str, str, str], list[Draft]]
@@ -222,6 +223,90 @@ def _say_twice(one: Draft, two: Draft, site: str, destination: str, findings: Fi
     findings.error(two.document, _item(two, "to", index), message)
 
 
+def sites_are_said(drafts: Drafts, findings: Findings) -> None:
+    """Demand `site` of hooks of one source that feed one destination: they may be one Jira's.
+
+    A hook without it is a site of its own, and what two sites tell is never the same change: each
+    comment that comes through both hooks would be written twice.
+    """
+    if drafts.bridge is None:
+        return
+    for hooks in _fellows(drafts):
+        said = [hook for hook in hooks if _written(drafts.bridge, hook, "site") is not None]
+        first = (said or hooks)[0]
+        for hook in hooks:
+            if hook not in said:
+                message = _site_to_write(hook, first, hooks)
+                where = ("hooks", hook.name)
+                place = drafts.bridge.key_place(where)
+                findings.error(drafts.bridge, (*where, "site"), message, place)
+
+
+def _fellows(drafts: Drafts) -> Iterator[list[Hook]]:
+    """Give the hooks of one source that feed one destination, in the order of bridge.yaml."""
+    fed: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for route in drafts.routes:
+        for destination in route.destinations:
+            for name in route.hooks:
+                if name in drafts.hooks:
+                    fed[drafts.hooks[name].source, destination].add(name)
+    for names in fed.values():
+        if len(names) > 1:
+            yield [hook for name, hook in drafts.hooks.items() if name in names]
+
+
+def _site_to_write(hook: Hook, first: Hook, hooks: list[Hook]) -> str:
+    others = ", ".join(quoted(other.name) for other in hooks if other is not hook)
+    line = f"Write `site: {first.site}`"
+    if hook is not first:
+        line += f" if it is the {hook.source} of {quoted(first.name)}, else `site: {hook.name}`"
+    return (
+        f"is missing, and {others} of the same source and destination could tell the same: without"
+        f" it, what comes through both is written twice. {line}"
+    )
+
+
+def _written(bridge: Document, hook: Hook, key: str) -> object:
+    """Return what stands at a key of a hook, before it was checked."""
+    part = bridge.content["hooks"][hook.name]
+    return part.get(key) if isinstance(part, dict) else None
+
+
+def nothing_is_open_by_accident(drafts: Drafts, findings: Findings) -> None:
+    """Warn of a route without `when`: a file cut in the middle of being saved looks like that."""
+    if not findings.sound():
+        return  # nothing goes anywhere yet
+    for route in drafts.routes:
+        if route.document.content.get("when") is None:
+            what = ", ".join(route.data.get("events", ())) or "everything"
+            message = (
+                f"is missing, so {what} of every project goes from {_listed(route.hooks)} to"
+                f' {_listed(route.destinations)}; write `when: ""` if that is meant'
+            )
+            findings.warn(route.document, ("when",), message)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(map(quoted, names))
+
+
+def signatures_are_checked(drafts: Drafts, findings: Findings) -> None:
+    """Warn of a `secret` that comes out empty: it looks as if signatures were checked."""
+    if drafts.bridge is None or not findings.sound():
+        return
+    for hook in drafts.hooks.values():
+        where = ("hooks", hook.name, "secret")
+        written = _written(drafts.bridge, hook, "secret")
+        texts = written if isinstance(written, list) else [written]
+        names = [name for text in texts if isinstance(text, Filled) for name in text.names()]
+        if names and not hook.secrets:
+            message = (
+                f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not set, so signatures"
+                " are off: whoever knows the token is believed. Set it, or take this line out"
+            )
+            findings.warn(drafts.bridge, where, message)
+
+
 def everything_is_used(drafts: Drafts, findings: Findings) -> None:
     """Warn of hooks that no route reads and destinations that none sends to."""
     if drafts.bridge is None or not findings.sound():
@@ -255,5 +340,8 @@ RULES: tuple[Callable[[Drafts, Findings], None], ...] = (
     workspaces_can_be_written,
     lookups_are_not_there_yet,
     effects_go_once,
+    sites_are_said,
+    nothing_is_open_by_accident,
+    signatures_are_checked,
     everything_is_used,
 )

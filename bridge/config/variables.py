@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 from bridge.config.words import nearest
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+#: The largest file that `${file:…}` reads, in bytes.
+LARGEST_FILE = 64 * 1024
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
@@ -24,6 +28,12 @@ class Filled(str):
         filled = super().__new__(cls, value)
         filled.raw = raw
         return filled
+
+    def names(self) -> list[str]:
+        """List the environment variables that it refers to."""
+        inside = (match[1] or "" for match in _REFERENCE.finditer(self.raw))
+        named = (_NAME.fullmatch(text) for text in inside)
+        return [match[1] for match in named if match is not None]
 
 
 def shown(value: object) -> str:
@@ -79,7 +89,30 @@ class Variables:
 
     def _file(self, path: str) -> str:
         try:
-            return (self.folder / path).read_text("utf-8").rstrip("\r\n")
+            return _content(self.folder / path).decode("utf-8").rstrip("\r\n")
         except (OSError, ValueError) as error:
-            why = (error.strerror or "") if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise Unset(f"cannot read the file {path}: {why}") from error
+            raise Unset(f"cannot read the file {path}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _content(path: Path) -> bytes:
+    """Read a regular file of at most LARGEST_FILE bytes; raises OSError, or ValueError with why.
+
+    It is opened without waiting, so that neither a pipe nor a device can hold the bridge up.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a regular file")
+        # What is under /proc claims to be empty and can go on for ever.
+        content = os.read(descriptor, LARGEST_FILE + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > LARGEST_FILE:
+        raise ValueError(f"it is larger than {LARGEST_FILE // 1024} KiB")
+    return content

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bridge import config
 from bridge.desk import instant
 from bridge.model import VerdictName
 from bridge.store import Store
@@ -22,6 +23,8 @@ class Status:
     spool: int
     #: Requests that the database refused, for a person to look at.
     refused: int
+    #: What does not work as it should, one sentence each.
+    degraded: tuple[str, ...] = ()
 
     @property
     def received(self) -> int:
@@ -42,7 +45,13 @@ def take(store: Store, spool: Path) -> Status:
         account=found,
         spool=sum(path.stat().st_size for path in spool.glob("*.spool")),
         refused=sum(1 for _ in spool.glob("*.refused")),
+        degraded=tuple(_mappings_not_in_use(spool)),
     )
+
+
+def _mappings_not_in_use(spool: Path) -> Iterator[str]:
+    for folder, trouble in config.troubles(spool):
+        yield f"the mappings in {folder} are not in use, but the last good ones: {trouble}"
 
 
 def told(status: Status) -> dict[str, Any]:
@@ -62,5 +71,6 @@ def told(status: Status) -> dict[str, Any]:
             for name, gate in found.destinations.items()
         },
         "oldest_unfinished": instant(found.oldest),
+        "degraded": list(status.degraded),
         "spool": {"bytes": status.spool, "refused": status.refused},
     }

@@ -97,7 +97,7 @@ class _Half:
         asked = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: asked.set())
         with _telling():
-            bridge = Bridge(self.settings, self.environ)
+            bridge = Bridge(self.settings, self.environ, from_kept=True)
             bridge.start(receive=False, wire=self.wire)
         asked.wait()
         bridge.stop()
@@ -106,7 +106,7 @@ class _Half:
         """Make the application of a running bridge, which ends with this process."""
         logs.configure(self.settings.log)  # Granian has just set up its own
         with _telling():
-            bridge = Bridge(self.settings, self.environ)
+            bridge = Bridge(self.settings, self.environ, from_kept=True)
             finish_with_main(bridge)
             bridge.start(deliver=False, wire=self.wire)
         return create(bridge)

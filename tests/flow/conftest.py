@@ -71,6 +71,7 @@ class Scene:
         self.environ = {
             "BRIDGE_MAPPINGS": str(self.mappings),
             "BRIDGE_DATABASE": database,
+            "BRIDGE_SPOOL": str(folder / "spool"),
             "BRIDGE_CONNECT_TIMEOUT": "1",
             "BRIDGE_READ_TIMEOUT": "1",
             # So long that no lease ends when a test puts the clock forward during a send.
@@ -131,6 +132,10 @@ class Scene:
     def start(self, *, deliver: bool = True, periodic: bool = False, **settings: object) -> Scene:
         """Start a bridge; settings are given by the names of their flags."""
         self.configure()
+        return self.restart(deliver=deliver, periodic=periodic, **settings)
+
+    def restart(self, *, deliver: bool = True, periodic: bool = False, **settings: object) -> Scene:
+        """Start a bridge with the mapping files as they are."""
         read = config.settings(self.environ, **settings)
         self._running = Bridge(read, {}, clock=self.clock)
         self._running.start(deliver=deliver, periodic=periodic)
@@ -150,6 +155,11 @@ class Scene:
     def reload(self) -> bool:
         """Write what is configured now, and let the bridge look at it."""
         self.configure()
+        return self.look()
+
+    def look(self) -> bool:
+        """Let the bridge see twice that the files stand still."""
+        assert not self.bridge.reload(), "what may be half saved is not taken"
         return self.bridge.reload()
 
     def later(self, seconds: float) -> None:

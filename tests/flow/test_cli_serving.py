@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import termios
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,17 +193,73 @@ def test_a_process_that_dies_again_and_again_is_started_each_time(scene, environ
     assert [line["exit_code"] for line in died] == [-signal.SIGKILL] * 3
 
 
+@pytest.mark.parametrize("which", [0, 1], ids=["receives", "delivers"])
+def test_a_process_that_dies_while_the_files_are_wrong_goes_on_with_the_last_good_ones(
+    scene, environ, cloud, which
+):
+    scene.route(when="project = PLAT")
+    with running("serve", environ) as process:
+        ready(process, scene)
+        scene.route(when="project = CORE")  # what is in use then is not what it started with
+        scene.until(lambda: decided(process, environ, cloud) == "deliver")
+        (scene.mappings / "all.yaml").write_text("version: 1\nfrom: [cloud_a]\n")
+        dies(process, scene, which)
+        ready(process, scene)
+        event = post(process, cloud.created(cloud.issue("CORE-1"))).json()["event"]
+        scene.until(lambda: told(environ, event)["state"] == "delivered")
+        internal = post(process, cloud.created(cloud.issue("PLAT-1"))).json()["event"]
+        assert told(environ, internal)["verdict"] == "filtered"
+        degraded = scene.until(
+            lambda: requests.get(f"{process.url}/readyz", timeout=5).json()["degraded"]
+        )
+        assert "all.yaml" in degraded[0]
+        code, _, err = ended(process)
+    assert (code, "process.died" in err, "mappings.kept_the_last" in err) == (0, True, True)
+
+
+def told(environ, event):
+    [line] = [line for line in log(environ) if line["event"] == event]
+    return line
+
+
+def decided(process, environ, cloud):
+    """Say what becomes of an issue of the project CORE."""
+    event = post(process, cloud.created(cloud.issue("CORE-1"))).json()["event"]
+    return told(environ, event)["verdict"]
+
+
+@pytest.mark.parametrize("command", ["serve", "web", "worker"])
+def test_it_starts_with_the_last_good_files_and_says_so(scene, environ, command):
+    with running(command, environ) as process:
+        assert command == "worker" or ready(process, scene)
+        assert ended(process)[0] == 0
+    (scene.mappings / "all.yaml").write_text("version: 1\nfrom: [cloud_a]\n")
+    with running(command, environ) as process:
+        assert command == "worker" or ready(process, scene)
+        code, _, err = ended(process)
+    assert code == 0
+    assert f"{scene.mappings}/all.yaml:1:1: to: is missing" in err
+    assert "the mappings are wrong: starting with the last good ones" in err
+
+
+#: What makes stdin the terminal of a session of its own, and then is `aha-bridge serve`.
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "bridge", "serve"])
+"""
+
+
 def test_when_its_terminal_closes_it_ends_in_order(scene, environ, cloud):
     scene.sandbox.behave(latency_ms=500)
     controlling, terminal = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "bridge", "serve"],
+        [sys.executable, "-c", IN_A_TERMINAL],
         env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     try:
         os.close(terminal)

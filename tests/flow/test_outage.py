@@ -1,6 +1,7 @@
 """Aha! or the database is away, or will not have it: nothing is lost, doubled or overtaken."""
 
 import hashlib
+import shutil
 import sqlite3
 import time
 from collections import Counter
@@ -507,6 +508,7 @@ def test_without_room_in_the_spool_the_sender_is_to_come_again(scene, cloud, log
 
 def test_a_spool_that_cannot_be_written_is_none(scene, cloud):
     scene.start(deliver=False)
+    shutil.rmtree(scene.folder / "spool", ignore_errors=True)
     (scene.folder / "spool").write_text("in the way")
     with away(scene):
         assert scene.post("cloud_a", cloud.created(cloud.issue())).status_code == 503

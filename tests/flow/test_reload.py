@@ -1,9 +1,12 @@
 """Editing the mappings of a running bridge."""
 
 import sqlite3
+import stat
 
 import pytest
+from commands import lines
 
+from bridge.errors import BadConfiguration
 from bridge.sandbox import Integration
 from bridge.store import keeping
 
@@ -46,7 +49,7 @@ def test_hooks_come_go_and_change_their_tokens(scene):
 def test_files_that_are_wrong_are_not_used_and_said(scene, cloud, logged):
     scene.start(deliver=False)
     (scene.mappings / "all.yaml").write_text("version: 1\nfrom: [nobody]\nto: [aha]\n")
-    assert not scene.bridge.reload()
+    assert not scene.look()
     ready = scene.get("/readyz")
     assert (ready.status_code, ready.json["status"]) == (200, "degraded")
     [told] = ready.json["degraded"]
@@ -54,8 +57,106 @@ def test_files_that_are_wrong_are_not_used_and_said(scene, cloud, logged):
     assert [line["log_level"] for line in logged if "kept_the_last" in line["event"]] == ["error"]
     assert scene.line(scene.send("cloud_a", cloud.created(cloud.issue()))).verdict == "deliver"
     scene.route()
-    assert scene.bridge.reload()
+    assert scene.look()
     assert scene.get("/readyz").json["status"] == "ok"
+
+
+WHOLE = """\
+version: 1
+from: [cloud_a, cloud_b]
+to: [aha]
+when: project = PLAT AND (labels is EMPTY OR labels not in (internal))
+"""
+
+
+def test_a_file_that_is_being_saved_is_left_alone_until_it_is_whole(scene, cloud):
+    """Cut in the middle it is a valid route without a filter, which would let everything out."""
+    route = scene.mappings / "all.yaml"
+    route.write_text(WHOLE)
+    scene.start()
+    internal = cloud.issue("PLAT-1", labels=["internal"])
+
+    def arrives():
+        event = scene.send("cloud_a", cloud.edited(internal))
+        return scene.line(event).verdict
+
+    assert arrives() == "filtered"
+    for end in range(WHOLE.index("when:"), len(WHOLE), 20):
+        route.write_text(WHOLE[:end])  # an editor writes the file piece by piece
+        assert not scene.bridge.reload()
+        assert arrives() == "filtered"
+    route.write_text(WHOLE.replace("PLAT", "CORE"))
+    assert not scene.bridge.reload()
+    assert scene.bridge.reload()
+    assert arrives() == "filtered"
+    scene.finish()
+    assert scene.sandbox.writes() == []
+
+
+def test_a_touched_file_is_read_again_with_what_it_refers_to(scene):
+    secret = scene.folder / "token"
+    secret.write_text("hook-of-cloud-a-old1\n")
+    scene.hook("cloud_a", token=f"${{file:{secret}}}")
+    scene.start(deliver=False)
+    secret.write_text("hook-of-cloud-a-new1\n")
+    assert not scene.look()
+    (scene.mappings / "bridge.yaml").touch()
+    assert scene.look()
+    assert scene.get("/api/v1/webhooks/hook-of-cloud-a-new1").status_code == 200
+
+
+def test_a_bridge_starts_with_the_last_good_mappings_while_the_files_are_wrong(
+    scene, cloud, logged
+):
+    scene.route(when="project = PLAT")
+    scene.start()
+    scene.stop()
+    (scene.mappings / "all.yaml").write_text("version: 1\nfrom: [nobody]\nto: [aha]\n")
+    scene.restart()
+    assert scene.line(scene.send("cloud_a", cloud.created(cloud.issue("CORE-1")))).verdict == (
+        "filtered"
+    )
+    assert scene.line(scene.send("cloud_a", cloud.created(cloud.issue("PLAT-1")))).verdict == (
+        "deliver"
+    )
+    [told] = scene.get("/readyz").json["degraded"]
+    assert told.startswith("the mappings on disk are not in use, but the last good ones: ")
+    assert "all.yaml:2:8" in told
+    assert [line["log_level"] for line in logged if "kept_the_last" in line["event"]] == ["error"]
+    [said] = status(scene)["degraded"]
+    assert f"the mappings in {scene.mappings} are not in use" in said
+    scene.route(when="project = CORE")
+    assert scene.look()
+    assert scene.get("/readyz").json["status"] == "ok"
+    assert status(scene)["degraded"] == []
+
+
+def test_without_last_good_mappings_nothing_starts(scene):
+    (scene.mappings / "all.yaml").write_text("version: 1\nfrom: [nobody]\nto: [aha]\n")
+    with pytest.raises(BadConfiguration, match="there is no hook `nobody`"):
+        scene.start()
+
+
+def test_the_last_good_mappings_of_another_folder_are_not_used(scene):
+    scene.start()
+    scene.stop()
+    elsewhere = scene.folder / "elsewhere"
+    elsewhere.mkdir()
+    with pytest.raises(BadConfiguration):
+        scene.restart(mappings=elsewhere)
+
+
+def test_the_last_good_mappings_hold_names_of_secrets_and_nobody_else_reads_them(scene):
+    scene.hook("cloud_a", token="${TOKEN_OF_A:-hook-of-cloud-a-0001}")
+    scene.start()
+    [kept] = (scene.folder / "spool").glob("mappings-*")
+    assert "${TOKEN_OF_A:-" in kept.read_text()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def status(scene):
+    [told] = lines("status", "--json", **scene.environ)
+    return told
 
 
 def test_a_new_destination_is_served(scene, cloud):

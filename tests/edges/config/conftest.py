@@ -31,6 +31,7 @@ ROUTE = """\
 version: 1
 from: main
 to: aha
+when: ""
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from bridge.config.yaml import read
 from bridge.errors import BadConfiguration
 from bridge.model import Comments, Hook, Limits, RunAs, Site, Target
 
-ROUTE = "version: 1\nfrom: main\nto: aha\n"
+ROUTE = "version: 1\nfrom: main\nto: aha\nwhen: ''\n"
 
 
 def only(loaded: config.Loaded) -> str:
@@ -299,11 +300,53 @@ def test_unknown_ends_with_a_last_word(words, kept, folder):
     assert route.unknown == kept
 
 
-@pytest.mark.parametrize(
-    "text", ["when:\n", "when: ''\n", "fields:\n", "fields: []\n", "description: ''\n"]
-)
+@pytest.mark.parametrize("text", ["", "fields:\n", "fields: []\n", "description: ''\n"])
 def test_what_may_be_empty(text, folder):
     assert folder.load({"route.yaml": ROUTE + text}, {}).problems == ()
+
+
+@pytest.mark.parametrize("text", ["", "when:\n"])
+def test_a_filter_may_be_missing(text, folder):
+    """It is worth a look, and lets everything through all the same."""
+    route = ROUTE.replace("when: ''\n", text)
+    assert ": warning: when: is missing" in only(folder.load({"route.yaml": route}, {}))
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """A pipe that nobody writes to: to open it for reading alone would wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+@pytest.fixture
+def large(tmp_path):
+    (tmp_path / "large").write_bytes(b"x" * (64 * 1024 + 1))
+    return tmp_path / "large"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("pipe", "it is not a regular file"),
+        ("/dev/zero", "it is not a regular file"),
+        ("/dev/tty", ""),
+        ("/", "it is not a regular file"),
+        ("large", "it is larger than 64 KiB"),
+    ],
+)
+def test_a_file_of_a_reference_is_a_regular_one_of_bounded_size(name, why, folder, pipe, large):
+    bridge = folder.complete({})["bridge.yaml"]
+    text = bridge.replace("callback-1", f"${{file:{name}}}")
+    said = only(folder.load({"bridge.yaml": text}, {}))
+    assert f"bridge.yaml:11:12: destinations.aha.token: cannot read the file {name}: {why}" in said
+
+
+def test_a_file_of_a_reference_may_hold_as_much_as_a_key(folder, tmp_path):
+    (tmp_path / "token").write_text("x" * 4096 + "\n")
+    bridge = folder.complete({})["bridge.yaml"]
+    text = bridge.replace("callback-1", "${file:token}")
+    assert folder.load({"bridge.yaml": text}, {}).configuration.targets["aha"].token == "x" * 4096
 
 
 @pytest.mark.parametrize(
@@ -364,7 +407,7 @@ def revision(folder, text: str, **environ: str) -> str:
 def test_a_revision_changes_with_what_a_file_means(folder):
     first = revision(folder, ROUTE)
     assert revision(folder, f"# a comment\n{ROUTE}\n\n") == first
-    assert revision(folder, "to: 'aha'\nfrom: main\nversion: 1\n") == first
+    assert revision(folder, "when: ''\nto: 'aha'\nfrom: main\nversion: 1\n") == first
     assert revision(folder, ROUTE + "moves: filter\n") != first
     variable = ROUTE + "description: ${X}\n"
     assert revision(folder, variable, X="a") != revision(folder, variable, X="b")
@@ -382,8 +425,20 @@ EXAMPLE = {
 }
 
 
-def test_the_shipped_mappings_are_accepted():
+SECRETS = {"JIRA_MAIN_SECRET": "a", "JIRA_LEGACY_SECRET": "b", "JIRA_DC_SECRET": "c"}
+
+
+def test_the_shipped_mappings_warn_of_signatures_that_are_off():
     loaded = config.load(MAPPINGS, EXAMPLE)
+    said = [problem.message for problem in loaded.problems]
+    assert loaded.configuration is not None
+    assert len(said) == len(SECRETS)
+    for name in SECRETS:
+        assert any(f"{name} is not set, so signatures are off" in text for text in said)
+
+
+def test_the_shipped_mappings_are_accepted():
+    loaded = config.load(MAPPINGS, EXAMPLE | SECRETS)
     assert loaded.problems == ()
     made = loaded.configuration
     assert list(made.routes) == ["datacenter", "mobile", "platform"]

@@ -42,7 +42,7 @@ TWO_SITES = """\
 version: 1
 hooks:
   main: {source: jira, site: acme, token: 0123456789abcdef-main}
-  other: {source: jira, token: 0123456789abcdef-other}
+  other: {source: jira, site: other, token: 0123456789abcdef-other}
 destinations:
   aha:
     kind: aha

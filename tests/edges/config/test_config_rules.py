@@ -8,7 +8,7 @@ HOOKS = """\
 hooks:
   cloud: {source: jira, site: acme, token: 0123456789abcdef-cloud}
   again: {source: jira, site: acme, token: 0123456789abcdef-again}
-  other: {source: jira, token: 0123456789abcdef-other}
+  other: {source: jira, site: other, token: 0123456789abcdef-other}
 """
 ONE = """\
   one:
@@ -29,10 +29,13 @@ TWO = """\
 def folder_of(destinations: str, *routes: str, hooks: str = HOOKS) -> dict[str, str]:
     files = {"bridge.yaml": f"version: 1\n{hooks}destinations:\n{destinations}"}
     return files | {
-        f"{name}.yaml": f"version: 1\n{text}" for name, text in zip("abc", routes, strict=False)
+        f"{name}.yaml": f"version: 1\n{text}{'' if 'when:' in text else OPEN}"
+        for name, text in zip("abc", routes, strict=False)
     }
 
 
+#: Said, so that nobody is warned of it.
+OPEN = 'when: ""\n'
 ALL = "from: [cloud, again, other]\nto: one\n"
 BOTH = "from: [cloud, again, other]\nto: [one, two]\n"
 
@@ -202,3 +205,87 @@ def test_a_folder_without_routes_delivers_nothing(expect):
     files["bridge.yaml"] = f"▸{files['bridge.yaml']}"
     (problem,) = expect(files | {"empty.txt": ""}, "warning: there is no route").problems
     assert problem.severity == "warning"
+
+
+# --- one Jira behind several hooks
+
+
+def hooks_of(*sites: str) -> str:
+    lines = [
+        f"  {name}: {{source: jira, {site}token: 0123456789abcdef-{name[1:]}}}\n"
+        for name, site in zip(("▸main", "▸legacy", "▸third"), sites, strict=False)
+    ]
+    return "hooks:\n" + "".join(lines)
+
+
+def test_hooks_that_may_be_of_one_jira_say_their_site(expect):
+    files = folder_of(ONE, "from: [main, legacy]\nto: one\n", hooks=hooks_of("", ""))
+    expect(
+        files,
+        "hooks.main.site: is missing, and `legacy` of the same source and destination could tell"
+        " the same: without it, what comes through both is written twice. Write `site: main`",
+        "hooks.legacy.site: is missing, and `main` of the same source and destination could tell"
+        " the same: without it, what comes through both is written twice. Write `site: main` if it"
+        " is the jira of `main`, else `site: legacy`",
+    )
+
+
+def test_two_routes_of_one_destination_hear_them_together(expect):
+    routes = (
+        "from: main\nto: one\nwhen: project = A\n",
+        "from: legacy\nto: one\nwhen: project = B\n",
+    )
+    files = folder_of(ONE, *routes, hooks=hooks_of("site: acme, ", "").replace("▸main", "main"))
+    expect(files, "Write `site: acme` if it is the jira of `main`, else `site: legacy`")
+
+
+def test_what_is_said_is_enough(expect):
+    files = folder_of(ONE, *routes_of("main", "legacy"), hooks=hooks_of("site: a, ", "site: b, "))
+    expect({name: text.replace("▸", "") for name, text in files.items()})
+
+
+def test_one_hook_for_each_destination_needs_no_site(expect):
+    two = TWO + "    workspaces: [B]\n"
+    routes = ("from: main\nto: one\nworkspace: A\n", "from: legacy\nto: two\nworkspace: B\n")
+    files = folder_of(ONE + "    workspaces: [A]\n" + two, *routes, hooks=hooks_of("", ""))
+    expect({name: text.replace("▸", "") for name, text in files.items()})
+
+
+def routes_of(*hooks: str) -> tuple[str, ...]:
+    keys = ("A", "B", "C")
+    return tuple(
+        f"from: {hook}\nto: one\nwhen: project = {key}\n"
+        for hook, key in zip(hooks, keys, strict=False)
+    )
+
+
+# --- what is open without anybody having said so
+
+
+@pytest.mark.parametrize("when", ["", "when:\n"])
+def test_a_route_without_a_filter_is_worth_a_look(expect, folder, when):
+    route = f"version: 1\nfrom: [cloud, other]\nto: one\n{when}"
+    route += "events: [issue_created, worklog_created]\n"
+    marked = route.replace("when:", "▸when:") if when else f"▸{route}"
+    bridge = f"version: 1\n{HOOKS.replace('again:', 'third:')}destinations:\n{ONE}"
+    loaded = expect(
+        {"bridge.yaml": bridge.replace("third", "▸third", 1), "a.yaml": marked},
+        "warning: when: is missing, so issue_created, worklog_created of every project goes from"
+        ' `cloud`, `other` to `one`; write `when: ""` if that is meant',
+        "no route reads from this hook",
+    )
+    assert loaded.configuration.routes["a"].filters["acme"].text == ""
+
+
+@pytest.mark.parametrize("secret", ["${SECRET:-}", "[${OLD:-}, ${SECRET:-}]"], ids=["one", "two"])
+def test_a_secret_that_is_not_set_is_worth_a_look(expect, secret):
+    quoted = secret.replace("${", "'${").replace("}", "}'")
+    hook = f"  cloud:\n    source: jira\n    token: 0123456789abcdef\n    secret: ▸{quoted}\n"
+    files = folder_of(ONE, "from: cloud\nto: one\n", hooks=f"hooks:\n{hook}")
+    names = "OLD and SECRET are" if "OLD" in secret else "SECRET is"
+    expect(
+        files,
+        f"warning: hooks.cloud.secret: {names} not set, so signatures are off: whoever knows the"
+        " token is believed. Set it, or take this line out",
+    )
+    expect({name: text.replace("▸", "") for name, text in files.items()}, SECRET="x" * 20)

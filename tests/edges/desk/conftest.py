@@ -70,6 +70,7 @@ class House:
     def edit_plat(self, *hooks: str, **more: Any) -> None:
         """Change the route while the bridge runs."""
         self.write_plat(*hooks, **more)
+        assert not self.bridge.reload(), "what may be half saved is not taken"
         assert self.bridge.reload()
         self.plan = self.bridge.plan
 
