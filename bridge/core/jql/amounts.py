@@ -87,13 +87,14 @@ def _date_test(
 
 def counted(known: Known, sign: str, values: Sequence[Value], setting: Setting) -> Match:
     """Compare numbers and amounts of time."""
-    numbers = [_number(known, value, setting) for value in values]
+    numbers = [number(known, value, setting) for value in values]
     compare = COMPARE[sign]
 
-    return in_body(known, lambda item, _view: any(compare(item, number) for number in numbers))
+    return in_body(known, lambda item, _view: any(compare(item, each) for each in numbers))
 
 
-def _number(known: Known, value: Value, setting: Setting) -> float:
+def number(known: Known, value: Value, setting: Setting) -> float:
+    """Read an amount as written in a filter; raises `errors.BadFilter` when it is none."""
     if known.kind == "span":
         found: float | None = dates.span(value.text, number=value.number)
         kind = "a duration such as '4h' or '2d 30m'"

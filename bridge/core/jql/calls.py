@@ -97,9 +97,15 @@ def _cascade(arguments: tuple[str, ...]) -> Holds:
 
 
 def _choice(arguments: tuple[str, ...]) -> Holds:
+    by_id = any(map(str.isdecimal, arguments))
+    by_value = not all(map(str.isdecimal, arguments))
+
     def holds(item: object, _view: View) -> bool | None:
-        found = handle(mapping(item).get("id"))
-        return None if found is None else found in arguments
+        value, identity = _option(item)
+        if value in arguments or identity in arguments:
+            return True
+        unsure = (by_id and identity is None) or (by_value and value is None)
+        return None if unsure else False
 
     return holds
 
@@ -160,14 +166,14 @@ _ALL: Final = (
     Call(
         name="latestReleasedVersion",
         fields=_VERSIONS,
-        arguments=(0, 1),
+        arguments=(0, ANY_NUMBER),
         several=False,
         make=partial(_one_version, True),
     ),
     Call(
         name="earliestUnreleasedVersion",
         fields=_VERSIONS,
-        arguments=(0, 1),
+        arguments=(0, ANY_NUMBER),
         several=False,
         make=partial(_one_version, False),
     ),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bridge.core.jql import dates
+from bridge.core.jql import amounts, dates
 from bridge.core.jql.amounts import COMPARE, When, dated, decimal
 from bridge.core.jql.known import Known
 from bridge.core.jql.setting import Setting
@@ -19,7 +19,8 @@ _OPTION: Final = ("value", "name", "key", "id")
 
 
 def equal(known: Known, values: Sequence[Value], setting: Setting) -> Match:
-    """Compare with any of several values."""
+    """Compare with any of several values; raises `errors.BadFilter` for one it never has."""
+    _check(known, values, setting)
     wanted = folded(values)
     numbers = [number for number in map(decimal, values) if number is not None]
     people = user(values).holds
@@ -39,6 +40,7 @@ def equal(known: Known, values: Sequence[Value], setting: Setting) -> Match:
 
 def order(known: Known, sign: str, value: Value, setting: Setting) -> Match:
     """Compare by <, >, <= or >=, as a number or as a date."""
+    _check(known, [value], setting)
     number = decimal(value)
     at = dates.literal(value.text, number=value.number, zone=setting.zone)
     if number is None and at is None:
@@ -55,6 +57,14 @@ def order(known: Known, sign: str, value: Value, setting: Setting) -> Match:
         return date(item, view)
 
     return Match(holds=holds, because=f"{known.name} has no number or date to compare")
+
+
+def _check(known: Known, values: Sequence[Value], setting: Setting) -> None:
+    for value in values:
+        if known.only == "number":
+            amounts.number(known, value, setting)
+        elif known.only == "date":
+            amounts.when(known, value, setting)
 
 
 def _option(values: Sequence[Value]) -> Holds:

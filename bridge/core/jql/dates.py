@@ -16,17 +16,21 @@ _UNITS: Final = {"w": 7 * _DAY, "d": _DAY, "h": 3_600_000, "m": 60_000}
 #: Time tracking counts in working time; these are Jira's own defaults.
 _WORKING: Final = {"w": 5 * 8 * 3600, "d": 8 * 3600, "h": 3600, "m": 60}
 _ABSOLUTE: Final = re.compile(
-    r"(\d{4})([/-])(\d{1,2})\2(\d{1,2})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?", re.ASCII
+    r"(\d{4})([/-])(\d{1,2})\2(\d{1,2})(?: +(\d{1,2}):(\d{2}))?", re.ASCII
 )
-_RELATIVE: Final = re.compile(r"([+-]?)((?:\d{1,6}[wdhm]\s*)+)", re.ASCII)
+#: A unit by its letter, or in full; between two amounts may be spaces and commas.
+_UNIT: Final = r"(?:w(?:eeks?)?|d(?:ays?)?|h(?:ours?)?|m(?:inutes?)?)"
+_WHOLE: Final = rf"\d{{1,6}}{_UNIT}"
+_RELATIVE: Final = re.compile(rf"([+-]?)({_WHOLE}(?:[\s,]*{_WHOLE})*)", re.ASCII)
 _PIECE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([wdhm])", re.ASCII)
-_SPAN: Final = re.compile(r"(?:\d{1,6}(?:\.\d{1,6})?[wdhm]\s*)+", re.ASCII)
+_DECIMAL: Final = rf"\d{{1,6}}(?:\.\d{{1,6}})?{_UNIT}"
+_SPAN: Final = re.compile(rf"{_DECIMAL}(?:[\s,]*{_DECIMAL})*", re.ASCII)
 _MINUTES: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 _INCREMENT: Final = re.compile(r"([+-]?\d{1,5})([yMwdhm]?)", re.ASCII)
 #: Minutes that may be meant for months.
 MONTH_LIKE: Final = re.compile(r"[+-]?\d{1,2}m", re.ASCII)
 #: Months where only minutes to weeks are known.
-MONTHS: Final = re.compile(r"\dM", re.ASCII)
+MONTHS: Final = re.compile(r"\d(?:M|month)", re.ASCII)
 #: A span whose length hangs on the site's working hours.
 WORKING: Final = re.compile(r"\d[wd]", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -85,11 +89,9 @@ def literal(text: str, *, number: bool, zone: tzinfo) -> Instant | None:
 
 
 def _fixed(match: re.Match[str], zone: tzinfo) -> int | None:
-    year, _, month, day_, hour, minute, second = match.groups(default="0")
+    year, _, month, day_, hour, minute = match.groups(default="0")
     try:
-        found = datetime(
-            int(year), int(month), int(day_), int(hour), int(minute), int(second), tzinfo=zone
-        )
+        found = datetime(int(year), int(month), int(day_), int(hour), int(minute), tzinfo=zone)
         return millis(found)
     except (ValueError, OverflowError):
         return None

@@ -33,6 +33,8 @@ _SUFFIXES: Final[Mapping[str, frozenset[str]]] = {
     "url field": PLAIN,
     "people": PLAIN,
 }
+#: And the kind of values that some of them ask for.
+_VALUES: Final = {"number": "number", "date": "date", "time stamp": "date"}
 
 
 def find(asked: syntax.Field, setting: Setting) -> Known:
@@ -44,9 +46,10 @@ def find(asked: syntax.Field, setting: Setting) -> Known:
     known = _by_name(asked.name, asked.offset, setting)
     if known is None and (match := _SUFFIXED.fullmatch(asked.name)):
         known = _by_name(match[1].strip(), asked.offset, setting)
-        operators = _SUFFIXES.get(match[2].strip().casefold(), ANY)
+        suffix = match[2].strip().casefold()
         if known is not None and known.kind == "custom":
-            known = replace(known, operators=operators)
+            operators, only = _SUFFIXES.get(suffix, ANY), _VALUES.get(suffix, "")
+            known = replace(known, operators=operators, only=only)
     if known is None:
         raise _unknown(asked, setting)
     return known
@@ -102,10 +105,17 @@ def _property(asked: syntax.Field, setting: Setting) -> Known:
     known = _by_name(asked.name, asked.offset, setting)
     if known is None:
         raise _unknown(asked, setting)
+    if known.name == "issueLink" and len(asked.properties) == 1 and not asked.properties[0].path:
+        return _linked(known, asked.properties[0].key)
     if not known.elsewhere:
         message = f"The field '{asked.name}' has no properties."
         raise setting.refuse(asked.offset, message)
     return known
+
+
+def _linked(known: Known, kind: str) -> Known:
+    name = one_line(f"{known.name}[{kind}]")
+    return replace(known, name=name, operators=PLAIN, read=places.linked_as(kind))
 
 
 def _unknown(asked: syntax.Field, setting: Setting) -> BadFilter:

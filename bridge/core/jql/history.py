@@ -71,7 +71,8 @@ class Wanted:
 class Past:
     """What narrows WAS or CHANGED."""
 
-    windows: tuple[Window, ...]
+    #: Of each of these one has to do: ON may name several days.
+    windows: tuple[tuple[Window, ...], ...]
     actors: tuple[Holds, ...]
     before: tuple[Wanted, ...]
     after: tuple[Wanted, ...]
@@ -82,17 +83,21 @@ class Past:
 
     def meets(self, start: int, end: int, now: int) -> bool:
         """Tell whether every window has an instant of this time."""
-        return all(window.meets(start, end, now) for window in self.windows)
+        return all(any(w.meets(start, end, now) for w in several) for several in self.windows)
 
     def never(self, view: View) -> bool:
-        """Tell whether a window lies before the issue's creation."""
+        """Tell whether a time that is asked for lies before the issue's creation."""
         born = _instant(view, "created")
-        return born is not None and any(w.precedes(born, view.now) for w in self.windows)
+        return born is not None and any(
+            all(w.precedes(born, view.now) for w in several) for several in self.windows
+        )
 
     def unchanged(self, view: View) -> bool:
-        """Tell whether a window lies after the last update, when nothing changed any more."""
+        """Tell whether a time that is asked for lies after the last update: nothing changed."""
         last = _instant(view, "updated")
-        return last is not None and any(w.follows(last, view.now) for w in self.windows)
+        return last is not None and any(
+            all(w.follows(last, view.now) for w in several) for several in self.windows
+        )
 
 
 def _instant(view: View, name: str) -> int | None:
@@ -168,7 +173,7 @@ def _past(known: Known, predicates: Sequence[Predicate], setting: Setting) -> Pa
     for predicate in predicates:
         told.setdefault(predicate.operator, []).append(predicate.operand)
     windows = [
-        _window(known, operator, operand, setting)
+        _windows(known, operator, operand, setting)
         for operator in ("after", "before", "on", "during")
         for operand in told.get(operator, ())
     ]
@@ -178,6 +183,12 @@ def _past(known: Known, predicates: Sequence[Predicate], setting: Setting) -> Pa
         before=tuple(_wanted(operand, known, setting) for operand in told.get("from", ())),
         after=tuple(_wanted(operand, known, setting) for operand in told.get("to", ())),
     )
+
+
+def _windows(known: Known, operator: str, operand: Operand, setting: Setting) -> tuple[Window, ...]:
+    if operator == "on" and isinstance(operand, Items):
+        return tuple(_window(known, operator, each, setting) for each in operand.values)
+    return (_window(known, operator, operand, setting),)
 
 
 def _window(known: Known, operator: str, operand: Operand, setting: Setting) -> Window:

@@ -34,6 +34,8 @@ class Known:
     handles: tuple[str, ...] = ("name", "id")
     #: Its id in changelogs, in lower case; empty: its history cannot be asked for.
     history: frozenset[str] = frozenset()
+    #: "number" or "date" where a custom field takes no other values; "" where any may do.
+    only: str = ""
     #: No issue is without it.
     always: bool = False
     #: Why a body can never tell; "" when one can.
@@ -87,12 +89,23 @@ def _number(name: str, outer: str, inner: str) -> Known:
     )
 
 
-def _elsewhere(name: str, why: str, *aliases: str) -> Known:
+def _linked(name: str, kind: str, *aliases: str) -> Known:
+    return Known(
+        name=name,
+        aliases=aliases,
+        kind="key",
+        operators=PLAIN,
+        read=places.linked_as(kind),
+        handles=("key", "id"),
+    )
+
+
+def _elsewhere(name: str, why: str, *aliases: str, operators: frozenset[str] = ANY) -> Known:
     return Known(
         name=name,
         aliases=aliases,
         kind="elsewhere",
-        operators=ANY,
+        operators=operators,
         read=places.nowhere,
         elsewhere=why,
     )
@@ -194,7 +207,7 @@ _SYSTEM: Final = (
     _span("originalEstimate", "timeoriginalestimate", "timeOriginalEstimate"),
     _span("remainingEstimate", "timeestimate", "timeEstimate"),
     _span("timeSpent", "timespent"),
-    Known(name="workRatio", kind="number", operators=RANKED, read=single("workratio", int)),
+    Known(name="workRatio", kind="number", operators=RANKED, read=places.work_ratio),
     _number("votes", "votes", "votes"),
     _number("watchers", "watches", "watchCount"),
     _number("hierarchyLevel", "issuetype", "hierarchyLevel"),
@@ -260,17 +273,28 @@ _SYSTEM: Final = (
         name="issueLinkType",
         aliases=("workItemLinkType",),
         kind="named",
-        operators=_EQUAL,
+        operators=PLAIN,
         read=places.link_types,
         handles=("name", "seen", "id"),
     ),
     Known(
         name="issueLink",
-        aliases=("workItemLink", "linkedWorkItem", "linkedIssue"),
+        aliases=("workItemLink",),
         kind="key",
         operators=_EQUAL,
         read=places.linked,
         handles=("key", "id"),
+    ),
+    _linked("workItemBlocks", "blocks", "issueBlocks"),
+    _linked("workItemIsBlockedBy", "is blocked by", "issueIsBlockedBy"),
+    Known(
+        name="linkedWorkItem",
+        aliases=("linkedIssue",),
+        kind="key",
+        operators=_EQUAL,
+        read=places.family,
+        handles=("key", "id"),
+        partial="a body leaves out a parent that is not there, and what is in an epic",
     ),
     Known(
         name="sprint",
@@ -299,17 +323,11 @@ _ELSEWHERE: Final = (
     _elsewhere("request-last-activity-time", "the last activity of a request"),
     _elsewhere("Request Type", "the request type", "Customer Request Type"),
     _elsewhere("development", "development information"),
-    _elsewhere(
-        "workItemBlocks",
-        "links of one type",
-        "issueBlocks",
-        "workItemIsBlockedBy",
-        "issueIsBlockedBy",
-    ),
     _elsewhere("lastCommentedBy", "who commented last"),
     _elsewhere("parentProject", "the project above the project", "parentSpace"),
     _elsewhere("change-gating-type", "how a change is gated"),
-    _elsewhere("journeyID", "the journey of a request", "journeyType"),
+    _elsewhere("journeyID", "the journey of a work item", operators=PLAIN),
+    _elsewhere("journeyType", "the type of a work item's journey", operators=PLAIN),
     _elsewhere("remoteLinks", "links to other sites", "issueRemoteLinks"),
     _elsewhere("project.property", "a property of the project", "space.property"),
     _elsewhere("user.property", "a property of a user"),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from bridge.core.jql.view import Gap, Partial, Values, View, mapping
+from bridge.core.jql.view import Gap, Partial, Values, View, handle, mapping
 
 Reader = Callable[[View], Values | Gap]
 
@@ -68,6 +68,12 @@ def several(name: str) -> Reader:
     return read
 
 
+def work_ratio(view: View) -> Values | Gap:
+    """Read how much of the estimate was worked: -1 is how bodies say that there is no estimate."""
+    told = _single(view.fields, "workratio", (int,))
+    return () if told == (-1,) else told
+
+
 def custom(identity: str) -> Reader:
     """Read a custom field, whatever its type is."""
 
@@ -127,7 +133,39 @@ def properties(key: str, path: tuple[str, ...]) -> Reader:
 
 def linked(view: View) -> Values | Gap:
     """Read the issues this one is directly linked to."""
-    return _links(view, lambda link: link.get("outwardIssue") or link.get("inwardIssue"))
+    return _links(view, _target)
+
+
+def _target(link: Mapping[str, Any]) -> object:
+    return link.get("outwardIssue") or link.get("inwardIssue")
+
+
+def linked_as(kind: str) -> Reader:
+    """Read the issues that this one is linked to by links that are called so, seen from here."""
+    wanted = kind.casefold()
+
+    def read(view: View) -> Values | Gap:
+        told = several("issuelinks")(view)
+        if isinstance(told, Gap):
+            return told
+        links = [mapping(link) for link in told]
+        names = [handle(_link_type(link).get("seen")) for link in links]
+        found = [_target(link) for name, link in zip(names, links, strict=True) if name == wanted]
+        return Partial(found) if None in names else found
+
+    return read
+
+
+def family(view: View) -> Values | Gap:
+    """Read what stands above the issue and below it, as far as a body tells."""
+    above, below = _single(view.fields, "parent", (dict,)), several("subtasks")(view)
+    level = mapping(view.fields.get("issuetype")).get("hierarchyLevel")
+    # What is in an epic is no subtask of it, and told by nothing but its own parent.
+    complete = isinstance(level, int) and level < 1 and Gap not in (type(above), type(below))
+    if isinstance(above, Gap) and isinstance(below, Gap):
+        return above
+    found = (*_some(above), *_some(below))
+    return found if complete else Partial(found)
 
 
 def link_types(view: View) -> Values | Gap:

@@ -138,8 +138,10 @@ def _holds(found: str | None, wanted: frozenset[str]) -> bool | None:
 def find(known: Known, value: Value, setting: Setting) -> Match:
     """Search for words, or for a name with wildcards; raises `errors.BadFilter` with the reason."""
     if known.kind in ("key", "version"):
-        # Only * and ? are wildcards here.
-        pattern = re.compile(fnmatch.translate(value.text.casefold().replace("[", "[[]")))
+        # Only * and ? are wildcards here; a key that begins with its hyphen is its number alone.
+        text = value.text.casefold().replace("[", "[[]")
+        text = f"*{text}" if known.kind == "key" and text.startswith("-") else text
+        pattern = re.compile(fnmatch.translate(text))
         return in_body(known, lambda item, _view: _like(pattern, item, known.handles[0]))
     try:
         found = search(value.text)

@@ -44,7 +44,9 @@ environment is EMPTY | environment = EMPTY | summary is not EMPTY | summary != E
 text ~ screenshot | textfields ~ windows
 level is EMPTY | category = Core | category = 10100 | projectType = software
 attachments is EMPTY | issueLinkType = "is blocked by" | issueLinkType = Blocks
-issueLink = MOB-5 | linkedIssue in (10050, MOB-6) | workItemLinkType != Cloners
+issueLinkType is not EMPTY | issueLink["is blocked by"] = MOB-5 | workItemBlocks is EMPTY
+workItemIsBlockedBy in (MOB-5, MOB-6) | issueBlocks = EMPTY | key ~ "-10" | key ~ "-1*"
+issueLink = MOB-5 | linkedIssue in (10001, MOB-6) | workItemLinkType != Cloners
 sprint = "Sprint 7" | sprint = 7 | sprint in openSprints() | sprint is not EMPTY
 "Epic Link" = PLAT-1 | "epic link" != PLAT-2 | "Epic Link" is not EMPTY
 "Story Points" = 5 | "story points" >= 5 | cf[10016] < 6 | "Story Points[Number]" in (4, 5)
@@ -213,6 +215,18 @@ WITH = [
     ("issueLinkType = blocks", [{"type": {"outward": "blocks"}, "outwardIssue": {}}], True),
     ("issueLinkType = blocks", [{"type": 5}], None),
     ("issueLink = MOB-5", None, False),
+    ("issueBlocks = MOB-5", [{"type": 5}, {"outwardIssue": {"key": "MOB-5"}}, 5], None),
+    ("issueBlocks is EMPTY", [{"type": 5}], None),
+    ("issueBlocks is EMPTY", None, True),
+    ("issueBlocks is EMPTY", "MOB-5", None),
+    ("workRatio is EMPTY", -1, True),
+    ("workRatio >= 0", -1, False),
+    ("workRatio = 0", "0", None),
+    ("linkedIssue = PLAT-1", [], True),
+    ("linkedIssue = PLAT-2", [], False),
+    ("linkedIssue = PLAT-2", [{"id": "5", "key": "PLAT-2"}], True),
+    ("linkedIssue = PLAT-2", [5], None),
+    ("linkedIssue = PLAT-2", 5, None),
     ("issueLink = MOB-5", "MOB-5", None),
     ('"Story Points" = 5', 5.0, True),
     ('"Story Points" = 5', True, None),
@@ -244,6 +258,9 @@ PLACES = {
     "timeSpent": "timespent",
     "issueLink": "issuelinks",
     "issueLinkType": "issuelinks",
+    "issueBlocks": "issuelinks",
+    "workRatio": "workratio",
+    "linkedIssue": "subtasks",
 }
 
 
@@ -252,6 +269,14 @@ def test_with_another_value(query: str, value: object, wanted: bool | None) -> N
     name = query.replace("not ", "").lstrip("(").split(" ")[0]
     name = '"Story Points"' if name == '"Story' else '"Target start"' if name == '"Target' else name
     assert judge(query, body({PLACES.get(name, name): value})) is wanted
+
+
+def test_a_family_that_a_body_says_nothing_of() -> None:
+    assert judge("linkedIssue = PLAT-1", body(without="parent")) is None
+    epic = {"subtasks": [], "issuetype": {"name": "Epic", "hierarchyLevel": 1}}
+    assert judge("linkedIssue = PLAT-2", body(epic)) is None
+    old = {"subtasks": [], "issuetype": {"name": "Epic"}}
+    assert judge("linkedIssue = PLAT-2", body(old)) is None
 
 
 @pytest.mark.parametrize("name", sorted(FIELDS))
