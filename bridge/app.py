@@ -71,7 +71,7 @@ class Bridge:
             process=self.process,
             clock=clock,
         )
-        self.intake = Intake(store=self.store, plan=lambda: self.plan)
+        self.intake = Intake(store=self.store, plan=lambda: self.plan, max_body=settings.max_body)
         self._gangs: dict[str, _Gang] = {}
         self._delivering = False
         #: Destinations whose token was replaced, until the database knows.

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import secrets
+import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
 
 from bridge import sources, store
-from bridge.core import decide, ids
+from bridge.core import bodies, decide, ids
 from bridge.core.decide import Memory, Plan
-from bridge.errors import BadSignature, Rejected, places
+from bridge.errors import BadSignature, Rejected, Unreadable, places
 from bridge.model import Event, Hook, Reply, Request, Verdict, VerdictName
 from bridge.store import Arrival, Entry, Store
 
 log = structlog.get_logger()
 
 
-#: A body of more bytes is read by the thread that it came in on.
+#: A body of more bytes is read before the writer has it, and not in the writer's thread.
 LARGE = 64 * 1024
+#: The header of a request that says how its body is packed.
+ENCODING = "content-encoding"
 #: Where a request says, also out of the spool, why it was refused unread. No sender can say it:
 #: such a header is not taken in at the door.
 _REFUSED = "bridge-refused"
@@ -33,9 +37,12 @@ def new_id(seconds: float) -> str:
 class Intake:
     """The accepting half of the bridge. Threads may share it."""
 
-    def __init__(self, *, store: Store, plan: Callable[[], Plan]) -> None:
+    def __init__(self, *, store: Store, plan: Callable[[], Plan], max_body: int) -> None:
         self._store = store
         self._plan = plan
+        self._max_body = max_body
+        #: Held while a large body is read: what it becomes in memory can be ten times its size.
+        self._reading = threading.Lock()
 
     def accept(self, hook: Hook, request: Request) -> Reply | None:
         """Keep a request for good, whatever is in it.
@@ -43,28 +50,57 @@ class Intake:
         Returns once it is kept, with a source's own answer if it wants one; raises
         `errors.NotKept` when neither the database nor the spool could take it.
         """
+        prepared = self.prepare(hook, request)
+        if isinstance(prepared, Reply):
+            return prepared
+        self._store.keep(prepared)
+        return None
+
+    def prepare(self, hook: Hook, request: Request) -> Reply | Arrival:
+        """Make of a request what the store is to keep, or the source's own answer."""
         reply = _handshake(hook, request)
         if reply is not None:
             return reply
         if reason := _forged(hook, request):
             log.warning("event.bad_signature", event_id=request.id, hook=hook.name)
-            self._keep_without_body(request, reason)
-            return None
+            return _without_body(request, reason)
+        try:
+            request = self._unpacked(request)
+        except Unreadable as error:
+            return self.refused(hook, request, str(error))
         # Packed here, beside the writer; judged there, where what waits together costs less. But a
         # large body must not keep the others waiting.
         packed = store.pack(request.body)
-        entries = self._judge(hook, request, packed) if len(request.body) > LARGE else None
-        self._store.keep(Arrival(request=request, packed=packed, entries=entries))
-        return None
+        if len(request.body) <= LARGE:
+            return Arrival(request=request, packed=packed)
+        with self._reading:
+            entries = self._judge(hook, request, packed)
+        return Arrival(request=request, packed=packed, entries=entries)
 
     def refuse(self, hook: Hook, request: Request, reason: str) -> None:
         """Keep a row that says why a request was not even read; raises `errors.NotKept`."""
-        log.warning("event.refused", event_id=request.id, hook=hook.name, reason=reason)
-        self._keep_without_body(request, reason)
+        self._store.keep(self.refused(hook, request, reason))
 
-    def _keep_without_body(self, request: Request, reason: str) -> None:
-        bare = replace(request, headers={_REFUSED: reason}, body=b"")
-        self._store.keep(Arrival(request=bare, packed=store.pack(b"")))
+    def refused(self, hook: Hook, request: Request, reason: str) -> Arrival:
+        """Make the row that says why a request was not even read."""
+        log.warning("event.refused", event_id=request.id, hook=hook.name, reason=reason)
+        return _without_body(request, reason)
+
+    def _unpacked(self, request: Request) -> Request:
+        """Undo a body's `Content-Encoding`; raises `Unreadable`. Signatures are checked before."""
+        coding = request.headers.get(ENCODING, "").strip().lower()
+        if coding in ("", "identity"):
+            return request
+        if coding not in ("gzip", "x-gzip"):
+            raise Unreadable(f"the Content-Encoding {coding[:40]!r} is not understood: send gzip")
+        try:
+            body = bodies.unpacked(request.body, self._max_body)
+        except bodies.TooMuch as error:
+            raise Unreadable(str(error)) from None
+        except zlib.error:
+            raise Unreadable("the body is not the gzip that Content-Encoding says") from None
+        headers = {name: value for name, value in request.headers.items() if name != ENCODING}
+        return replace(request, headers=headers, body=body)
 
     def judge(self, request: Request, packed: bytes | None = None) -> tuple[Entry, ...]:
         """Read and judge a request, which may have waited in the spool, by the hooks of now.
@@ -97,6 +133,11 @@ class Intake:
     def _entry(self, event: Event, packed: bytes) -> Entry:
         verdicts = self._plan().judge(event, event.received)
         return Entry(event=event, verdicts=verdicts, packed=packed)
+
+
+def _without_body(request: Request, reason: str) -> Arrival:
+    bare = replace(request, headers={_REFUSED: reason}, body=b"")
+    return Arrival(request=bare, packed=store.pack(b""))
 
 
 _NO_EVENT = "the body tells of no event"

@@ -105,7 +105,30 @@ class Settings:
     workers: int = field(
         metadata=_told("32", "Deliveries at a time for each destination.", _whole(1, 256))
     )
-    threads: int = field(metadata=_told("16", "Requests at a time.", _whole(1, 1024)))
+    threads: int = field(
+        metadata=_told("16", "Threads for pages; webhooks need none.", _whole(1, 1024))
+    )
+    connections: int = field(
+        metadata=_told(
+            "2000",
+            "Connections at a time; more, and the one that has waited longest is closed.",
+            _whole(16, 100_000),
+        )
+    )
+    idle_seconds: int = field(
+        metadata=_told(
+            "30", "Seconds a connection may take until the next request's head.", _whole(1, 3600)
+        )
+    )
+    body_seconds: int = field(
+        metadata=_told("20", "Seconds a body may take to arrive.", _whole(1, 3600))
+    )
+    body_rate: int = field(
+        metadata=_told("64KiB", "Bytes for which a body is given one more second.", _size)
+    )
+    body_memory: int = field(
+        metadata=_told("64MiB", "Memory for large bodies that are on their way in.", _size)
+    )
     bodies_days: int = field(metadata=_told("14", "Days to keep bodies.", _whole(1, 36500)))
     decisions_days: int = field(metadata=_told("90", "Days to keep decisions.", _whole(1, 36500)))
     effects_days: int = field(

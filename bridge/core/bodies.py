@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -14,6 +15,8 @@ _UP_TO_A_HALF: Final = re.compile(
     rb"((?:[^\\]++|%b|(?!%b)\\.?)*+)(%b|\Z)" % (_PAIR, _HALF, _HALF), re.DOTALL
 )
 _REPLACEMENT: Final = rb"\ufffd"
+#: What tells zlib to expect the header and the checksum of gzip.
+_GZIP: Final = 16 + zlib.MAX_WBITS
 #: More of them than this are no accident of one that cut a text in two.
 _MOST: Final = 10_000
 
@@ -62,6 +65,19 @@ def read(raw: bytes) -> Read:
     mended = _UP_TO_A_HALF.sub(_replaced, raw, count=_MOST)
     note = "half a character (a lone surrogate) in a text was read as U+FFFD"
     return Read(orjson.loads(mended), note)
+
+
+def unpacked(raw: bytes, limit: int) -> bytes:
+    """Undo gzip; raises `TooMuch` beyond `limit` bytes, and `zlib.error` when it is no gzip."""
+    stream = zlib.decompressobj(wbits=_GZIP)
+    found = stream.decompress(raw, limit + 1)
+    if len(found) > limit:
+        raise TooMuch(f"the body unpacks to more than {limit} bytes")
+    if not stream.eof:
+        raise zlib.error("it ends too early")
+    if stream.unused_data:
+        raise zlib.error("something follows its end")
+    return found
 
 
 def _require_bounded(raw: bytes) -> None:

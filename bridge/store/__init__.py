@@ -22,7 +22,7 @@ from bridge.store.recall import pack, remember, twin, unpack
 from bridge.store.spool import Spool
 from bridge.store.waiting import drop_decided, send_decided
 from bridge.store.wire import Wire
-from bridge.store.writer import Arrival, Down, Judge, Turn, Work, Writer, is_outage, plain
+from bridge.store.writer import Arrival, Down, Judge, Told, Turn, Work, Writer, is_outage, plain
 
 __all__ = [
     "Arrival",
@@ -133,6 +133,13 @@ class Store:
     def keep(self, arrival: Arrival) -> None:
         """Return once a request is kept for good; raises `errors.NotKept`."""
         self.writer.keep(arrival)
+
+    def keep_soon(self, arrival: Arrival, told: Told) -> None:
+        """Return at once; `told` hears, in another thread, once a request is kept or not.
+
+        Raises `errors.NotKept` when nothing is written any more.
+        """
+        self.writer.keep_soon(arrival, told)
 
     def exchange(self, settlement: Settlement | None, wish: Wish | None) -> Turn:
         """Settle a delivery and claim the next; raises `Down`."""

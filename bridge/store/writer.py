@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -100,6 +100,8 @@ Work = Callable[[Connection, int], object]
 _Done = TypeVar("_Done")
 #: The same, told as well whether an earlier try may have been committed.
 _Again = Callable[[Connection, int, bool], _Done]
+#: Hears what became of a request: None once it is kept, else why it is not.
+Told = Callable[[BaseException | None], None]
 
 
 class Judge(Protocol):
@@ -143,10 +145,30 @@ class _Promise:
         self._lock.release()
 
 
+class _Message:
+    """The same for a caller that does not wait: `told` is called in the writer's thread."""
+
+    __slots__ = ("_told", "open")
+
+    def __init__(self, told: Told) -> None:
+        self.open = True
+        self._told = told
+
+    def set_result(self, _: object) -> None:
+        """Say that it is done."""
+        self.open = False
+        self._told(None)
+
+    def set_exception(self, error: BaseException) -> None:
+        """Say that it failed."""
+        self.open = False
+        self._told(error)
+
+
 @dataclass(kw_only=True, slots=True)
 class _Job:
     task: Arrival | Exchange | Work
-    done: _Promise = field(default_factory=_Promise)
+    done: _Promise | _Message
     #: What became of judging it ahead of its turn.
     entries: tuple[Entry, ...] | None = None
 
@@ -229,26 +251,35 @@ class Writer:
 
     def keep(self, arrival: Arrival) -> None:
         """Return once a request is kept; raises `NotKept` if it could not be."""
-        self._submit(arrival).result()
+        done = _Promise()
+        self._submit(arrival, done)
+        done.result()
+
+    def keep_soon(self, arrival: Arrival, told: Told) -> None:
+        """Return at once; `told` hears, in the writer's thread, once a request is kept or not."""
+        self._submit(arrival, _Message(told))
 
     def exchange(self, settlement: Settlement | None, wish: Wish | None) -> Turn:
         """Settle one delivery and claim another in one transaction; raises `Down`."""
-        turn = self._submit(Exchange(settlement=settlement, wish=wish)).result()
+        done = _Promise()
+        self._submit(Exchange(settlement=settlement, wish=wish), done)
+        turn = done.result()
         assert isinstance(turn, Turn)  # noqa: S101 - what _run_exchanges sets
         return turn
 
     def run(self, work: Work) -> object:
         """Run any other writing in the writer's next transaction; raises `Down`."""
-        return self._submit(work).result()
+        done = _Promise()
+        self._submit(work, done)
+        return done.result()
 
-    def _submit(self, task: Arrival | Exchange | Work) -> _Promise:
-        job = _Job(task=task)
+    def _submit(self, task: Arrival | Exchange | Work, done: _Promise | _Message) -> None:
+        job = _Job(task=task, done=done)
         with self._wake:
             if self._ended:
                 raise Down("the bridge is stopping")
             self._jobs.append(job)
             self._wake.notify()
-        return job.done
 
     # The thread
 

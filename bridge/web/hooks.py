@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -15,7 +15,7 @@ from flask import Blueprint, Response
 
 from bridge.app import Bridge
 from bridge.errors import NotFound, NotKept, places
-from bridge.intake import new_id
+from bridge.intake import ENCODING, new_id
 from bridge.model import Hook, Reply, Request
 from bridge.web.metrics import ACCEPTED, ANSWERS
 
@@ -23,10 +23,13 @@ log = structlog.get_logger()
 
 PREFIX = "/api/v1/webhooks/"
 #: Header names that tell something of an event; others (cookies, credentials) are not taken in.
-_TELLING = ("HTTP_X_", "HTTP_USER_AGENT", "CONTENT_TYPE")
+TELLING = ("x-", "user-agent", "content-type", ENCODING)
+_TELLING = ("HTTP_X_", "HTTP_USER_AGENT", "CONTENT_TYPE", "HTTP_CONTENT_ENCODING")
 
 
-class _Answer(NamedTuple):
+class Answer(NamedTuple):
+    """What a request is answered."""
+
     status: int
     headers: list[tuple[str, str]]
     body: bytes
@@ -55,7 +58,7 @@ class Door:
         except Exception as error:  # noqa: BLE001 - nobody foresaw it; let the sender try again
             kind = type(error).__name__
             log.error("door.failed", error=kind, where=places(error))  # noqa: TRY400 - no values
-            answer = _plain(503, "Something failed here.")
+            answer = plain(503, "Something failed here.")
         ACCEPTED.observe(time.perf_counter() - begun)
         counter = self._told.get(answer.status) or ANSWERS.labels(status=str(answer.status))
         counter.inc()
@@ -63,38 +66,27 @@ class Door:
         start_response(f"{answer.status} {phrase}", answer.headers)
         return [answer.body]
 
-    def _receive(self, token: str, environ: WSGIEnvironment) -> _Answer:
+    def _receive(self, token: str, environ: WSGIEnvironment) -> Answer:
         try:
             hook = self._bridge.hook(token)
         except NotFound as gone:
-            return _plain(410, str(gone))
+            return plain(410, str(gone))
         try:
             body, refusal = _body(environ, self._bridge.settings.max_body), None
-        except _Unfit as unfit:
+        except Unfit as unfit:
             body, refusal = b"", unfit
-        now = time.time()
-        arrived = Request(
-            id=new_id(now),
-            hook=hook.name,
-            site=hook.site,
-            received=int(now * 1000),
-            headers=_headers(environ),
-            query=_query(environ),
-            body=body,
-        )
+        request = arrived(hook, _headers(environ), environ.get("QUERY_STRING", ""), body)
         try:
-            return self._keep(hook, arrived, refusal)
+            return self._keep(hook, request, refusal)
         except NotKept as error:
-            reason = str(error)
-            log.error("event.not_kept", hook=hook.name, reason=reason)  # noqa: TRY400 - no surprise
-            return _plain(503, "This cannot be kept now; please send it again.")
+            return not_kept(hook, error)
 
-    def _keep(self, hook: Hook, arrived: Request, refusal: _Unfit | None) -> _Answer:
+    def _keep(self, hook: Hook, request: Request, refusal: Unfit | None) -> Answer:
         if refusal is not None:
-            self._bridge.intake.refuse(hook, arrived, str(refusal))
-            return _kept(arrived.id, refusal.status)
-        reply = self._bridge.intake.accept(hook, arrived)
-        return _kept(arrived.id, 200) if reply is None else _own(reply)
+            self._bridge.intake.refuse(hook, request, str(refusal))
+            return kept(request.id, refusal.status)
+        reply = self._bridge.intake.accept(hook, request)
+        return kept(request.id, 200) if reply is None else own(reply)
 
 
 def blueprint(bridge: Bridge) -> Blueprint:
@@ -107,16 +99,36 @@ def blueprint(bridge: Bridge) -> Blueprint:
         try:
             bridge.hook(token)
         except NotFound as gone:
-            answer = _plain(410, str(gone))
+            answer = plain(410, str(gone))
         else:
-            answer = _plain(200, "This address receives webhooks.")
+            answer = plain(200, "This address receives webhooks.")
         ANSWERS.labels(status=str(answer.status)).inc()
         return Response(answer.body, answer.status, headers=answer.headers)
 
     return door
 
 
-class _Unfit(Exception):
+def arrived(hook: Hook, headers: Mapping[str, str], query: str, body: bytes) -> Request:
+    """Make the request that is kept, with its id; `headers` are those that tell of an event."""
+    now = time.time()
+    return Request(
+        id=new_id(now),
+        hook=hook.name,
+        site=hook.site,
+        received=int(now * 1000),
+        headers=headers,
+        query=_query(query),
+        body=body,
+    )
+
+
+def not_kept(hook: Hook, error: NotKept) -> Answer:
+    """Ask the sender to come again."""
+    log.error("event.not_kept", hook=hook.name, reason=str(error))
+    return plain(503, "This cannot be kept now; please send it again.")
+
+
+class Unfit(Exception):
     """A body that is not taken in, and why."""
 
     def __init__(self, message: str, *, status: int) -> None:
@@ -126,16 +138,16 @@ class _Unfit(Exception):
 
 
 def _body(environ: WSGIEnvironment, limit: int) -> bytes:
-    """Read the body; raises `_Unfit` when it is larger than it may be, or ends too early."""
+    """Read the body; raises `Unfit` when it is larger than it may be, or ends too early."""
     said = environ.get("CONTENT_LENGTH") or ""
     if not said.isdecimal():
         return _read_to_its_end(environ, limit)
     length = int(said)
     if length > limit:
-        raise _Unfit(f"larger than {limit} bytes", status=413)
+        raise Unfit(f"larger than {limit} bytes", status=413)
     body: bytes = environ["wsgi.input"].read(length)
     if len(body) < length:  # who sent it may be gone; then it comes again, or this row tells of it
-        raise _Unfit(f"only {len(body)} of {length} bytes arrived", status=200)
+        raise Unfit(f"only {len(body)} of {length} bytes arrived", status=200)
     return body
 
 
@@ -145,7 +157,7 @@ def _read_to_its_end(environ: WSGIEnvironment, limit: int) -> bytes:
         return b""
     body: bytes = environ["wsgi.input"].read(limit + 1)
     if len(body) > limit:
-        raise _Unfit(f"larger than {limit} bytes", status=413)
+        raise Unfit(f"larger than {limit} bytes", status=413)
     return body
 
 
@@ -157,33 +169,35 @@ def _headers(environ: WSGIEnvironment) -> dict[str, str]:
     }
 
 
-def _query(environ: WSGIEnvironment) -> dict[str, str]:
+def _query(text: str) -> dict[str, str]:
     """Read the query's first values; a secret in it is nobody's business."""
-    text = environ.get("QUERY_STRING")
     if not text:
         return {}
     pairs = parse_qsl(text, keep_blank_values=True)
     return {name: value for name, value in reversed(pairs) if name != "secret"}
 
 
-def _kept(event: str, status: int) -> _Answer:
+def kept(event: str, status: int) -> Answer:
+    """Answer with the id of an event."""
     body = orjson.dumps({"event": event})
     headers = [
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(body))),
         ("X-Bridge-Event", event),
     ]
-    return _Answer(status, headers, body)
+    return Answer(status, headers, body)
 
 
-def _own(reply: Reply) -> _Answer:
-    return _Answer(reply.status, list(reply.headers.items()), reply.body)
+def own(reply: Reply) -> Answer:
+    """Answer as the source wants it."""
+    return Answer(reply.status, list(reply.headers.items()), reply.body)
 
 
-def _plain(status: int, text: str) -> _Answer:
+def plain(status: int, text: str) -> Answer:
+    """Answer with a line of text."""
     body = f"{text}\n".encode()
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Length", str(len(body))),
     ]
-    return _Answer(status, headers, body)
+    return Answer(status, headers, body)

@@ -7,22 +7,17 @@ port and are not turned away. Receiving and delivering share a machine's cores, 
 from __future__ import annotations
 
 import gc
-import os
+import logging
+import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.util import Finalize
-from typing import Any
 
 import structlog
-from flask import Flask
-from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces, RuntimeModes
-from granian.log import LogLevels
-from granian.server.mp import MPServer
+import uvicorn
 
 from bridge import logs, processes
 from bridge.app import Bridge
@@ -31,6 +26,8 @@ from bridge.errors import BridgeError
 from bridge.processes import Child
 from bridge.store import Wire
 from bridge.web import create
+from bridge.web.connections import bounds
+from bridge.web.receiving import Reception
 
 log = structlog.get_logger()
 
@@ -38,25 +35,22 @@ log = structlog.get_logger()
 BACKLOG = 2048
 #: How long requests may still take once the process is asked to end, in seconds.
 DRAIN = 3
-_MAIN_ENDED = b"\0"
-_ENDS = (_MAIN_ENDED, bytes([signal.SIGTERM]), bytes([signal.SIGINT]))
-#: Granian's own log goes where ours goes, and only when something is wrong.
-_LOGGING: dict[str, Any] = {
-    "formatters": {},
-    "handlers": {},
-    "loggers": {"_granian": {"propagate": True}, "granian.access": {"propagate": True}},
-}
+#: How many files a receiving process may need besides its connections.
+_OTHER_FILES = 256
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Take the port, 0 for any free one; raises `BridgeError` when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         why = (error.strerror or str(error)).partition(" (")[0].lower()
         message = f"cannot listen on {host}:{port}: {why}; another one: --host, --port"
         raise BridgeError(message) from error
+    # Connections inherit it: an answer's head and body are two small writes.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def serve(
@@ -88,7 +82,14 @@ class _Half:
 
     def receive(self) -> None:
         """Receive until asked to end."""
-        _Server(self.listening, threads=self.settings.threads).run(self._application)
+        logs.configure(self.settings.log)
+        with _telling():
+            bridge = Bridge(self.settings, self.environ, from_kept=True)
+            bridge.start(deliver=False, wire=self.wire)
+        try:
+            _receive(bridge, self.listening)
+        finally:
+            bridge.stop()
 
     def deliver(self) -> None:
         """Deliver until asked to end."""
@@ -102,43 +103,51 @@ class _Half:
         asked.wait()
         bridge.stop()
 
-    def _application(self) -> Flask:
-        """Make the application of a running bridge, which ends with this process."""
-        logs.configure(self.settings.log)  # Granian has just set up its own
-        with _telling():
-            bridge = Bridge(self.settings, self.environ, from_kept=True)
-            finish_with_main(bridge)
-            bridge.start(deliver=False, wire=self.wire)
-        return create(bridge)
 
-
-class _Server(MPServer):
-    """Granian's server of one process, run in this one, on a port that somebody else holds."""
-
-    def __init__(self, listening: socket.socket, *, threads: int) -> None:
-        host, port, *_ = listening.getsockname()
-        super().__init__(
-            "bridge",
-            address=host,
-            port=port,
-            interface=Interfaces.WSGI,
-            runtime_mode=RuntimeModes.mt,
-            http=HTTPModes.http1,
-            websockets=False,
-            blocking_threads=threads,
+def _receive(bridge: Bridge, listening: socket.socket) -> None:
+    """Answer requests until SIGTERM, and those then under way for at most `DRAIN` seconds."""
+    settings = bridge.settings
+    listening.setsockopt(  # an answer that nobody takes holds a connection no longer than silence
+        socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, settings.idle_seconds * 1000
+    )
+    most = _allow(settings.connections)
+    reception = Reception(bridge, create(bridge))
+    # What senders do wrong is told to them; what we do wrong, the reception logs itself.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            reception,
+            http=bounds(idle=settings.idle_seconds, most=most),
+            loop="uvloop",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
             backlog=BACKLOG,
-            backpressure=BACKLOG // 2,
-            log_dictconfig=_LOGGING,
-            log_level=LogLevels.error,
+            timeout_keep_alive=settings.idle_seconds,
+            timeout_graceful_shutdown=DRAIN,
         )
-        # What Granian's own code calls it with; its stubs leave the arguments out.
-        self._shd = SocketHolder(listening.fileno(), False, BACKLOG)  # type: ignore[call-arg,assignment]
-        self._sso = None
+    )
+    try:
+        server.run(sockets=[listening])
+    finally:
+        reception.close()
 
-    def run(self, make: Callable[[], Flask]) -> None:
-        """Serve an application until SIGTERM."""
-        worker = self._spawn_worker(0, MPServer._spawn_wsgi_worker, make)  # noqa: SLF001 - its default
-        worker.inner.run()
+
+def _allow(connections: int) -> int:
+    """Let this process open as many files as it may need; returns how many connections it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft < wanted:
+        soft = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    most = min(connections, max(soft - _OTHER_FILES, soft // 2))
+    if most < connections:
+        log.warning("bridge.fewer_connections", connections=most, files=soft)
+    return most
 
 
 @contextmanager
@@ -149,22 +158,3 @@ def _telling() -> Iterator[None]:
     except BridgeError as error:
         log.error("bridge.not_started", reason=str(error))  # noqa: TRY400 - no surprise
         raise SystemExit(1) from error
-
-
-def finish_with_main(bridge: Bridge) -> None:
-    """Stop a bridge when this process is asked to end, or when its main thread ends."""
-    told, telling = os.pipe()
-    os.set_blocking(telling, False)
-    signal.set_wakeup_fd(telling, warn_on_full_buffer=False)
-    Finalize(None, os.write, args=(telling, _MAIN_ENDED), exitpriority=0)
-    threading.Thread(target=_finish, args=(bridge, told), name="end").start()
-
-
-def _finish(bridge: Bridge, told: int) -> None:
-    while os.read(told, 1) not in _ENDS:
-        pass
-    bridge.rest()
-    threading.main_thread().join(DRAIN)
-    bridge.stop()
-    if threading.main_thread().is_alive():
-        os._exit(0)  # a sender that never finishes its request must not hold us

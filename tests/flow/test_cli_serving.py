@@ -24,13 +24,13 @@ TOKEN = "hook-of-cloud-a-0001"
 
 
 @contextmanager
-def running(command, environ, *arguments):
+def running(command, environ, *arguments, stderr=subprocess.PIPE):
     """Run a command as a process; gives it with what it printed first and where it listens."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bridge", command, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
     try:
