@@ -18,6 +18,7 @@ class VerdictName(StrEnum):
     FORBIDDEN = "forbidden"
     UNDECIDED = "undecided"
     REJECTED = "rejected"
+    STALE = "stale"
 
 
 class State(StrEnum):
@@ -56,6 +57,13 @@ class Effect:
     stale_after: str = ""
     #: The identity under which an older version of the bridge may have claimed it, or "".
     formerly: str = ""
+    #: What it tells a version of, the same for all of its versions (comment:10042), or "".
+    of: str = ""
+    #: The instant of that version, in ms since the epoch; 0 if it is not known.
+    version: int = 0
+    #: What of the record it sets, each of which a later effect may set again; of a changelog, the
+    #: fields. Empty when that is not known.
+    sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +117,12 @@ class Event:
     full: bool = False
     #: The record's key or container changed.
     moved: bool = False
+    #: As of when the body tells the record's state, in ms since the epoch by the sender's clock; 0
+    #: if it does not say.
+    as_of: int = 0
+    #: The sender's number of the change that led to this state, which orders those of one instant;
+    #: 0 if it has none.
+    change_id: int = 0
     #: What had to be mended before its body could be read, or "": part of every verdict's reason.
     note: str = ""
     #: The sender's id of this delivery attempt, the same on its retries, or "".

@@ -2,7 +2,8 @@
 
 Like the real one it never recognises a comment that it has already written, answers 200 also for
 what it could not use, and 410 for a token that it does not know. It lists what it wrote at
-`/sandbox/writes` (JSON) and `/sandbox` (a page), and misbehaves as `/sandbox/control` says.
+`/sandbox/writes` (JSON) and `/sandbox` (a page), what its records hold by now at
+`/sandbox/records` (JSON), and misbehaves as `/sandbox/control` says.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from socket import SHUT_RDWR
@@ -21,11 +23,14 @@ import orjson
 from flask import Flask, Response, render_template, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from bridge.core.changelog import changes, setting
+
 #: What Rails takes for its own at the top level of a body; told here as an outsider knows it.
 _CLASHES = frozenset({"token", "action", "controller", "format", "webhook", "product_id"})
 #: What an `issue_event_type_name` says of the comment beside it; any other: it is new.
 _VERBS = {"issue_comment_edited": "updated", "issue_comment_deleted": "deleted"}
-_ONLY_RECORDED = "nothing is documented for this: recorded, not applied"
+_ONLY_RECORDED = "nothing is documented for this: recorded, not written"
+_NOTHING_KNOWN = "nothing is documented for this event"
 _LONGEST_PAGE = 200
 _PAGE_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -76,6 +81,30 @@ class Written:
     body: object = field(default=None, repr=False)
 
 
+@dataclass(kw_only=True, slots=True)
+class Record:
+    """What one record holds after all that was told of it.
+
+    Every body's fields are set, whatever event tells them. An edit or deletion of a comment is
+    applied if the comment is there, and has no effect otherwise: nothing is documented for either.
+    """
+
+    account: str
+    generation: int
+    #: The host of the sender, which ids are unique within.
+    site: str
+    record: str
+    key: str = ""
+    #: The last event about it was its deletion.
+    deleted: bool = False
+    #: The issue's fields, as they were told last.
+    fields: dict[str, Any] = field(default_factory=dict)
+    #: What changelogs told last of each field: its id or name, and the text it was set to.
+    changed: dict[str, object] = field(default_factory=dict)
+    #: The texts of its comments, by the comment's id; several when it was created several times.
+    comments: dict[str, list[str]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manners:
     """How the stand-in behaves; of shares, exactly that part of the requests is meant, in turn."""
@@ -108,6 +137,7 @@ class Sandbox:
         self._integrations = {one.token: one for one in integrations}
         self._written: list[Written] = []
         self._created: set[tuple[object, ...]] = set()
+        self._records: dict[tuple[object, ...], Record] = {}
         self._turns: dict[str, float] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -123,6 +153,12 @@ class Sandbox:
         """List the comments created, of one record or of all, in order."""
         made = (one for one in self.writes(record) if one.kind == "comment")
         return [one for one in made if one.verb == "created"]
+
+    def records(self, record: str = "") -> list[Record]:
+        """List what the records hold by now: one of them, or all that were ever told of."""
+        with self._lock:
+            found = [one for one in self._records.values() if not record or one.record == record]
+            return deepcopy(found)
 
     def doubled(self) -> int:
         """Count the comments that were created although they already had been."""
@@ -220,6 +256,16 @@ class Sandbox:
                 self._written.append(replace(one, double=created and this in self._created))
                 if created:
                     self._created.add(this)
+                self._hold(one)
+
+    def _hold(self, one: Written) -> None:
+        """Set a record to what was told of it."""
+        if one.kind == "ignored" and one.note != _NOTHING_KNOWN:
+            return
+        this = (one.account, one.generation, one.site, one.record)
+        known = {"account": one.account, "generation": one.generation, "site": one.site}
+        record = self._records.setdefault(this, Record(**known, record=one.record))
+        _apply(record, one)
 
 
 class _QuietRequests(WSGIRequestHandler):
@@ -239,6 +285,30 @@ def serve(host: str, port: int, *integrations: Integration) -> Sandbox:
     sandbox = Sandbox(*integrations)
     sandbox.start(host, port)
     return sandbox
+
+
+# --- what a record holds
+
+
+def _apply(record: Record, one: Written) -> None:
+    body = one.body if isinstance(one.body, dict) else {}
+    record.key = one.key or record.key
+    record.fields |= _part(_part(body, "issue"), "fields")
+    for item in changes(body):
+        record.changed[setting(item)] = item.get("toString")
+    if one.kind == "record":
+        record.deleted = one.verb == "deleted"
+    if one.kind == "comment":
+        _apply_comment(record.comments, one)
+
+
+def _apply_comment(comments: dict[str, list[str]], one: Written) -> None:
+    if one.verb == "created":
+        comments.setdefault(one.comment, []).append(one.text)
+    elif one.verb == "deleted":
+        comments.pop(one.comment, None)
+    elif one.comment in comments:
+        comments[one.comment] = [one.text]
 
 
 # --- reading a body as Aha! would
@@ -269,7 +339,7 @@ def _told(raw: bytes) -> Iterator[dict[str, Any]]:
     if event.startswith("jira:issue_") and (not comment or "changelog" in body):
         yield {**here, "kind": "record", "verb": event.rpartition("_")[2]}
     elif not comment:
-        yield {**here, "kind": "ignored", "note": "nothing is documented for this event"}
+        yield {**here, "kind": "ignored", "note": _NOTHING_KNOWN}
 
 
 def _object(raw: bytes) -> dict[str, Any] | None:
@@ -337,6 +407,10 @@ def _application(sandbox: Sandbox) -> Flask:
     @app.get("/sandbox/writes")
     def writes() -> Response:
         return _listed(sandbox)
+
+    @app.get("/sandbox/records")
+    def records() -> Response:
+        return _json([asdict(one) for one in sandbox.records(request.args.get("record", ""))])
 
     @app.get("/sandbox")
     def page() -> Response:

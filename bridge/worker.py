@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from bridge import sources, store
-from bridge.core import bodies, decide, retry
+from bridge.core import bodies, decide, retry, stale
 from bridge.core.decide import Memory, Plan
 from bridge.core.mapping import outgoing
 from bridge.errors import (
@@ -36,7 +36,7 @@ from bridge.model import (
     Verdict,
     VerdictName,
 )
-from bridge.store import Claimed, Down, Settlement, Store, Wish
+from bridge.store import Claimed, Down, Newest, Settlement, Store, Wish
 
 log = structlog.get_logger()
 
@@ -268,10 +268,28 @@ def _exchange(crew: Crew, claimed: Claimed, body: Mapping[str, Any]) -> Settleme
 
 def _body(crew: Crew, claimed: Claimed, route: Route) -> Mapping[str, Any]:
     assert claimed.packed is not None  # noqa: S101 - asked by the caller
+    body = _read(store.unpack(claimed.packed))
+    if not claimed.late:
+        return _mapped(crew, claimed, body, route)
+    found = _newest(crew, claimed)
+    kept = {event: _read(raw) for event, raw in found.bodies.items()}
+    body = stale.renewed(body, found.sources, kept)
+    sent = _mapped(crew, claimed, body, route)
+    # The record's fields are mapped as they were when they went out last, perhaps by another route.
+    other = crew.plan().configuration.routes.get(found.route)
+    if other is not None and other.name != route.name:
+        sent["issue"] = _mapped(crew, claimed, {"issue": body["issue"]}, other)["issue"]
+    return sent
+
+
+def _read(raw: bytes) -> dict[str, Any]:
     try:
-        body = bodies.read(store.unpack(claimed.packed)).value
+        return bodies.read(raw).value  # type: ignore[no-any-return]  # what is kept is an object
     except bodies.TooMuch as error:  # an earlier version took it in
         raise Unmappable(str(error)) from error
+
+
+def _mapped(crew: Crew, claimed: Claimed, body: Mapping[str, Any], route: Route) -> dict[str, Any]:
     return outgoing(
         body,
         record=claimed.record,
@@ -280,6 +298,15 @@ def _body(crew: Crew, claimed: Claimed, route: Route) -> Mapping[str, Any]:
         route=route,
         target=crew.target,
     )
+
+
+def _newest(crew: Crew, claimed: Claimed) -> Newest:
+    """Look for what was accepted by now; through the writer, which says `Down`."""
+    found = crew.store.run(
+        lambda conn, _: store.newest(conn, claimed.event, claimed.destination, claimed.effects)
+    )
+    assert isinstance(found, Newest)  # noqa: S101 - what it returns
+    return found
 
 
 def parts_left_out(claimed: Claimed) -> frozenset[str]:

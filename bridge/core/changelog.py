@@ -17,6 +17,20 @@ _IDS: Final = {
     "version": "versions",
     "affects version/s": "versions",
 }
+#: Fields of many values, of which each item tells one.
+_ONE_BY_ONE: Final = frozenset(
+    {
+        "attachment",
+        "comment",
+        "components",
+        "fixversions",
+        "issuelinks",
+        "link",
+        "remoteissuelink",
+        "versions",
+        "worklogid",
+    }
+)
 
 
 def changes(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -44,6 +58,21 @@ def field_of(item: Mapping[str, Any], key: object = None) -> str:
         return "issuekey"
     name = str(item.get("field") or "").lower()
     return _IDS.get(name, name)
+
+
+def setting(item: Mapping[str, Any]) -> str:
+    """Name what an item of a changelog sets, so that a later item of that name sets it again.
+
+    A field; or one value of a field whose items each add or take away one of many, such as a
+    version. "" where the item does not say.
+    """
+    name = field_of(item)
+    if not name:
+        named = item.get("field")
+        return f"custom:{named}" if isinstance(named, str) and named else ""
+    if name not in _ONE_BY_ONE:
+        return name
+    return f"{name}={item.get('to') or item.get('from')}"
 
 
 def _is_key(value: object) -> bool:

@@ -32,6 +32,8 @@ class Memory:
     body: Mapping[str, Any]
     #: It tells the very change in question, only more fully, and is not an older state.
     twin: bool = False
+    #: Of which state of the record it tells: `Event.as_of` and `change_id`.
+    state: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -386,6 +388,13 @@ def _nothing_remembered(route: Route) -> str:
 def wants_memory(verdicts: Sequence[Verdict], event: Event) -> bool:
     """Whether the verdicts hang on what is remembered, and nothing fuller is expected."""
     return not event.thin and any(v.name is VerdictName.UNDECIDED for v in verdicts)
+
+
+def newest_of(first: Memory | None, second: Memory | None) -> Memory | None:
+    """Pick the memory of the newer state; the first of two that are alike, or cannot be told."""
+    if first is None or second is None:
+        return first or second
+    return second if first.state[0] and second.state > first.state else first
 
 
 def projects(body: Mapping[str, Any]) -> frozenset[str]:

@@ -17,6 +17,7 @@ from bridge.store.dialect import now_ms
 from bridge.store.fitting import as_kept
 from bridge.store.lanes import Claimed, Settlement, Wish
 from bridge.store.listening import Listener
+from bridge.store.newer import Newest, newest
 from bridge.store.owners import Owner
 from bridge.store.recall import pack, remember, twin, unpack
 from bridge.store.spool import Spool
@@ -29,6 +30,7 @@ __all__ = [
     "Claimed",
     "Down",
     "Entry",
+    "Newest",
     "Settlement",
     "Store",
     "Turn",
@@ -36,6 +38,7 @@ __all__ = [
     "Wish",
     "as_kept",
     "drop_decided",
+    "newest",
     "pack",
     "remember",
     "send_decided",

@@ -7,16 +7,18 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
-from bridge.core.decide import wants_memory
+from bridge.core.decide import Memory, newest_of, wants_memory
+from bridge.core.stale import Standing, judge, told_of
 from bridge.model import Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry, Planned, Resolve
 from bridge.store.claims import claim, find_late, find_waiting, take, wanted
 from bridge.store.dialect import together
 from bridge.store.fitting import fit
-from bridge.store.recall import deletions, recall, remember
+from bridge.store.newer import find_newer, find_told, known, note
+from bridge.store.recall import recall, remember
 from bridge.store.rows import hold_lanes, lane_of, write
-from bridge.store.twins import end_waiting_twins, take_over
+from bridge.store.twins import end_waiting_twins, give_up, take_over
 
 
 def accept(  # noqa: PLR0913 - a transaction with all it needs
@@ -40,10 +42,13 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
         return {}
     batch = Batch(now=now)
     with together(conn):
-        deleted = deletions(conn, [entry.event for entry in entries])
         held = hold_lanes(conn, entries, settling)
+        # After that: what another process kept in these lanes meanwhile is to be seen.
+        told = find_told(conn, batch, entries)
+        newer = find_newer(conn, batch, entries)
         waiting = find_waiting(conn, batch, entries)
-    gone, batch.lanes = deleted(), held()
+    batch.lanes, gone = held(), told()
+    newer()
     waiting()
     entries = [_without_stale(entry, gone) for entry in entries]
     claim(conn, batch, entries)
@@ -53,6 +58,7 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
         batch.verdicts[entry.event.id] = [
             _settle_verdict(conn, batch, entry, verdict, grace) for verdict in entry.verdicts
         ]
+        note(batch, entry)
         end_waiting_twins(conn, batch, entry)
     return write(conn, batch, entries, meanwhile)
 
@@ -67,19 +73,18 @@ def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
 
 def _recalled(conn: Connection, entries: Sequence[Entry], resolve: Resolve) -> list[Entry]:
     """Decide by what is remembered, also from what came just before in the same batch."""
-    latest: dict[tuple[str, str], Event] = {}
+    latest: dict[tuple[str, str], Memory | None] = {}
     found = []
     for entry in entries:
         event = entry.event
         place = (event.site, event.record)
         if wants_memory(entry.verdicts, event):
-            fuller = latest.get(place)
-            memory = recall(fuller) if fuller else remember(conn, *place)
+            memory = newest_of(latest.get(place), remember(conn, *place))
             found.append(fit(replace(entry, verdicts=resolve(event, memory))))
         else:
             found.append(entry)
         if event.full and event.record:
-            latest[place] = event
+            latest[place] = newest_of(recall(event), latest.get(place))
     return found
 
 
@@ -104,7 +109,8 @@ def _without(verdict: Verdict, stale: Mapping[str, str]) -> Verdict:
     reason = f"event {stale[gone[0]]} told before that the comment was deleted"
     if left:
         return replace(verdict, effects=left, reason=f"{verdict.reason}; stale in part: {reason}")
-    return replace(verdict, name=VerdictName.FILTERED, reason=f"stale: {reason}", effects=())
+    first = stale[gone[0]]
+    return replace(verdict, name=VerdictName.STALE, reason=reason, first=first, effects=())
 
 
 def _settle_verdict(
@@ -118,16 +124,33 @@ def _settle_verdict(
     if entry.place is not None:
         _date_back(batch, entry, verdict.destination, others)
     first = "" if event.thin else _waiting_twin(batch, verdict.destination, others)
-    if first:
-        mine = tuple(name for name in verdict.effects if name in mine or others[name] == first)
-        others = {name: holder for name, holder in others.items() if holder != first}
+    given = tuple(name for name, holder in others.items() if holder == first)
+    others = {name: holder for name, holder in others.items() if holder != first}
+    standing = _standing(conn, batch, entry, verdict.destination, (*mine, *given))
+    mine = tuple(name for name in verdict.effects if name in standing.left or name in given)
     if not mine:
-        return _duplicate(event, verdict, others)
-    found = replace(verdict, effects=mine, reason=_partly(verdict, others))
-    if first and take_over(conn, batch, event, found, first):
+        return _stale(verdict, standing) if standing.stale else _duplicate(event, verdict, others)
+    found = replace(verdict, effects=mine, reason=_partly(verdict, others, standing))
+    late = bool(standing.newest)
+    if first and take_over(conn, batch, event, found, first, late=late):
         return found
-    _plan(batch, entry, found, batch.now + grace if event.thin else None)
+    _plan(batch, entry, found, batch.now + grace if event.thin else None, late=late)
     return found
+
+
+def _standing(
+    conn: Connection, batch: Batch, entry: Entry, destination: str, effects: Sequence[str]
+) -> Standing:
+    """Compare an event with what was accepted before; what is stale is not claimed."""
+    tellings = known(batch.tellings, entry)
+    if not tellings:
+        return Standing(left=tuple(effects))
+    event = entry.event
+    standing = judge(told_of(event, {}), effects, tellings, destination)
+    ours = [(destination, event.site, name) for name in standing.stale]
+    ours += [other for key in ours for other in batch.also.get(key, ())]
+    give_up(conn, batch, [key for key in ours if batch.held.get(key) == event.id])
+    return standing
 
 
 def _divide(
@@ -153,11 +176,29 @@ def _waiting_twin(batch: Batch, destination: str, others: Mapping[str, str]) -> 
     return next((e for e in others.values() if (e, destination) in batch.waiting), "")
 
 
-def _partly(verdict: Verdict, others: Mapping[str, str]) -> str:
-    if not others:
-        return verdict.reason
-    left = ", ".join(f"{name} (event {first})" for name, first in others.items())
-    return f"{verdict.reason}; without what was already told: {left}"
+def _partly(verdict: Verdict, others: Mapping[str, str], standing: Standing) -> str:
+    """Add to a reason what is left out, and what it is made of instead."""
+    said = [verdict.reason]
+    if others:
+        left = ", ".join(f"{name} (event {first})" for name, first in others.items())
+        said.append(f"without what was already told: {left}")
+    if standing.newest:
+        said.append(
+            f"told late: it goes out with what event {standing.newest} told, which is newer"
+        )
+    if standing.without:
+        said.append(f"without what was set later: {', '.join(standing.without)}")
+    if standing.stale:
+        left = ", ".join(f"{name} (event {by})" for name, by in standing.stale.items())
+        said.append(f"without what is stale: {left}")
+    return "; ".join(said)
+
+
+def _stale(verdict: Verdict, standing: Standing) -> Verdict:
+    by = next(iter(standing.stale.values()))
+    names = ", ".join(standing.stale)
+    reason = f"event {by} was accepted before and is newer: nothing is left to tell of {names}"
+    return replace(verdict, name=VerdictName.STALE, reason=reason, first=by, effects=())
 
 
 def _duplicate(event: Event, verdict: Verdict, others: Mapping[str, str]) -> Verdict:
@@ -170,7 +211,9 @@ def _duplicate(event: Event, verdict: Verdict, others: Mapping[str, str]) -> Ver
     return replace(verdict, name=VerdictName.DUPLICATE, reason=reason, first=first, effects=())
 
 
-def _plan(batch: Batch, entry: Entry, verdict: Verdict, hold_until: int | None) -> None:
+def _plan(
+    batch: Batch, entry: Entry, verdict: Verdict, hold_until: int | None, *, late: bool
+) -> None:
     event = entry.event
     planned = Planned(
         event=event,
@@ -179,6 +222,7 @@ def _plan(batch: Batch, entry: Entry, verdict: Verdict, hold_until: int | None) 
         route=verdict.route,
         identities=verdict.effects,
         hold_until=hold_until,
+        late=late,
     )
     batch.planned.append(planned)
     if hold_until is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bridge.core.decide import Memory
+from bridge.core.stale import Telling
 from bridge.model import Event, Verdict
 
 #: (destination, site, identity)
@@ -53,6 +54,8 @@ class Planned:
     hold_until: int | None
     #: Its place in its lane; None: the last.
     place: int | None = None
+    #: A newer telling of its record was accepted before.
+    late: bool = False
 
     @property
     def hook(self) -> str:
@@ -92,6 +95,8 @@ class Batch:
     hurried: dict[tuple[str, int], int] = field(default_factory=dict)
     #: When the event (first) of a destination and lane was told of already: what came late said so.
     earlier: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    #: What was accepted before, by what it tells the state of: (site, record, comment or worklog).
+    tellings: dict[tuple[str, str, str], list[Telling]] = field(default_factory=dict)
     #: The events that were decided so far, by id.
     events: dict[str, Event] = field(default_factory=dict)
     #: What was decided, by event.

@@ -94,6 +94,8 @@ class Claimed:
     packed: bytes | None
     #: Till when its send may begin, in ms on the clock of `clocks.steady`.
     start_by: float = inf
+    #: A newer telling of its record was accepted before it: it is made of the newest state.
+    late: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -330,4 +332,5 @@ def _claimed(head: Row[Any], fence: int) -> Claimed:
         doubt=head.state == State.SENDING,
         waiting=head.hold_until is not None,
         packed=head.body,
+        late=bool(head.late),
     )

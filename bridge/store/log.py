@@ -159,7 +159,7 @@ def _live(row: Row[Any], states: Mapping[tuple[str, str], str]) -> dict[str, str
 
 
 def _fixed(row: Row[Any]) -> list[dict[str, str]]:
-    return [{**verdict, "first": "", "state": ""} for verdict in orjson.loads(row.verdicts)]
+    return [{"first": "", "state": "", **verdict} for verdict in orjson.loads(row.verdicts)]
 
 
 def _worth_a_line(told: Sequence[dict[str, str]], query: Query) -> list[dict[str, str]]:
@@ -229,7 +229,7 @@ def life(conn: Connection, event: str) -> Life | None:
         body=None if body is None else unpack(body),
         verdicts=(
             *_rows(conn, select(t.verdicts).where(t.verdicts.c.event == event)),
-            *({**verdict, "event": event, "first": ""} for verdict in packed),
+            *({"first": "", **verdict, "event": event} for verdict in packed),
         ),
         deliveries=tuple({**d, "effects": orjson.loads(d["effects"])} for d in deliveries),
         attempts=_rows(

@@ -152,6 +152,7 @@ def replay(
                 route=route,
                 identities=identities,
                 hold_until=None,
+                late=True,  # whatever was accepted since is not set back
             )
         )
         note(conn, now, who=who, what="replay", event=event.id, why=f"by {route} to {destination}")

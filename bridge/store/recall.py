@@ -1,9 +1,9 @@
-"""What the bridge remembers: full bodies of records, fuller tellings, deletions."""
+"""What the bridge remembers: full bodies of records, and fuller tellings."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, bindparam, select
@@ -12,7 +12,6 @@ from bridge.core import bodies
 from bridge.core.decide import Memory
 from bridge.model import Event
 from bridge.store import tables as t
-from bridge.store.dialect import as_rows, listing
 
 
 def pack(raw: bytes) -> bytes:
@@ -26,29 +25,39 @@ def unpack(packed: bytes) -> bytes:
 
 
 _LATEST_FULL = (
-    select(t.events.c.id, t.events.c.received, t.events.c.body)
+    select(
+        t.events.c.id,
+        t.events.c.received,
+        t.events.c.body,
+        t.events.c.as_of,
+        t.events.c.change_id,
+    )
     .where(
         t.events.c.site == bindparam("site"),
         t.events.c.record == bindparam("record"),
         t.events.c.full.is_(True),
         t.events.c.body.is_not(None),
     )
-    .order_by(t.events.c.id.desc())
+    .order_by(t.events.c.as_of.desc(), t.events.c.change_id.desc(), t.events.c.id.desc())
     .limit(1)
 )
 
 
 def remember(conn: Connection, site: str, record: str) -> Memory | None:
-    """Find the latest full body of a record."""
+    """Find the full body that tells the newest state of a record."""
     if not record:
         return None
     row = conn.execute(_LATEST_FULL, {"site": site, "record": record}).first()
-    return None if row is None else _memory(row.id, row.received, row.body, twin=False)
+    if row is None:
+        return None
+    found = _memory(row.id, row.received, row.body, twin=False)
+    return None if found is None else replace(found, state=(row.as_of, row.change_id))
 
 
 def recall(event: Event) -> Memory:
     """Remember a full body that is only about to be kept."""
-    return Memory(event=event.id, when=_when(event.received), body=event.body)
+    state = (event.as_of, event.change_id)
+    return Memory(event=event.id, when=_when(event.received), body=event.body, state=state)
 
 
 def twin(conn: Connection, event: Event) -> Memory | None:
@@ -79,28 +88,3 @@ def _memory(event: str, received: int, packed: bytes, *, twin: bool) -> Memory |
 
 def _when(received: int) -> str:
     return datetime.fromtimestamp(received / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-_SIGHTED = listing(
-    """
-    SELECT s.site, s.identity, s.event FROM {rows}
-    JOIN sightings s ON s.site = {0} AND s.identity = {1}
-    """,
-    2,
-)
-
-
-def deletions(
-    conn: Connection, events: Iterable[Event]
-) -> Callable[[], dict[tuple[str, str], str]]:
-    """Ask what makes effects of these events stale: (site, identity of it) -> its event."""
-    asked = {
-        (event.site, effect.stale_after)
-        for event in events
-        for effect in event.effects
-        if effect.stale_after
-    }
-    if not asked:
-        return dict
-    told = _SIGHTED.ask(conn, {"rows": as_rows(sorted(asked))})
-    return lambda: {(row.site, row.identity): row.event for row in told()}

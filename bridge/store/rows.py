@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, case, func, insert, select, text, update
 
+from bridge.core.stale import told_of
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
@@ -32,10 +33,10 @@ _SIGHTINGS = """
 _DELIVERIES = f"""
     INSERT INTO deliveries
         (event, destination, route, lane, state, effects, writes, hold_until, created, updated,
-        place)
+        late, place)
     SELECT {{0}}, {{1}}, {{2}}, CAST({{3}} AS BIGINT), 'queued', {{4}}, CAST({{5}} AS BOOLEAN),
         CAST({{6}} AS BIGINT), CAST(:now AS BIGINT), CAST(:now AS BIGINT),
-        COALESCE(CAST({{7}} AS BIGINT), (
+        CAST({{8}} AS BOOLEAN), COALESCE(CAST({{7}} AS BIGINT), (
             SELECT d.place FROM deliveries d
             WHERE d.lane = CAST({{3}} AS BIGINT) AND {OPEN} AND d.place > CAST(:now AS BIGINT)
             ORDER BY d.place DESC LIMIT 1
@@ -49,7 +50,7 @@ _SET_OFF = """
     """
 _ADD_VERDICTS = listing(_VERDICTS, 6)
 _ADD_SIGHTINGS = listing(_SIGHTINGS, 4)
-_ADD_DELIVERIES = listing(_DELIVERIES, 8)
+_ADD_DELIVERIES = listing(_DELIVERIES, 9)
 
 
 def _spelled(sql: str, columns: int, rows: str) -> str:
@@ -67,7 +68,7 @@ _ALL_AT_ONCE = Prepared(
         ), written_verdicts AS ({_spelled(_VERDICTS, 6, "verdicts")}
         ), written_sightings AS ({_spelled(_SIGHTINGS, 4, "sightings")}
         ), set_off AS ({_spelled(_SET_OFF, 2, "lanes")}
-        ), written_deliveries AS ({_spelled(_DELIVERIES, 8, "deliveries")}
+        ), written_deliveries AS ({_spelled(_DELIVERIES, 9, "deliveries")}
         ) SELECT pg_notify('{CHANNEL}', :ready) WHERE :ready <> '{{}}'
         """  # noqa: S608 - our names
     )
@@ -175,7 +176,16 @@ def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
         # The body of a duplicate tells nothing that the first one's does not; but an update that
         # carries a comment may be fuller than what told of the comment before.
         "body": entry.packed if outcome != VerdictName.DUPLICATE or _may_be_fuller(event) else None,
+        **held_state(event),
     }
+
+
+def held_state(event: Event) -> dict[str, int]:
+    """Tell of what state of its record an event is kept as telling."""
+    telling = told_of(event, {})
+    if not telling.state:
+        return {"as_of": 0, "change_id": 0}
+    return {"as_of": telling.as_of, "change_id": telling.change_id}
 
 
 def _may_be_fuller(event: Event) -> bool:
@@ -183,13 +193,26 @@ def _may_be_fuller(event: Event) -> bool:
 
 
 def _effects(effects: Sequence[Effect]) -> str:
-    return orjson.dumps([[e.identity, e.event, e.part, e.writes] for e in effects]).decode()
+    return orjson.dumps([_effect(effect) for effect in effects]).decode()
+
+
+def _effect(effect: Effect) -> list[object]:
+    plain: list[object] = [effect.identity, effect.event, effect.part, effect.writes]
+    if effect.of or effect.sets:
+        plain += [effect.of, effect.version, effect.sets]
+    return plain
 
 
 def _fixed(found: Sequence[Verdict]) -> str:
     return orjson.dumps(
         [
-            {"route": v.route, "destination": v.destination, "verdict": v.name, "reason": v.reason}
+            {
+                "route": v.route,
+                "destination": v.destination,
+                "verdict": v.name,
+                "reason": v.reason,
+                **({"first": v.first} if v.first else {}),
+            }
             for v in found
         ]
     ).decode()
@@ -199,11 +222,17 @@ def _sightings(batch: Batch, event: Event) -> list[tuple[str, str, str, str]]:
     """Remember who told of what, where anything can hang on it."""
     live = any(verdict.name in LIVE for verdict in batch.verdicts[event.id])
     told = {name: effect for effect in event.effects for name in (effect.identity, *effect.also)}
+    told |= {effect.of: effect for effect in event.effects if effect.of and _is_later(effect)}
     return [
         (event.site, identity, event.id, event.hook)
         for identity, effect in told.items()
         if live or (effect.writes and (event.full or not effect.stale_after))
     ]
+
+
+def _is_later(effect: Effect) -> bool:
+    """Tell whether an effect can make another version of the same stale."""
+    return not effect.event.endswith("_created")
 
 
 def names(identities: Sequence[str]) -> str:
@@ -258,6 +287,7 @@ def _deliveries(
             writes(p.event, p.identities),
             p.hold_until,
             p.place,
+            p.late,
         )
         for p in batch.planned
     ]

@@ -44,10 +44,15 @@ events = Table(
     Column("thin", Boolean, nullable=False),
     Column("full", Boolean, nullable=False),
     Column("outcome", Text, nullable=False),  # the strongest of its verdicts
-    Column("effects", Text, nullable=False),  # JSON: [[identity, word, part, writes], ...]
+    # JSON: [[identity, word, part, writes], ...], some with [..., of, version, sets]
+    Column("effects", Text, nullable=False),
     Column("verdicts", Text, nullable=False),  # JSON: verdicts that can no longer change
     Column("body", LargeBinary),  # zlib; NULL once retention took it, or when never kept
-    Index("events_of_record", "record", "site", "id"),
+    # Of what state of its record it tells, by the sender: an instant, and the number of the change
+    # for those of one instant. 0: of none, or not known.
+    Column("as_of", BigInteger, nullable=False, server_default="0"),
+    Column("change_id", BigInteger, nullable=False, server_default="0"),
+    Index("events_of_record", "record", "site", "as_of", "change_id", "id"),
     Index("events_of_key", "key", "id"),
     Index("events_by_outcome", "outcome", "received"),
 )
@@ -137,6 +142,8 @@ deliveries = Table(
     Column("revision", Text, nullable=False, server_default=""),  # of the mapping it was parked by
     # When it was received: what comes late, from a spool, goes where it belongs.
     Column("place", BigInteger, nullable=False, server_default="0"),
+    # A newer telling of its record was accepted before it: it is made of the newest state.
+    Column("late", Boolean, nullable=False, server_default=text("false")),
     Index("deliveries_of_event", "event"),
     Index("deliveries_by_state", "state", "destination"),
     Index(

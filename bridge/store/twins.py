@@ -16,7 +16,9 @@ from bridge.store.rows import names, writes
 from bridge.store.verdicts import set_verdict
 
 
-def take_over(conn: Connection, batch: Batch, event: Event, verdict: Verdict, first: str) -> bool:
+def take_over(
+    conn: Connection, batch: Batch, event: Event, verdict: Verdict, first: str, *, late: bool
+) -> bool:
     """Let `event` have what the waiting thin event `first` holds, which is its duplicate then.
 
     True when it is sent in its place too; False when it has to be queued, in another lane.
@@ -29,13 +31,20 @@ def take_over(conn: Connection, batch: Batch, event: Event, verdict: Verdict, fi
     if isinstance(waiting, Planned):
         waiting.event, waiting.route = event, verdict.route
         waiting.identities, waiting.hold_until = verdict.effects, None
+        waiting.late = late
     else:
-        _rewrite(conn, batch, event, verdict, waiting)
+        _rewrite(conn, batch, event, verdict, waiting, late=late)
     return True
 
 
 def _rewrite(
-    conn: Connection, batch: Batch, event: Event, verdict: Verdict, waiting: Waiting
+    conn: Connection,
+    batch: Batch,
+    event: Event,
+    verdict: Verdict,
+    waiting: Waiting,
+    *,
+    late: bool,
 ) -> None:
     conn.execute(
         update(t.deliveries)
@@ -46,6 +55,7 @@ def _rewrite(
             effects=names(verdict.effects),
             writes=writes(event, verdict.effects),
             hold_until=None,
+            late=late,
             updated=batch.now,
         )
     )
@@ -144,7 +154,7 @@ def end_waiting_twins(conn: Connection, batch: Batch, entry: Entry) -> None:
             )
             if not offer_waiting(conn, batch, place, waiting):
                 _leave(conn, batch, destination, waiting)
-                _give_up(conn, batch, [(destination, event.site, n) for n in waiting.identities])
+                give_up(conn, batch, [(destination, event.site, n) for n in waiting.identities])
 
 
 def _is_unwanted(entry: Entry, destination: str, identities: Sequence[str]) -> bool:
@@ -156,7 +166,8 @@ def _is_unwanted(entry: Entry, destination: str, identities: Sequence[str]) -> b
     )
 
 
-def _give_up(conn: Connection, batch: Batch, keys: Sequence[ClaimKey]) -> None:
+def give_up(conn: Connection, batch: Batch, keys: Sequence[ClaimKey]) -> None:
+    """Give claims up, so that a later telling can have them."""
     release(conn, keys)
     for key in keys:
         batch.held.pop(key, None)

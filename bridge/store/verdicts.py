@@ -19,6 +19,7 @@ STRENGTH = (
     VerdictName.DELIVER,
     VerdictName.UNDECIDED,
     VerdictName.DUPLICATE,
+    VerdictName.STALE,
     VerdictName.ECHO,
     VerdictName.FORBIDDEN,
     VerdictName.FILTERED,

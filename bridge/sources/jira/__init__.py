@@ -16,6 +16,7 @@ from bridge.errors import BadSignature, Unreadable
 from bridge.model import Event, Request
 from bridge.sources.jira.effects import ABOUT_ISSUES, EVENTS, Told, effects
 from bridge.sources.jira.values import digits, instant, issue_key, label, obj, text
+from bridge.sources.jira.versions import as_of, change_id, versioned
 
 __all__ = ["EVENTS", "handshake", "read", "verify"]
 
@@ -73,13 +74,15 @@ def read(request: Request) -> tuple[Event, ...]:
         key=key,
         actor=actor,
         handles=handles,
-        effects=found,
+        effects=tuple(versioned(effect, body, told.time) for effect in found),
         empty=empty,
         # A worklog is not thin: what follows it tells a change of the issue, another effect.
         thin=word in ("comment_created", "comment_updated") and not fields,
         # Neither of the two is among the six fields that come with Cloud's comments.
         full="created" in fields and "updated" in fields,
         moved=_moved(body, key),
+        as_of=as_of(body, word),
+        change_id=change_id(body),
         delivery_id=text(request.headers.get("x-atlassian-webhook-identifier")),
         attempt=_attempt(request.headers.get("x-atlassian-webhook-retry")),
         note=note,

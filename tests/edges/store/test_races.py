@@ -200,4 +200,4 @@ def test_what_is_deleted_by_one_is_stale_for_the_other(pair):
     first, second = pair
     first.keep(event("d1", deletion()))
     second.keep(event("e1", comment()))
-    assert second.outcome("e1") == "filtered"
+    assert second.outcome("e1") == "stale"

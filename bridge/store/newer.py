@@ -1,0 +1,210 @@
+"""What was accepted of a record before: what makes a late telling stale, or renews it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select
+
+from bridge.core.stale import Sources, Telling, sources, told_of
+from bridge.model import Effect, VerdictName
+from bridge.store import tables as t
+from bridge.store.batch import Batch, Entry
+from bridge.store.claims import wanted
+from bridge.store.dialect import as_rows, listing
+from bridge.store.recall import unpack
+
+#: Sorts after every number of a change: nothing of the same instant is newer.
+_LAST = 2**63 - 1
+
+_COLUMNS = """e.id AS event, e.as_of, e.change_id, e."full", e.effects,
+        d.destination, d.route, d.effects AS carried"""
+_DELIVERED = "LEFT JOIN deliveries d ON d.event = e.id AND d.state <> 'discarded'"
+_TOLD = listing(
+    f"""
+    SELECT s.site, s.identity, s.event AS teller, {_COLUMNS} FROM {{rows}}
+    JOIN sightings s ON s.site = {{0}} AND s.identity = {{1}}
+    LEFT JOIN events e ON e.id = s.event {_DELIVERED}
+    """,  # noqa: S608 - our words
+    2,
+)
+_NEWER = listing(
+    f"""
+    SELECT e.site, e.record, {_COLUMNS} FROM {{rows}}
+    JOIN events e ON e.site = {{0}} AND e.record = {{1}}
+        AND (e.as_of, e.change_id) > (CAST({{2}} AS BIGINT), CAST({{3}} AS BIGINT))
+    {_DELIVERED}
+    """,  # noqa: S608 - our words
+    4,
+)
+
+#: (site, record, "") for the state of a record, (site, "", what) for versions of a comment.
+Key = tuple[str, str, str]
+#: (site, identity) -> the event that told of it.
+Gone = dict[tuple[str, str], str]
+
+
+def find_told(conn: Connection, batch: Batch, entries: Iterable[Entry]) -> Callable[[], Gone]:
+    """Ask for deletions that make effects of these events stale, and for other versions of them.
+
+    The versions are in the batch once what is returned was called; it returns the deletions.
+    """
+    effects = [(entry.event.site, effect) for entry in entries for effect in entry.event.effects]
+    deletions = {(site, effect.stale_after) for site, effect in effects if effect.stale_after}
+    versions = {(site, effect.of) for site, effect in effects if effect.of}
+    if not deletions | versions:
+        return dict
+    told = _TOLD.ask(conn, {"rows": as_rows(sorted(deletions | versions))})
+
+    def fetch() -> Gone:
+        rows = told()
+        versioned = [row for row in rows if row.event and (row.site, row.identity) in versions]
+        _gather(batch.tellings, versioned, lambda row: (row.site, "", row.identity))
+        return {
+            (row.site, row.identity): row.teller
+            for row in rows
+            if (row.site, row.identity) in deletions
+        }
+
+    return fetch
+
+
+def find_newer(conn: Connection, batch: Batch, entries: Iterable[Entry]) -> Callable[[], None]:
+    """Ask for newer states of the records that these events would be sent of.
+
+    They are in the batch once what is returned was called. Usually there are none: that costs a
+    look into an index for each record.
+    """
+    oldest: dict[tuple[str, str], tuple[int, int]] = {}
+    for entry in entries:
+        event = entry.event
+        if event.record and event.as_of and any(map(wanted, entry.verdicts)):
+            place, state = (event.site, event.record), (event.as_of, event.change_id or _LAST)
+            oldest[place] = min(state, oldest.get(place, state))
+    if not oldest:
+        return lambda: None
+    told = _NEWER.ask(conn, {"rows": as_rows(sorted((*k, *v) for k, v in oldest.items()))})
+    return lambda: _gather(batch.tellings, told(), lambda row: (row.site, row.record, ""))
+
+
+def note(batch: Batch, entry: Entry) -> None:
+    """Let what comes later in the batch be compared with an event, too."""
+    event = entry.event
+    carried = {
+        verdict.destination: frozenset(verdict.effects)
+        for verdict in batch.verdicts[event.id]
+        if verdict.name in (VerdictName.DELIVER, VerdictName.UNDECIDED)
+    }
+    telling = told_of(event, carried)
+    keys = {(event.site, "", effect.of) for effect in event.effects if effect.of}
+    if telling.state and event.record:
+        keys.add((event.site, event.record, ""))
+    for key in keys:
+        batch.tellings.setdefault(key, []).append(telling)
+
+
+def known(tellings: Mapping[Key, Sequence[Telling]], entry: Entry) -> list[Telling]:
+    """Pick those that an event can be compared with."""
+    event = entry.event
+    keys = {(event.site, "", effect.of) for effect in event.effects if effect.of}
+    return [
+        telling
+        for key in ((event.site, event.record, ""), *sorted(keys))
+        for telling in tellings.get(key, ())
+    ]
+
+
+def _gather(
+    tellings: dict[Key, list[Telling]], rows: Iterable[Any], key: Callable[[Any], Key]
+) -> None:
+    """Make one telling of the rows of each event: one row for each of its deliveries."""
+    for (place, _), several in _grouped(rows, key).items():
+        tellings.setdefault(place, []).append(_telling(several))
+
+
+def _grouped(rows: Iterable[Any], key: Callable[[Any], Key]) -> dict[tuple[Key, str], list[Any]]:
+    found: dict[tuple[Key, str], list[Any]] = {}
+    for row in rows:
+        found.setdefault((key(row), row.event), []).append(row)
+    return found
+
+
+def _telling(rows: Sequence[Any]) -> Telling:
+    carried: dict[str, frozenset[str]] = {}
+    for row in rows:
+        if row.destination is not None:
+            before = carried.get(row.destination, frozenset())
+            carried[row.destination] = before.union(orjson.loads(row.carried))
+    row = rows[0]
+    return Telling(
+        event=row.event,
+        as_of=row.as_of,
+        change_id=row.change_id,
+        state=row.as_of > 0,
+        full=bool(row.full),
+        told=tuple(map(_effect, orjson.loads(row.effects))),
+        carried=carried,
+    )
+
+
+def _effect(kept: Sequence[Any]) -> Effect:
+    plain = Effect(identity=kept[0], event=kept[1], part=kept[2], writes=kept[3])
+    if len(kept) == 4:
+        return plain
+    return replace(plain, of=kept[4], version=kept[5], sets=tuple(kept[6]))
+
+
+# At the time of sending
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Newest:
+    """What a late delivery is made of."""
+
+    sources: Sources
+    #: The raw bodies of the events that it names, as far as they are still kept.
+    bodies: Mapping[str, bytes]
+    #: The route by which the newest of the fields went to the destination, or "".
+    route: str
+
+
+def newest(conn: Connection, event: str, destination: str, carried: Sequence[str]) -> Newest:
+    """Find what an event that goes out late has to be made of, by what was accepted by now."""
+    e = t.events.c
+    row = conn.execute(
+        select(e.site, e.record, e.as_of, e.change_id, e.effects).where(e.id == event)
+    ).one()
+    told = tuple(map(_effect, orjson.loads(row.effects)))
+    mine = Telling(
+        event=event,
+        as_of=row.as_of,
+        change_id=row.change_id,
+        state=row.as_of > 0,
+        told=told,
+    )
+    rows = []
+    if row.as_of:
+        asked = [(row.site, row.record, row.as_of, row.change_id or _LAST)]
+        rows += _NEWER.rows(conn, {"rows": as_rows(asked)})
+    versions = sorted({(row.site, effect.of) for effect in told if effect.of})
+    if versions:
+        rows += [each for each in _TOLD.rows(conn, {"rows": as_rows(versions)}) if each.event]
+    by_event: dict[str, list[Any]] = {}
+    for each in rows:
+        by_event.setdefault(each.event, []).append(each)
+    used = sources(mine, carried, [_telling(several) for several in by_event.values()], destination)
+    routes = {each.event: each.route for each in rows if each.destination == destination}
+    return Newest(
+        sources=used,
+        bodies=_bodies(conn, used.events),
+        route=routes.get(used.fields[-1], "") if used.fields else "",
+    )
+
+
+def _bodies(conn: Connection, events: Sequence[str]) -> dict[str, bytes]:
+    e = t.events.c
+    kept = conn.execute(select(e.id, e.body).where(e.id.in_(events), e.body.is_not(None)))
+    return {row.id: unpack(row.body) for row in kept}
