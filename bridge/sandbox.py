@@ -263,9 +263,11 @@ class Sandbox:
         if one.kind == "ignored" and one.note != _NOTHING_KNOWN:
             return
         this = (one.account, one.generation, one.site, one.record)
-        known = {"account": one.account, "generation": one.generation, "site": one.site}
-        record = self._records.setdefault(this, Record(**known, record=one.record))
-        _apply(record, one)
+        if this not in self._records:
+            self._records[this] = Record(
+                account=one.account, generation=one.generation, site=one.site, record=one.record
+            )
+        _apply(self._records[this], one)
 
 
 class _QuietRequests(WSGIRequestHandler):

@@ -520,6 +520,12 @@ class Jira:
         return replace(comment, text=text, updated=next(self._now))
 
 
+@pytest.fixture(scope="module")
+def jiras() -> dict[str, Jira]:
+    """One Jira of each kind that the tests of a module share: no issue in it is made twice."""
+    return {"cloud": Jira(CLOUD), "dc": Jira(DATA_CENTER)}
+
+
 @pytest.fixture
 def cloud() -> Jira:
     return Jira(CLOUD)

@@ -110,7 +110,7 @@ def test_the_summary_is_the_contract():
         "received": 2,
         "verdicts": {
             "deliver": 2, "duplicate": 0, "filtered": 0, "echo": 0, "forbidden": 0,
-            "undecided": 0, "rejected": 0,
+            "undecided": 0, "rejected": 0, "stale": 0,
         },
         "delivered": 2,
         "effects_lost": 1,

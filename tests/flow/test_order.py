@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.demo.bodies import Item
 from bridge.demo.stories import ANA
+from bridge.desk import mend
 
 pytestmark = pytest.mark.enable_socket
 
@@ -193,8 +194,6 @@ def test_a_comment_of_an_older_state_does_not_set_the_issue_back(started, jira):
 
 
 def test_a_replay_does_not_set_back_either(started, jira):
-    from bridge.desk import mend
-
     issue = jira.issue("CORE-1")
     first = replace(issue, status="In Progress", updated=issue.updated + 1_000)
     second = replace(issue, status="Done", updated=issue.updated + 5_000)
@@ -328,14 +327,9 @@ STEPS = st.lists(
 
 
 @pytest.fixture(scope="module", params=["cloud", "dc"])
-def law(request, make_scene):
+def law(request, make_scene, jiras):
     """A bridge, and a Jira in which no issue was ever made before."""
-    from conftest import Jira
-
-    from bridge.demo.stories import CLOUD, DATA_CENTER
-
-    scene = make_scene().start()
-    return scene, Jira(CLOUD if request.param == "cloud" else DATA_CENTER), HOOKS[request.param]
+    return make_scene().start(), jiras[request.param], HOOKS[request.param]
 
 
 @settings(

@@ -69,7 +69,7 @@ def test_the_account_adds_up(house):
     assert told["received"] == 6 == sum(told["verdicts"].values())
     assert told["verdicts"] == {
         "deliver": 2, "duplicate": 1, "filtered": 2, "echo": 0, "forbidden": 0, "undecided": 0,
-        "rejected": 1,
+        "rejected": 1, "stale": 0,
     }  # fmt: skip
     assert told["deliveries"] == {"delivered": 1, "queued": 1}
     assert told["destinations"]["aha"] == {
