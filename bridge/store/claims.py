@@ -32,8 +32,8 @@ _CLAIM = listing(
 )
 _HOLDERS = listing(
     """
-    SELECT c.destination, c.site, {2} AS identity, c.event FROM {rows}
-    JOIN claims c ON c.destination = {0} AND c.site = {1} AND c.identity IN ({2}, {3})
+    SELECT c.destination, c.site, {3} AS identity, c.event FROM {rows}
+    JOIN claims c ON c.destination = {0} AND c.site = {1} AND c.identity = {2}
     """,
     4,
 )
@@ -153,7 +153,8 @@ def claim_each(conn: Connection, batch: Batch, asked: Mapping[ClaimKey, str]) ->
         batch.free.update((row.destination, row.site, row.identity) for row in taken)
         left = [key for key in left if key not in batch.free]
         if left:
-            held = _HOLDERS.rows(conn, {"rows": as_rows([(*k, former[k] or k[2]) for k in left])})
+            names = [(*k[:2], name, k[2]) for k in left for name in (former[k], k[2]) if name]
+            held = _HOLDERS.rows(conn, {"rows": as_rows(names)})
             batch.held.update(((r.destination, r.site, r.identity), r.event) for r in held)
             left = [key for key in left if key not in batch.held]
 
