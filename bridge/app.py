@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -17,10 +18,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from bridge import config, destinations, worker
 from bridge.config import Settings
 from bridge.core.decide import Plan
+from bridge.desk import naming
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
-from bridge.store import Down, Store, Wire, keeping
+from bridge.store import Down, Store, Wire, keeping, renaming
 from bridge.worker import Crew
 
 log = structlog.get_logger()
@@ -76,6 +78,8 @@ class Bridge:
         self._delivering = False
         #: Destinations whose token was replaced, until the database knows.
         self._renewed: set[str] = set()
+        #: What is wrong with the names of destinations, one line each.
+        self._misnamed: tuple[str, ...] = ()
         #: Whether the workers follow the mappings in use.
         self._staffed = True
         self._scheduler: BackgroundScheduler | None = None
@@ -114,6 +118,7 @@ class Bridge:
             wire.listen(self.store.bell.ring)
         self._delivering = deliver
         self._staff()
+        self._look_at_names()
         if periodic:
             self._start_jobs()
 
@@ -157,7 +162,7 @@ class Bridge:
                 "the mappings on disk are not in use, but the last good ones:"
                 f" {self._mappings.trouble}"
             )
-        return tuple(found)
+        return (*found, *self._misnamed)
 
     # Configuration
 
@@ -175,6 +180,7 @@ class Bridge:
             self._hooks = _by_token(configuration)
         if changed or not self._staffed:
             self._staff()
+        self._look_at_names()
         return changed
 
     def _staff(self) -> None:
@@ -198,6 +204,7 @@ class Bridge:
         for name, gang in list(self._gangs.items()):
             if configuration.targets.get(name) != gang.target:
                 self._dismiss(name)
+        self._carry_along(configuration, install=True)
         self.store.run(lambda conn, now: keeping.introduce(conn, now, tokens))
         # A process that had not heard of the new token yet may have paused it again.
         renewed = sorted(self._renewed)
@@ -207,6 +214,30 @@ class Bridge:
             for target in _targets(configuration):
                 if target.name not in self._gangs:
                     self._hire(target)
+
+    def _carry_along(self, configuration: Configuration, *, install: bool = False) -> None:
+        """Carry what destinations had under former names; raises `Down`.
+
+        Only when they are installed do the mappings rename: a process that still has older ones
+        would take it back at its next look.
+        """
+        with self.store.reading() as conn:
+            names = renaming.compare(conn, naming.configured(configuration))
+        for was, name in (*(names.new if install else ()), *names.behind):
+            carried = self.store.run(partial(renaming.carry, was=was, name=name))
+            log.info("destination.renamed", was=was, destination=name, open=carried)
+
+    def _look_at_names(self) -> None:
+        """Carry along what came since, and notice deliveries that nobody sends any more."""
+        try:
+            self._carry_along(self.plan.configuration)
+            found = naming.take(self.store, self.plan.configuration)
+        except Down:
+            return  # what was found the last time still holds
+        if found != self._misnamed:
+            for line in found:
+                log.warning("destination.unknown", detail=line)
+        self._misnamed = found
 
     def _hire(self, target: Target) -> None:
         destination = destinations.connect(

@@ -269,6 +269,8 @@ class Target:
     doubt: frozenset[int] = frozenset()
     #: The address may be private or loopback.
     private: bool = False
+    #: The name it had before, whose claims and deliveries are carried along, or "".
+    was: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

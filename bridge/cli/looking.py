@@ -187,12 +187,12 @@ def _particulars(told: Mapping[str, Any]) -> Table:
 
 @click.command()
 @as_json
-@with_settings("database", "spool")
+@with_settings("database", "spool", "mappings")
 def status(*, as_json: bool, **flags: object) -> None:
     """Show how things stand: an account that adds up, and what is on its way."""
     settings = opening.settings(**flags)
     with opening.store(settings) as store:
-        found = standing.take(store, settings.spool)
+        found = standing.take(store, settings.spool, opening.configuration(settings.mappings))
     if as_json:
         screen.json_line(standing.told(found))
         return
@@ -229,7 +229,7 @@ def _rest(told: Mapping[str, Any]) -> Table:
     made.add_row("oldest unfinished", told["oldest_unfinished"] or "nothing waits")
     made.add_row("spool", f"{told['spool']['bytes']} bytes wait")
     for sentence in told["degraded"]:
-        made.add_row("degraded", sentence)
+        made.add_row("degraded", screen.plain(sentence))
     if told["spool"]["refused"]:
         made.add_row("refused by the database", str(told["spool"]["refused"]))
     return made

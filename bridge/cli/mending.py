@@ -12,6 +12,7 @@ import click
 
 from bridge.cli import opening, screen
 from bridge.cli.options import as_json, with_settings
+from bridge.config import Settings
 from bridge.desk import mend
 from bridge.desk.mend import Mended
 from bridge.model import State
@@ -49,25 +50,43 @@ def _mends(command: Callable[..., Any]) -> Callable[..., Any]:
     default="",
     help="Of those, only to there. Alone: end its pause, if it has one.",
 )
+@click.option(
+    "--to",
+    default="",
+    help="Let this destination have all that is open for one that is not in the mappings any more.",
+)
 @_mends
+@with_settings("mappings")
 def retry(  # noqa: PLR0913 - one for each flag
     *,
     ids: Sequence[str],
     every: bool,
     state: str | None,
     destination: str,
+    to: str,
     yes: bool,
     who: str | None,
     as_json: bool,
     database: str | None,
+    mappings: str | None,
 ) -> None:
     """Send again what is parked or in doubt.
 
     IDS are numbers of deliveries, or ids of events. What is in doubt may have been written: look
     in Aha! before you send it once more.
+
+    With --to, another destination sends all that is open for one that was taken out of the
+    mappings, or for all such; what was delivered before is not sent again. What is parked or in
+    doubt stays so.
     """
     by = who or who_is_here()
-    with opening.store(opening.settings(database=database)) as store:
+    settings = opening.settings(database=database, mappings=mappings)
+    if to:
+        if ids or every or state:
+            raise click.UsageError("--to takes all that is open: name at most a --destination.")
+        _send_to(settings, destination, to, by, as_json=as_json)
+        return
+    with opening.store(settings) as store:
         if destination and not (ids or every or state):
             mend.resume(store, destination, who=by)
             _say({"destination": destination, "resumed": True}, as_json=as_json)
@@ -81,6 +100,14 @@ def retry(  # noqa: PLR0913 - one for each flag
         _confirm(f"Send {len(found)} deliveries again?", found, yes=yes)
         done = mend.retry(store, found, who=by)
     _report(done, "queued again", as_json=as_json)
+
+
+def _send_to(settings: Settings, destination: str, to: str, who: str, *, as_json: bool) -> None:
+    plan = opening.plan(settings.mappings)
+    with opening.store(settings) as store:
+        names = (destination,) if destination else mend.homeless(store, plan)
+        done = mend.send_to(store, plan, names, to, who=who)
+    _report([Mended(parcel=parcel) for parcel in done], f"is {to}'s now", as_json=as_json)
 
 
 @click.command()

@@ -13,6 +13,7 @@ from bridge import config
 from bridge.config import Settings
 from bridge.core.decide import Plan
 from bridge.errors import BadConfiguration, BridgeError
+from bridge.model import Configuration
 from bridge.store import Store
 
 
@@ -29,6 +30,11 @@ def settings(**flags: object) -> Settings:
 def plan(folder: Path) -> Plan:
     """Load the mappings; raises `BadConfiguration` with everything wrong in them."""
     return Plan.of(config.require(folder, os.environ))
+
+
+def configuration(folder: Path) -> Configuration | None:
+    """Load the mappings; None when they cannot be used, or are not here."""
+    return config.load(folder, os.environ).configuration if folder.is_dir() else None
 
 
 @contextmanager

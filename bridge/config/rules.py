@@ -101,6 +101,22 @@ def _shared(one: Target, two: Target) -> str:
     return ", ".join(name for name in one.workspaces if name in two.workspaces)
 
 
+def former_names_are_free(drafts: Drafts, findings: Findings) -> None:
+    """Refuse a `was` that is still a destination, or that two destinations claim to have been."""
+    first: dict[str, str] = {}
+    for name, target in drafts.targets.items():
+        if not target.was or drafts.bridge is None:
+            continue
+        other = first.setdefault(target.was, name)
+        message = ""
+        if target.was in drafts.target_names:
+            message = f"{quoted(target.was)} is still a destination here: its entry has to go"
+        elif other != name:
+            message = f"{quoted(other)} says so, too: what was on its way can go to one of them"
+        if message:
+            findings.error(drafts.bridge, ("destinations", name, "was"), message)
+
+
 def names_exist(drafts: Drafts, findings: Findings) -> None:
     """Look `from` and `to` up in bridge.yaml."""
     if drafts.bridge is None:
@@ -336,6 +352,7 @@ RULES: tuple[Callable[[Drafts, Findings], None], ...] = (
     sites_have_hooks,
     one_callback_one_destination,
     one_workspace_one_user,
+    former_names_are_free,
     names_exist,
     workspaces_can_be_written,
     lookups_are_not_there_yet,

@@ -181,6 +181,7 @@ _DESTINATION = Part(
         "on_doubt": Text(one_of("verify", "hold", "resend"), load_default="verify"),
         "doubt": Statuses(load_default=frozenset),
         "private": Flag(load_default=False),
+        "was": Text(load_default=""),
     },
     _reachable,
 )

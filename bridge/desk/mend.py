@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from bridge import sources
 from bridge.core import decide
 from bridge.core.decide import Case, Plan
-from bridge.desk import show
+from bridge.desk import naming, show
 from bridge.errors import NotFound, Rejected, WrongState
 from bridge.model import Event, Request, Route, State, Verdict, VerdictName
-from bridge.store import Store, mending
+from bridge.store import Store, mending, renaming
 from bridge.store.log import Life
 from bridge.store.mending import STUCK, Parcel
 from bridge.store.writer import Work
@@ -96,6 +96,37 @@ def retry(store: Store, parcels: Iterable[Parcel], *, who: str) -> list[Mended]:
         _mended(store, parcel, partial(mending.retry, delivery=parcel.id, who=who))
         for parcel in parcels
     ]
+
+
+def send_to(
+    store: Store, plan: Plan, names: Sequence[str], to: str, *, who: str
+) -> tuple[Parcel, ...]:
+    """Let another destination have all that is open for these; returns it, as it was.
+
+    Nothing goes out twice that either was told. Raises `NotFound` for a destination that is not in
+    the mappings, and `WrongState` where one of these still is.
+    """
+    targets = plan.configuration.targets
+    if to not in targets:
+        raise NotFound(f"the mappings have no destination {to}; they have: {', '.join(targets)}")
+    for name in names:
+        if name in targets:
+            raise WrongState(f"{name} is still a destination of the mappings: it sends this itself")
+    done = [
+        cast(
+            "list[Parcel]",
+            store.run_here(partial(mending.send_to, was=name, name=to, who=who)),
+        )
+        for name in names
+    ]
+    return tuple(parcel for each in done for parcel in each)
+
+
+def homeless(store: Store, plan: Plan) -> tuple[str, ...]:
+    """Name the destinations that are not in the mappings and have deliveries open."""
+    with store.reading() as conn:
+        names = renaming.compare(conn, naming.configured(plan.configuration))
+    return tuple(names.homeless)
 
 
 def discard(store: Store, parcels: Iterable[Parcel], *, who: str, reason: str) -> list[Mended]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge import config
-from bridge.desk import instant
-from bridge.model import VerdictName
+from bridge.desk import instant, naming
+from bridge.model import Configuration, VerdictName
 from bridge.store import Store
 from bridge.store.log import Account, account
 
@@ -37,15 +37,16 @@ class Status:
         return {name.value: self.account.events.get(name, 0) for name in VerdictName}
 
 
-def take(store: Store, spool: Path) -> Status:
-    """Count everything, from the rows alone."""
+def take(store: Store, spool: Path, configuration: Configuration | None = None) -> Status:
+    """Count everything, from the rows alone, and hold it against the mappings, if there are any."""
     with store.reading() as conn:
         found = account(conn)
+    misnamed = () if configuration is None else naming.take(store, configuration)
     return Status(
         account=found,
         spool=sum(path.stat().st_size for path in spool.glob("*.spool")),
         refused=sum(1 for _ in spool.glob("*.refused")),
-        degraded=tuple(_mappings_not_in_use(spool)),
+        degraded=(*_mappings_not_in_use(spool), *misnamed),
     )
 
 

@@ -22,7 +22,10 @@ ALONE = 30 * 60 * 1000
 
 
 def introduce(conn: Connection, now: int, tokens: Mapping[str, str]) -> None:
-    """Make destinations known by their tokens' hashes; a new token ends a pause."""
+    """Make destinations known by their tokens' hashes.
+
+    A new token ends a pause; under a name that was given up, it is another destination.
+    """
     if tokens:
         rows = [{"name": name, "token_hash": hashed} for name, hashed in sorted(tokens.items())]
         conn.execute(insert_or_ignore(conn, t.destinations), rows)
@@ -30,7 +33,7 @@ def introduce(conn: Connection, now: int, tokens: Mapping[str, str]) -> None:
         changed = conn.execute(
             update(t.destinations)
             .where(t.destinations.c.name == name, t.destinations.c.token_hash != hashed)
-            .values(token_hash=hashed, paused="", blocked_until=0, failures=0)
+            .values(token_hash=hashed, paused="", blocked_until=0, failures=0, renamed_to="")
         )
         if changed.rowcount:
             hurry(conn, now, name)

@@ -132,7 +132,7 @@ def due(conn: Connection, now: int, wish: Wish) -> int | None:
     now and then finds it out.
     """
     gate = gate_of(conn, wish.destination)
-    if gate is None or gate.paused:
+    if gate is None or gate.paused or gate.renamed_to:
         return None
     soonest = _SOONEST.first(conn, {"destination": wish.destination, "now": now})[0]
     if soonest is None:
@@ -203,7 +203,12 @@ def _open_gate(conn: Connection, now: int, destination: str, *, hold: bool) -> G
 _FREE = (
     select(t.lanes.c.id)
     .where(
-        t.lanes.c.destination == bindparam("w_destination"),
+        # A name that was given up leases nothing, whoever still asks for it.
+        t.lanes.c.destination
+        == select(t.destinations.c.name)
+        .where(t.destinations.c.name == bindparam("w_destination"))
+        .where(t.destinations.c.renamed_to == "")
+        .scalar_subquery(),
         t.lanes.c.next_at <= bindparam("w_now"),
         t.lanes.c.lease_until <= bindparam("w_now"),
     )

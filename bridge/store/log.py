@@ -298,6 +298,7 @@ def account(conn: Connection) -> Account:
         destinations={
             row["name"]: {name: row[name] for name in ("paused", "blocked_until", "failures")}
             for row in gates
+            if not row["renamed_to"] or row["name"] in unfinished
         },
         oldest=conn.scalar(select(func.min(d.created)).where(d.state.in_(t.OPEN_STATES))),
     )

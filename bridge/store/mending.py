@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, exists, insert, select, tuple_, updat
 
 from bridge.errors import NotFound, WrongState
 from bridge.model import Event, State
-from bridge.store import keeping
+from bridge.store import keeping, renaming
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Planned
 from bridge.store.dialect import insert_or_ignore
@@ -96,6 +96,17 @@ def retry(conn: Connection, now: int, delivery: int, *, who: str) -> Parcel:
     notify(conn, {parcel.destination: 1})
     note(conn, now, who=who, what="retry", event=parcel.event, delivery=parcel.id)
     return parcel
+
+
+def send_to(conn: Connection, now: int, *, was: str, name: str, who: str) -> list[Parcel]:
+    """Let another destination have all that is open for `was`; returns it, as it was."""
+    d = t.deliveries.c
+    found = _read(conn, _parcels().where(d.destination == was, d.state.in_(t.OPEN_STATES)))
+    renaming.carry(conn, now, was, name)
+    for parcel in found:
+        why = f"from {was} to {name}"
+        note(conn, now, who=who, what="send to", event=parcel.event, delivery=parcel.id, why=why)
+    return found
 
 
 def discard(conn: Connection, now: int, delivery: int, *, who: str, reason: str) -> Parcel:

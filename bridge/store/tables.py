@@ -189,6 +189,7 @@ destinations = Table(
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("second", BigInteger, nullable=False, server_default="0"),  # GCRA: arrival in us
     Column("minute", BigInteger, nullable=False, server_default="0"),
+    Column("renamed_to", Text, nullable=False, server_default=""),  # what it is called now, or ""
 )
 
 #: Processes that drain their spools: what was received from `oldest` on may not be here yet.

@@ -187,6 +187,7 @@ destinations:
     limits: {per_second: "${FAST}", per_minute: none}
     on_doubt: hold
     doubt: [500, 503]
+    was: old-aha
     private: ${PRIVATE:-true}
 sites:
   main:
@@ -242,6 +243,7 @@ def test_everything_that_can_be_said(folder):
         limits=Limits(per_second=7, per_minute=None),
         on_doubt="hold",
         doubt=frozenset({500, 503}),
+        was="old-aha",
         private=True,
     )
     assert site == Site(

@@ -107,6 +107,23 @@ def test_one_token_on_two_accounts_is_none_of_our_business(expect):
     expect(folder_of(ONE + TWO.replace("ACME", "acme2").replace("k-2", "k-1"), BOTH))
 
 
+def test_a_former_name_is_of_one_destination_that_is_no_more(expect):
+    workspaces = ["    workspaces: [A]\n", "    workspaces: [B]\n"]
+    routes = "from: [cloud, again]\nto: one\nworkspace: A\n", "from: other\nto: two\nworkspace: B\n"
+    one, two = ONE + workspaces[0], TWO + workspaces[1]
+    loaded = expect(folder_of(one + "    was: three\n" + two, *routes))
+    assert loaded.configuration.targets["one"].was == "three"
+    expect(
+        folder_of(one + "    was: three\n" + two + "    was: ▸three\n", *routes),
+        "destinations.two.was: `one` says so, too: what was on its way can go to one of them",
+    )
+    expect(
+        folder_of(one + "    was: ▸two\n" + two + "    was: ▸two\n", *routes),
+        "destinations.one.was: `two` is still a destination here: its entry has to go",
+        "destinations.two.was: `two` is still a destination here",
+    )
+
+
 LIMITED = ONE + "    workspaces: [PLAT, MOB]\n"
 
 
