@@ -279,10 +279,25 @@ def test_what_an_older_version_claimed_is_not_written_again(anywhere, body, new,
     assert verdicts(anywhere, comments_created(MIDNIGHT)(8)) == ["deliver"]
 
 
-def test_an_edge_is_no_second_comment(scene):
-    scene.start()
-    for body in halves_created(MIDNIGHT + 329_999, MIDNIGHT + 330_000)(7):
-        scene.send("dc_a", body)
-    scene.later(11)
-    scene.finish()
-    assert [one.text for one in scene.sandbox.comments()] == ["Yes."]
+@pytest.mark.parametrize("at_once", [False, True])
+def test_an_edge_is_no_second_comment(anywhere, at_once):
+    anywhere.start()
+    edge = MIDNIGHT + 330_000
+    pairs = [halves_created(edge - 1, edge)(number) for number in range(1, 9)]
+    for thin, full in pairs[:4]:
+        tell(anywhere, at_once, thin, full)
+    for thin, full in pairs[4:]:
+        tell(anywhere, at_once, full, thin)
+    anywhere.later(11)
+    anywhere.finish()
+    assert [one.text for one in anywhere.sandbox.comments()] == ["Yes."] * 8
+    assert anywhere.account().events == {"deliver": 8, "duplicate": 8}
+
+
+def tell(scene, at_once, *bodies):
+    told = list(zip(("dc_a", "dc_b"), bodies, strict=True))
+    if at_once:
+        scene.together(*told)
+    else:
+        for hook, body in told:
+            scene.send(hook, body)
