@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from bridge.sources.jira.values import instant
 
@@ -34,11 +35,18 @@ class Grid:
         at = instant(value)
         if at is None or at >= _YEAR_9999:
             return ("",)
-        numbers = [(at + by - self.offset) // self.width for by in (0, -self.slack, self.slack)]
-        middles = (n * self.width + self.offset + self.width // 2 for n in dict.fromkeys(numbers))
-        return tuple(self.name(middle) for middle in middles)
+        number, within = divmod(at - self.offset, self.width)
+        if within < self.slack:
+            return self._named(number), self._named(number - 1)
+        if within >= self.width - self.slack:
+            return self._named(number), self._named(number + 1)
+        return (self._named(number),)
+
+    def _named(self, number: int) -> str:
+        return self.name(number * self.width + self.offset + self.width // 2)
 
 
+@lru_cache(maxsize=1024)
 def _minute(middle: int) -> str:
     return datetime.fromtimestamp(middle // 1000, UTC).strftime("%Y-%m-%dT%H:%M")
 

@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from bridge.core.readers import is_private
@@ -248,7 +249,12 @@ def _transition(told: Told) -> tuple[Effect, ...]:
 def _day(value: object) -> str:
     """Name the day in UTC, such as 2019-06-04."""
     known = instant(value)
-    return "" if known is None else datetime.fromtimestamp(known // 1000, UTC).date().isoformat()
+    return "" if known is None else _name_of(known // 86_400_000)
+
+
+@lru_cache(maxsize=1024)
+def _name_of(day: int) -> str:
+    return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
 
 
 def _second(value: object) -> str:

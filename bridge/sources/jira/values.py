@@ -6,12 +6,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 _LONGEST_ID = 100
 _LONGEST_LABEL = 200
+_LONGEST_INSTANT = 40
 _YEAR_10000 = 253_402_300_800_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISSUE_KEY = re.compile(r"[^\W\d_]\w{0,50}-[0-9]{1,12}")
@@ -57,7 +59,7 @@ def issue_key(value: object) -> str:
 def instant(value: object) -> int | None:
     """Return ms since the epoch, from a number of them, its digits or an ISO instant."""
     if isinstance(value, str):
-        value = int(value) if digits(value) else _iso(value)
+        value = _read(value) if len(value) <= _LONGEST_INSTANT else None
     elif isinstance(value, float):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -65,7 +67,11 @@ def instant(value: object) -> int | None:
     return value if 0 <= value < _YEAR_10000 else None
 
 
-def _iso(value: str) -> int | None:
+# A body tells most of its instants several times, and its fellows tell them again.
+@lru_cache(maxsize=4096)
+def _read(value: str) -> int | None:
+    if digits(value):
+        return int(value)
     try:
         when = datetime.fromisoformat(value)
     except ValueError:
