@@ -18,6 +18,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from bridge import config, destinations, worker
 from bridge.config import Settings
 from bridge.core.decide import Plan
+from bridge.core.retry import Policy
 from bridge.desk import naming
 from bridge.errors import NotFound
 from bridge.intake import Intake
@@ -53,12 +54,15 @@ class Bridge:
         *,
         clock: Callable[[], int] | None = None,
         from_kept: bool = False,
+        policy: Policy | None = None,
     ) -> None:
         """Read the mappings; raises `BadConfiguration` when there are none that can be used.
 
         `from_kept` begins with the last good ones, as `config.InUse` does.
         """
         self.settings = settings
+        #: How patiently every destination is tried.
+        self.policy = policy or Policy(park_after=settings.park_hours * 3_600_000)
         self._mappings = config.InUse(
             settings.mappings, environ, spool=settings.spool, from_kept=from_kept
         )
@@ -111,6 +115,7 @@ class Bridge:
             resolve=self.intake.resolve,
             judge=self.intake.judge,
             grace=self.settings.grace_seconds * 1000,
+            policy=self.policy,
             adopt=receive,
             on_ready=wire.tell if wire is not None and not deliver else None,
         )
@@ -253,6 +258,8 @@ class Bridge:
             owner=self.process,
             lease=self.settings.lease_seconds * 1000,
             longest_send=self.settings.longest_send * 1000,
+            policy=self.policy,
+            retrying=max(1, self.settings.workers // 4),
         )
         stopping = threading.Event()
         threads = tuple(

@@ -127,6 +127,16 @@ class Manners:
     down: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A request that reached the stand-in, whatever came of it."""
+
+    #: In ms since the epoch.
+    time: int
+    record: str
+    key: str
+
+
 class Sandbox:
     """The stand-in: a WSGI application and what it wrote. Threads may share it."""
 
@@ -138,9 +148,12 @@ class Sandbox:
         self._written: list[Written] = []
         self._created: set[tuple[object, ...]] = set()
         self._records: dict[tuple[object, ...], Record] = {}
+        self._asked: list[Asked] = []
+        #: How records are treated that are not treated as all are, by their keys.
+        self._special: dict[str, Manners] = {}
         self._turns: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self._released = threading.Event()
         self._server: BaseWSGIServer | None = None
         self.app = _application(self)
 
@@ -159,6 +172,11 @@ class Sandbox:
         with self._lock:
             found = [one for one in self._records.values() if not record or one.record == record]
             return deepcopy(found)
+
+    def asked(self, key: str = "") -> list[Asked]:
+        """List the requests that came, for one issue key or for all, in order."""
+        with self._lock:
+            return [one for one in self._asked if not key or one.key == key]
 
     def doubled(self) -> int:
         """Count the comments that were created although they already had been."""
@@ -179,6 +197,13 @@ class Sandbox:
         self.manners = replace(self.manners, **manners)
         return self.manners
 
+    def treat(self, key: str, **manners: Any) -> None:  # noqa: ANN401  # the fields of Manners
+        """Treat an issue in its own way; without manners, as all others."""
+        with self._lock:
+            self._special.pop(key, None)
+            if manners:
+                self._special[key] = Manners(**manners)
+
     def integrations(self) -> list[Integration]:
         """List the tokens that are accepted."""
         with self._lock:
@@ -188,7 +213,6 @@ class Sandbox:
 
     def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Serve in a thread and return the URL; port 0 is any free one."""
-        self._stopped.clear()
         self._server = make_server(
             host, port, self.app, threaded=True, request_handler=_QuietRequests
         )
@@ -199,21 +223,26 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop serving, and let go of whoever still waits; what was written is kept."""
-        self._stopped.set()
+        self.release()
         server, self._server, self.url = self._server, None, ""
         if server is not None:
             server.shutdown()
             server.server_close()
 
     def wait(self, seconds: float) -> None:
-        """Wait, but not beyond `stop`."""
-        self._stopped.wait(seconds)
+        """Wait, but not beyond `stop` or `release`."""
+        self._released.wait(seconds)
+
+    def release(self) -> None:
+        """Let go of whoever waits now; whoever comes later waits as before."""
+        released, self._released = self._released, threading.Event()
+        released.set()
 
     # --- as Aha!
 
     def receive(self, token: str, raw: bytes) -> Response:
         """Do what Aha! does with a body, or what the manners want."""
-        manners = self.manners
+        manners = self._note(raw)
         self.wait(manners.latency_ms / 1000)
         with self._lock:
             integration = self._integrations.get(token)
@@ -233,6 +262,15 @@ class Sandbox:
         if dropping or hanging:
             _hang_up()
         return _said(manners.lost_status, "lost") if losing else _said(200, "OK")
+
+    def _note(self, raw: bytes) -> Manners:
+        """Note that a request came; returns how it is treated."""
+        issue = _part(_object(raw) or {}, "issue")
+        key = str(issue.get("key") or "")
+        now = int(time.time() * 1000)
+        with self._lock:
+            self._asked.append(Asked(time=now, record=str(issue.get("id") or ""), key=key))
+            return self._special.get(key, self.manners)
 
     def _turn(self, name: str, share: float) -> bool:
         due = self._turns.get(name, 0.0) + share
@@ -414,6 +452,10 @@ def _application(sandbox: Sandbox) -> Flask:
     def records() -> Response:
         return _json([asdict(one) for one in sandbox.records(request.args.get("record", ""))])
 
+    @app.get("/sandbox/requests")
+    def requests() -> Response:
+        return _json([asdict(one) for one in sandbox.asked(request.args.get("key", ""))])
+
     @app.get("/sandbox")
     def page() -> Response:
         return _page(sandbox)
@@ -474,17 +516,28 @@ def _page(sandbox: Sandbox) -> Response:
 
 
 def _controlled(sandbox: Sandbox, told: object) -> Response:
-    """Do what a control request says: manners, `fail: {status, share, after}`, `add`, `revoke`."""
+    """Do what a control request says.
+
+    Manners, `fail: {status, share, after}`, `add`, `revoke`, and `treat: {key: manners}`.
+    """
     try:
+        special = _special(told)
         manners, added, revoked = _wishes(told)
     except (TypeError, ValueError, AttributeError) as error:
-        known = ", ".join([*asdict(Manners()), "fail", "add", "revoke"])
+        known = ", ".join([*asdict(Manners()), "fail", "add", "revoke", "treat"])
         return _json({"error": f"{error}; known are: {known}"}, 400)
     for integration in added:
         sandbox.add(integration)
     for token in revoked:
         sandbox.revoke(token)
+    for key, one in special.items():
+        sandbox.treat(key, **one)
     return _json(asdict(sandbox.behave(**manners)))
+
+
+def _special(told: object) -> dict[str, dict[str, Any]]:
+    found = told.pop("treat", {}) if isinstance(told, dict) else {}
+    return {str(key): _manners(dict(one)) for key, one in found.items()}
 
 
 def _wishes(told: object) -> tuple[dict[str, Any], list[Integration], list[str]]:
@@ -492,18 +545,21 @@ def _wishes(told: object) -> tuple[dict[str, Any], list[Integration], list[str]]
         raise TypeError("a JSON object is wanted")
     wishes = dict(told)
     added, revoked = wishes.pop("add", []), wishes.pop("revoke", [])
+    return (
+        _manners(wishes),
+        [_integration(one) for one in _several(added)],
+        list(map(str, _several(revoked))),
+    )
+
+
+def _manners(wishes: dict[str, Any]) -> dict[str, Any]:
     fail = wishes.pop("fail", None)
     if fail is not None:
         wishes["fail_status"] = fail.get("status", 500)
         wishes["fail_share"] = fail.get("share", 1)
         wishes["retry_after"] = fail.get("after", 1)
     plain = Manners()
-    manners = {name: type(getattr(plain, name))(value) for name, value in wishes.items()}
-    return (
-        manners,
-        [_integration(one) for one in _several(added)],
-        list(map(str, _several(revoked))),
-    )
+    return {name: type(getattr(plain, name))(value) for name, value in wishes.items()}
 
 
 def _several(value: object) -> list[Any]:

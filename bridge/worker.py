@@ -14,6 +14,7 @@ from bridge import sources, store
 from bridge.core import bodies, decide, retry, stale
 from bridge.core.decide import Memory, Plan
 from bridge.core.mapping import outgoing
+from bridge.core.retry import Streak
 from bridge.errors import (
     DeliveryError,
     Failed,
@@ -42,6 +43,8 @@ log = structlog.get_logger()
 
 #: How long a worker that has nothing to do waits before it looks again, in seconds.
 LOOK_AGAIN = 1.0
+#: How much of an answer is kept, in characters.
+LONGEST_ANSWER = 500
 #: What a failed delivery is called in the log.
 _WORDS: tuple[tuple[type[DeliveryError], str], ...] = (
     (Gone, "gone"),
@@ -52,9 +55,6 @@ _WORDS: tuple[tuple[type[DeliveryError], str], ...] = (
     (Unmappable, "unmappable"),
     (Refused, "refused"),
 )
-
-
-_POLICY = retry.Policy()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,9 +69,11 @@ class Crew:
     owner: str
     #: How long a lane is leased, in ms: longer than the longest send.
     lease: int
+    policy: retry.Policy
+    #: How many lanes that have failed all workers of the process may have at a time.
+    retrying: int = 8
     #: How long the longest send takes, in ms; None: nobody knows.
     longest_send: int | None = None
-    policy: retry.Policy = _POLICY
 
     @property
     def wish(self) -> Wish:
@@ -81,6 +83,7 @@ class Crew:
             owner=self.owner,
             lease=self.lease,
             limits=self.target.limits,
+            retrying=self.retrying,
             send=self.longest_send,
         )
 
@@ -339,13 +342,27 @@ def _failed(crew: Crew, claimed: Claimed, error: DeliveryError) -> Settlement:
         return replace(settled, pause=str(error) if _token_is_current(crew) else "")
     if isinstance(error, InDoubt) and not _may_repeat(crew, claimed):
         return replace(settled, state=State.IN_DOUBT)
-    delay = retry.next_attempt(
-        crew.policy, claimed.attempts + 1, error, now=0, jitter=random.random()
-    )
+    streak = _streak(claimed, error)
+    delay = retry.next_attempt(crew.policy, streak, error, now=0, jitter=random.random())
     if delay is None:
-        return replace(settled, state=State.PARKED, cause="refused")
+        return _parked(settled, claimed, error)
     block = delay if isinstance(error, Throttled) else 0
     return replace(settled, delay=delay, block=block)
+
+
+def _streak(claimed: Claimed, error: DeliveryError) -> Streak:
+    # Being told to wait is no failure of the lane, and is counted by the attempts.
+    before = claimed.attempts if isinstance(error, Throttled) else claimed.failures
+    return Streak(failures=before + 1, lasted=claimed.failing_for, alone=claimed.alone)
+
+
+def _parked(settled: Settlement, claimed: Claimed, error: DeliveryError) -> Settlement:
+    """Park what is refused, or failed for too long while other records came through."""
+    if isinstance(error, Refused):
+        return replace(settled, state=State.PARKED, cause="refused")
+    why = retry.why_parked(claimed.attempts + 1, claimed.failing_since, settled.answer)
+    _log("delivery.parked", claimed, why="failing")
+    return replace(settled, state=State.PARKED, cause="failing", answer=why[:LONGEST_ANSWER])
 
 
 def _token_is_current(crew: Crew) -> bool:
@@ -364,7 +381,7 @@ def _settled(
         destination=claimed.destination,
         state=state,
         outcome=outcome,
-        answer=answer.replace("\0", " ")[:500],  # which PostgreSQL does not take
+        answer=answer.replace("\0", " ")[:LONGEST_ANSWER],  # which PostgreSQL does not take
         cause=cause,
     )
 

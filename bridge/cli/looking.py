@@ -130,7 +130,7 @@ def log_line(line: Line) -> Text:
         f"{line.name or '-':<20}",
         f"{line.hook:<12}",
         f"{way:<24}",
-        line.reason,
+        f"{line.reason}; {line.state}: {line.trouble}" if line.trouble else line.reason,
     ]
     shown = [cell if isinstance(cell, Text) else screen.plain(cell) for cell in cells]
     return Text("  ").join(shown)
@@ -209,6 +209,9 @@ def status(*, as_json: bool, **flags: object) -> None:
         ]
         console.print()
         console.print(screen.rows("destinations", gates))
+    if told["stuck"]:
+        console.print()
+        console.print(screen.rows("waits for a person", told["stuck"]))
     console.print()
     console.print(_rest(told))
 

@@ -150,6 +150,13 @@ class Settings:
     read_timeout: int = field(
         metadata=_told("30", "Seconds to send a body and have its answer.", _whole(1, 3600))
     )
+    park_hours: int = field(
+        metadata=_told(
+            "6",
+            "Hours that a record may fail while others come through, before it is parked.",
+            _whole(1, 8760),
+        )
+    )
     grace_seconds: int = field(
         metadata=_told(
             "10", "Seconds a thin event waits for a fuller telling of it.", _whole(0, 3600)

@@ -28,6 +28,7 @@ FIELDS = (
     "state",
     "effects",
     "first",
+    "trouble",
 )
 #: Events are looked at again for so long, in ms: what was kept a moment later than a younger event,
 #: and what was undecided when it came.
@@ -42,8 +43,9 @@ def told(line: Line) -> dict[str, Any]:
     """Say a line as plain data: the contract of `log --json`."""
     said = {name: getattr(line, name) for name in FIELDS if name != "time"}
     said |= {"time": instant(line.received), "effects": list(line.effects)}
-    if not line.first:
-        del said["first"]
+    for name in ("first", "trouble"):
+        if not said[name]:
+            del said[name]
     return {name: said[name] for name in FIELDS if name in said}
 
 

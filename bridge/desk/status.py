@@ -11,7 +11,10 @@ from bridge import config
 from bridge.desk import instant, naming
 from bridge.model import Configuration, VerdictName
 from bridge.store import Store
-from bridge.store.log import Account, account
+from bridge.store.log import Account, account, stuck
+
+#: How many deliveries that wait for a person are told of one by one.
+TOLD = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +22,8 @@ class Status:
     """The account of a store and its spool."""
 
     account: Account
+    #: Deliveries that wait for a person, the longest waiting first, with the reason.
+    stuck: tuple[Mapping[str, Any], ...]
     #: Bytes that wait in the spool, of all processes that share it.
     spool: int
     #: Requests that the database refused, for a person to look at.
@@ -40,10 +45,11 @@ class Status:
 def take(store: Store, spool: Path, configuration: Configuration | None = None) -> Status:
     """Count everything, from the rows alone, and hold it against the mappings, if there are any."""
     with store.reading() as conn:
-        found = account(conn)
+        found, waiting = account(conn), stuck(conn, TOLD)
     misnamed = () if configuration is None else naming.take(store, configuration)
     return Status(
         account=found,
+        stuck=waiting,
         spool=sum(path.stat().st_size for path in spool.glob("*.spool")),
         refused=sum(1 for _ in spool.glob("*.refused")),
         degraded=(*_mappings_not_in_use(spool), *misnamed),
@@ -67,11 +73,29 @@ def told(status: Status) -> dict[str, Any]:
                 "paused": gate["paused"],
                 "blocked_until": instant(gate["blocked_until"] or None),
                 "failures": gate["failures"],
+                "breaker": _breaker(gate),
                 "open": dict(found.open.get(name, {})),
             }
             for name, gate in found.destinations.items()
         },
+        "stuck": [
+            {
+                "event": row["event"],
+                "destination": row["destination"],
+                "key": row["key"] or row["record"],
+                "state": row["state"],
+                "since": instant(row["updated"]),
+                "why": row["why"],
+            }
+            for row in status.stuck
+        ],
         "oldest_unfinished": instant(found.oldest),
         "degraded": list(status.degraded),
         "spool": {"bytes": status.spool, "refused": status.refused},
     }
+
+
+def _breaker(gate: Mapping[str, Any]) -> str:
+    if not gate["opened"]:
+        return "closed"
+    return f"open since {instant(gate['opened'])}, next probe at {instant(gate['anyone_at'])}"

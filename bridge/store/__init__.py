@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
+from bridge.core.retry import Policy
 from bridge.store import engines
 from bridge.store.batch import Entry, Resolve
 from bridge.store.bell import Bell
@@ -91,10 +92,11 @@ class Store:
         resolve: Resolve,
         judge: Judge,
         grace: int,
+        policy: Policy,
         adopt: bool = True,
         on_ready: Callable[[Mapping[str, int]], None] | None = None,
     ) -> None:
-        """Begin to write. `grace` is in ms.
+        """Begin to write. `grace` is in ms; `policy` says how patiently destinations are tried.
 
         `adopt` takes over what dead processes left in the spool; `on_ready` is told what the
         bell is rung for otherwise.
@@ -106,6 +108,7 @@ class Store:
             resolve=resolve,
             judge=judge,
             grace=grace,
+            policy=policy,
             clock=self._clock,
             on_ready=on_ready or self.bell.ring,
         )

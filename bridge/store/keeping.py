@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, Table, and_, delete, exists, or_, select, tuple_, update
 from sqlalchemy.sql import ColumnElement
 
+from bridge.core.breaker import Breaker
 from bridge.model import State
 from bridge.store import tables as t
 from bridge.store.dialect import insert_or_ignore
@@ -33,7 +34,7 @@ def introduce(conn: Connection, now: int, tokens: Mapping[str, str]) -> None:
         changed = conn.execute(
             update(t.destinations)
             .where(t.destinations.c.name == name, t.destinations.c.token_hash != hashed)
-            .values(token_hash=hashed, paused="", blocked_until=0, failures=0, renamed_to="")
+            .values(token_hash=hashed, paused="", renamed_to="", **asdict(Breaker()))
         )
         if changed.rowcount:
             hurry(conn, now, name)
@@ -44,7 +45,7 @@ def resume(conn: Connection, now: int, destination: str) -> bool:
     found = conn.execute(
         update(t.destinations)
         .where(t.destinations.c.name == destination)
-        .values(paused="", blocked_until=0, failures=0)
+        .values(paused="", **asdict(Breaker()))
     )
     hurry(conn, now, destination)
     return bool(found.rowcount)
@@ -84,11 +85,11 @@ def requeue(conn: Connection, now: int, delivery: int, lane: int) -> None:
 
 
 def unblock(conn: Connection, now: int, lane: int) -> None:
-    """Let a blocked lane go on."""
+    """Let a blocked lane go on, with new patience: should it fail again, that is no surprise."""
     conn.execute(
         update(t.lanes)
         .where(t.lanes.c.id == lane, t.lanes.c.blocked.is_(True))
-        .values(blocked=False, next_at=now)
+        .values(blocked=False, next_at=now, failures=0, failing_since=now)
     )
 
 

@@ -19,16 +19,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement
 
+from bridge.core import breaker
+from bridge.core.breaker import Allowed, Breaker
 from bridge.core.retry import Policy
 from bridge.model import Limits, State
+from bridge.store import leasing
 from bridge.store import tables as t
 from bridge.store.dialect import Prepared
 from bridge.store.draining import AGAIN, DRAINED, PATIENCE
+from bridge.store.gates import breaker_of, gate_of, set_breaker
 from bridge.store.limits import Gate, allowed_at, permits, spend
 
 #: Written out, so that both databases see that the partial index serves.
 OPEN = text("d.state IN ('queued','sending','retrying','in_doubt','parked')")
-_POLICY = Policy()
 _BLOCKING = frozenset({State.PARKED, State.IN_DOUBT})
 #: A send begins at most so long after its claim, in ms, or not at all.
 START = 5_000
@@ -53,6 +56,9 @@ class Wish:
     #: How long the lane is its own at most, in ms.
     lease: int
     limits: Limits
+    #: How many lanes that have failed its process may have at a time: a record whose sends take
+    #: long and fail must not occupy every worker.
+    retrying: int = 8
     #: The longest that a send takes, in ms, less than the lease; None: nobody knows.
     send: int | None = None
 
@@ -86,6 +92,13 @@ class Claimed:
     writes: bool
     #: How often it was tried before this time.
     attempts: int
+    #: How often the lane failed since something of it last came through; since when, in ms since
+    #: the epoch; and for how long, in ms.
+    failures: int
+    failing_since: int
+    failing_for: int
+    #: Other lanes of the destination came through meanwhile.
+    alone: bool
     #: It was being sent when its sender vanished: it may have been written.
     doubt: bool
     #: It is a thin event whose grace is over: to be decided now.
@@ -134,115 +147,76 @@ def due(conn: Connection, now: int, wish: Wish) -> int | None:
     gate = gate_of(conn, wish.destination)
     if gate is None or gate.paused or gate.renamed_to:
         return None
-    soonest = _SOONEST.first(conn, {"destination": wish.destination, "now": now})[0]
+    soonest = leasing.soonest(conn, _asked(now, wish))
     if soonest is None:
         return None
-    return max(int(soonest), int(gate.blocked_until), *allowed_at(gate, now, wish.limits), now + 1)
+    at = breaker.next_instant(breaker_of(gate), now)
+    return max(soonest, at, *allowed_at(gate, now, wish.limits), now + 1)
 
 
 # Claim
 
 
-def claim(conn: Connection, now: int, wish: Wish, count: int) -> list[Claimed]:
+def claim(conn: Connection, now: int, wish: Wish, count: int, policy: Policy) -> list[Claimed]:
     """Lease up to `count` free lanes and mark their heads as being sent.
 
     Fewer, or none, when the destination is paused, blocked, or at its limits. The longest
     waiting lane goes first, so that no lane starves.
     """
     limited = wish.limits.any
-    gate = _open_gate(conn, now, wish.destination, hold=limited)
+    gate = _open_gate(conn, now, wish.destination, policy, hold=limited)
     if gate is None:
         return []
-    probing = gate.failures >= _POLICY.breaks_after
-    allowed = min(1 if probing else count, permits(gate, now, wish.limits))
+    state = breaker_of(gate)
+    allowed = min(1 if state.opened else count, permits(gate, now, wish.limits))
     if allowed < 1:
         return []
-    leased = _lease(conn, now, wish, allowed)
+    asked = _asked(now, wish)
+    probe = None
+    if state.opened:
+        anyone = breaker.allowed(state, now, policy) is Allowed.ONE
+        probe = leasing.find_probe(conn, asked, state, anyone=anyone)
+        leased = {} if probe is None else leasing.lease_one(conn, asked, probe.id)
+    else:
+        leased = leasing.lease(conn, now, asked, allowed)
     heads = _heads(conn, now, leased)
     _idle(conn, leased.keys() - {head.lane for head in heads})
     ready = [head for head in heads if _ready(conn, head, now)]
     if ready and limited:
         spend(conn, gate, now, wish.limits, len(ready))
-    if ready and probing:  # nothing else until it is settled
-        _PROBE.run(conn, {"b_name": wish.destination, "b_until": now + wish.lease})
+    if ready and probe is not None:
+        newcomer = leasing.is_newcomer(probe, state)
+        sent = breaker.probing(state, probe.id, newcomer=newcomer, now=now, policy=policy)
+        set_breaker(conn, gate, sent)
     sending = [{"b_id": head.id} for head in ready if head.hold_until is None]
     if sending:
         _MARK.run(conn, sending)
-    return [_claimed(head, leased[head.lane]) for head in ready]
+    return [_claimed(head, leased[head.lane], now, state) for head in ready]
 
 
-_SOONEST = Prepared(
-    select(func.min(t.lanes.c.next_at)).where(
-        t.lanes.c.destination == bindparam("destination"),
-        t.lanes.c.next_at.is_not(None),
-        t.lanes.c.lease_until <= bindparam("now"),
-    )
-)
-_GATE = select(t.destinations).where(t.destinations.c.name == bindparam("name"))
-_LOOK = Prepared(_GATE)
-#: Permits are counted here, so whoever spends them must be alone with the row.
-_HOLD = Prepared(_GATE.with_for_update())
+def _asked(now: int, wish: Wish) -> dict[str, object]:
+    return {
+        "w_destination": wish.destination,
+        "w_now": now,
+        "w_owner": wish.owner,
+        "w_retrying": wish.retrying,
+        "w_until": now + wish.lease,
+        "w_send_until": now + wish.start + (wish.send or 0),
+    }
 
 
-def gate_of(conn: Connection, destination: str, *, hold: bool = False) -> Gate | None:
-    """Read what all processes know of a destination; `hold` keeps it still till the commit."""
-    found: Gate | None = (_HOLD if hold else _LOOK).first(conn, {"name": destination})
-    return found
-
-
-def _open_gate(conn: Connection, now: int, destination: str, *, hold: bool) -> Gate | None:
+def _open_gate(
+    conn: Connection, now: int, destination: str, policy: Policy, *, hold: bool
+) -> Gate | None:
     """Read a destination that can be sent to now, or None; the breaker's probe is held alone."""
     gate = gate_of(conn, destination, hold=hold)
-    if gate is None or gate.paused or gate.blocked_until > now:
+    if gate is None or gate.paused:
         return None
-    if gate.failures >= _POLICY.breaks_after and not hold:
-        return _open_gate(conn, now, destination, hold=True)
+    if breaker.allowed(breaker_of(gate), now, policy) is Allowed.NONE:
+        return None
+    if gate.opened and not hold:
+        return _open_gate(conn, now, destination, policy, hold=True)
     return gate
-
-
-_FREE = (
-    select(t.lanes.c.id)
-    .where(
-        # A name that was given up leases nothing, whoever still asks for it.
-        t.lanes.c.destination
-        == select(t.destinations.c.name)
-        .where(t.destinations.c.name == bindparam("w_destination"))
-        .where(t.destinations.c.renamed_to == "")
-        .scalar_subquery(),
-        t.lanes.c.next_at <= bindparam("w_now"),
-        t.lanes.c.lease_until <= bindparam("w_now"),
-    )
-    .order_by(t.lanes.c.next_at)
-    .limit(bindparam("w_count"))
-    .with_for_update(skip_locked=True)
-    .cte("free")  # as a subquery, PostgreSQL may look more than once, and lease more than asked
-)
-_LEASE = Prepared(
-    update(t.lanes)
-    .where(t.lanes.c.id.in_(select(_FREE.c.id)))
-    .values(
-        lease_until=bindparam("w_until"),
-        send_until=bindparam("w_send_until"),
-        owner=bindparam("w_owner"),
-        fence=t.lanes.c.fence + 1,
-    )
-    .returning(t.lanes.c.id, t.lanes.c.fence)
-)
-
-
-def _lease(conn: Connection, now: int, wish: Wish, count: int) -> dict[int, int]:
-    rows = _LEASE.rows(
-        conn,
-        {
-            "w_destination": wish.destination,
-            "w_now": now,
-            "w_count": count,
-            "w_until": now + wish.lease,
-            "w_send_until": now + wish.start + (wish.send or 0),
-            "w_owner": wish.owner,
-        },
-    )
-    return {row.id: row.fence for row in rows}
 
 
 def _head_of(lane: ColumnElement[int]) -> ColumnElement[int]:
@@ -261,6 +235,8 @@ _HEAD = Prepared(
         t.events.c.key,
         t.events.c.effects.label("told"),
         t.events.c.body,
+        t.lanes.c.failures,
+        t.lanes.c.failing_since,
         DRAINED.label("drained"),
     )
     .select_from(t.lanes)
@@ -277,13 +253,6 @@ _MARK = Prepared(
     update(t.deliveries)
     .where(t.deliveries.c.id == bindparam("b_id"))
     .values(state=State.SENDING, attempts=t.deliveries.c.attempts + 1)
-)
-
-
-_PROBE = Prepared(
-    update(t.destinations)
-    .where(t.destinations.c.name == bindparam("b_name"))
-    .values(blocked_until=bindparam("b_until"))
 )
 
 
@@ -316,7 +285,7 @@ def _idle(conn: Connection, lanes: Iterable[int]) -> None:
         RELEASE.run(conn, rows)
 
 
-def _claimed(head: Row[Any], fence: int) -> Claimed:
+def _claimed(head: Row[Any], fence: int, now: int, state: Breaker) -> Claimed:
     return Claimed(
         lane=head.lane,
         fence=fence,
@@ -334,6 +303,10 @@ def _claimed(head: Row[Any], fence: int) -> Claimed:
         told=tuple((e[0], e[1], e[2], e[3]) for e in orjson.loads(head.told)),
         writes=head.writes,
         attempts=head.attempts,
+        failures=head.failures,
+        failing_since=head.failing_since,
+        failing_for=max(now - head.failing_since, 0) if head.failing_since else 0,
+        alone=breaker.alone(state, head.failing_since),
         doubt=head.state == State.SENDING,
         waiting=head.hold_until is not None,
         packed=head.body,

@@ -17,6 +17,9 @@ from bridge.store.verdicts import LIVE
 #: How many events are read at a time.
 PAGE = 200
 
+_STUCK = (State.PARKED, State.IN_DOUBT)
+#: What the account says of a destination.
+_OF_DESTINATIONS = ("paused", "blocked_until", "failures", "opened", "anyone_at")
 _COLUMNS = [column for column in t.events.c if column.name != "body"]
 
 
@@ -60,6 +63,8 @@ class Line:
     effects: tuple[str, ...]
     #: For a duplicate, the event that was first.
     first: str = ""
+    #: Why its delivery waits for a person; "" when it does not.
+    trouble: str = ""
 
 
 def lines(conn: Connection, query: Query, *, limit: int | None, newest: bool) -> Iterator[Line]:
@@ -132,8 +137,12 @@ def _lines(conn: Connection, rows: Sequence[Row[Any]], query: Query) -> Iterator
     live = _by_event(conn, select(t.verdicts).where(t.verdicts.c.event.in_(ids)))
     d = t.deliveries.c
     moving = _by_event(conn, select(t.deliveries).where(d.event.in_(ids)).order_by(d.id))
+    stuck = [m.id for found in moving.values() for m in found if m.state in _STUCK]
+    said = _last_answers(conn, stuck) if stuck else {}
     for row in rows:
-        states = {(m.route, m.destination): m.state for m in moving.get(row.id, ())}
+        states = {
+            (m.route, m.destination): (m.state, said.get(m.id, "")) for m in moving.get(row.id, ())
+        }
         told = [_live(v, states) for v in live.get(row.id, ())] + _fixed(row)
         for verdict in _worth_a_line(told, query):
             yield _line(row, verdict)
@@ -146,20 +155,35 @@ def _by_event(conn: Connection, statement: Select[Any]) -> dict[str, list[Row[An
     return found
 
 
-def _live(row: Row[Any], states: Mapping[tuple[str, str], str]) -> dict[str, str]:
+def _last_answers(conn: Connection, deliveries: Sequence[int]) -> dict[int, str]:
+    """Read what the last attempt of each delivery came to."""
+    a = t.attempts.c
+    last = select(func.max(a.id)).where(a.delivery.in_(deliveries)).group_by(a.delivery)
+    return {
+        row.delivery: row.answer
+        for row in conn.execute(select(a.delivery, a.answer).where(a.id.in_(last)))
+    }
+
+
+def _live(row: Row[Any], states: Mapping[tuple[str, str], tuple[str, str]]) -> dict[str, str]:
     carried = row.verdict in (VerdictName.DELIVER, VerdictName.UNDECIDED)
+    state, trouble = states.get((row.route, row.destination), ("", "")) if carried else ("", "")
     return {
         "route": row.route,
         "destination": row.destination,
         "verdict": row.verdict,
         "reason": row.reason,
         "first": row.first,
-        "state": states.get((row.route, row.destination), "") if carried else "",
+        "state": state,
+        "trouble": trouble,
     }
 
 
 def _fixed(row: Row[Any]) -> list[dict[str, str]]:
-    return [{"first": "", "state": "", **verdict} for verdict in orjson.loads(row.verdicts)]
+    return [
+        {"first": "", "state": "", "trouble": "", **verdict}
+        for verdict in orjson.loads(row.verdicts)
+    ]
 
 
 def _worth_a_line(told: Sequence[dict[str, str]], query: Query) -> list[dict[str, str]]:
@@ -190,6 +214,7 @@ def _line(row: Row[Any], verdict: Mapping[str, str]) -> Line:
         state=verdict["state"],
         effects=tuple(effect[0] for effect in orjson.loads(row.effects)),
         first=verdict["first"],
+        trouble=verdict["trouble"],
     )
 
 
@@ -247,6 +272,24 @@ def _rows(conn: Connection, statement: Select[Any]) -> tuple[Mapping[str, Any], 
     return tuple(dict(row) for row in conn.execute(statement).mappings())
 
 
+# What waits for a person
+
+
+def stuck(conn: Connection, limit: int) -> tuple[Mapping[str, Any], ...]:
+    """List deliveries that are parked or in doubt, the longest waiting first, and why they are."""
+    d, e = t.deliveries.c, t.events.c
+    found = _rows(
+        conn,
+        select(d.id, d.event, d.destination, e.key, e.record, d.state, d.updated)
+        .join_from(t.deliveries, t.events, e.id == d.event)
+        .where(d.state.in_(_STUCK))
+        .order_by(d.updated, d.id)
+        .limit(limit),
+    )
+    said = _last_answers(conn, [row["id"] for row in found])
+    return tuple({**row, "why": said.get(row["id"], "")} for row in found)
+
+
 # The account
 
 
@@ -260,7 +303,7 @@ class Account:
     deliveries: Mapping[str, int]
     #: By destination: deliveries that are not over, by state.
     open: Mapping[str, Mapping[str, int]]
-    #: By destination: paused (why), blocked_until, failures.
+    #: By destination: paused (why), blocked_until, failures, opened, anyone_at.
     destinations: Mapping[str, Mapping[str, Any]]
     #: The instant the oldest unfinished delivery was queued, in ms since the epoch.
     oldest: int | None
@@ -296,7 +339,7 @@ def account(conn: Connection) -> Account:
         deliveries=states,
         open=unfinished,
         destinations={
-            row["name"]: {name: row[name] for name in ("paused", "blocked_until", "failures")}
+            row["name"]: {name: row[name] for name in _OF_DESTINATIONS}
             for row in gates
             if not row["renamed_to"] or row["name"] in unfinished
         },

@@ -14,7 +14,6 @@ import errno
 import fcntl
 import os
 import weakref
-from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum
 from hashlib import sha256
@@ -24,9 +23,9 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, bindparam, delete, func, literal, select, update
 
-from bridge.core.retry import Policy
 from bridge.store import tables as t
 from bridge.store.dialect import Prepared, upsert
+from bridge.store.gates import spare_probe
 
 log = structlog.get_logger()
 
@@ -34,7 +33,6 @@ log = structlog.get_logger()
 LOOK = 1.0
 _SUFFIX = ".lock"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_POLICY = Policy()
 
 
 class Fate(Enum):
@@ -251,7 +249,8 @@ class Owner:
         if not lanes:
             return
         _FREE.run(conn, [{"b_lane": row.id} for row in lanes])
-        _spare_probes(conn, now, lanes)
+        for lane in lanes:
+            spare_probe(conn, now, lane.destination, lane.id)
         log.warning("owner.dead", process=name, lanes=len(lanes))
 
     def _strays(self) -> dict[str, LockFile]:
@@ -290,7 +289,7 @@ _OTHERS = Prepared(
 _OF = (t.lanes.c.owner == bindparam("owner"), t.lanes.c.next_at.is_not(None))
 _LEASED = Prepared(select(t.lanes.c.id).where(*_OF, t.lanes.c.lease_until > 0).limit(1))
 _LEASES = (
-    select(t.lanes.c.id, t.lanes.c.destination, t.lanes.c.lease_until)
+    select(t.lanes.c.id, t.lanes.c.destination)
     .where(*_OF, t.lanes.c.lease_until > 0)
     .order_by(t.lanes.c.id)
     # Whoever is at a lane just now is not waited for: it is looked at again in a second.
@@ -302,21 +301,3 @@ _OVER = Prepared(_LEASES.where(t.lanes.c.send_until <= bindparam("now")))
 _FREE = Prepared(
     update(t.lanes).where(t.lanes.c.id == bindparam("b_lane")).values(lease_until=0, owner="")
 )
-
-
-def _spare_probes(conn: Connection, now: int, lanes: Sequence[Any]) -> None:
-    """Let another delivery be the breaker's probe, where a dead process was at it."""
-    until: dict[str, list[int]] = {}
-    for lane in lanes:
-        until.setdefault(lane.destination, []).append(lane.lease_until)
-    g = t.destinations.c
-    for name, instants in sorted(until.items()):
-        conn.execute(
-            update(t.destinations)
-            .where(
-                g.name == name,
-                g.failures >= _POLICY.breaks_after,
-                g.blocked_until.in_(instants),
-            )
-            .values(blocked_until=now)
-        )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from bridge.core.retry import Policy, breaker
+from bridge.core import breaker
+from bridge.core.breaker import Settled
+from bridge.core.retry import Policy
 from bridge.model import State
 from bridge.store import tables as t
 from bridge.store.dialect import Prepared, as_rows, listing
 from bridge.store.fitting import plain
-from bridge.store.lanes import NEXT_AT, RELEASE, Claimed, Settlement, gate_of
+from bridge.store.gates import breaker_of, gate_of, set_breaker
+from bridge.store.lanes import NEXT_AT, Claimed, Settlement
+from bridge.store.leasing import FAILING
 from bridge.store.limits import Gate
 
-_POLICY = Policy()
 _BLOCKING = frozenset({State.PARKED, State.IN_DOUBT})
 
 _SETTLE = Prepared(
@@ -30,13 +34,24 @@ _SETTLE = Prepared(
 _ADVANCE = Prepared(
     update(t.lanes)
     .where(t.lanes.c.id == bindparam("b_lane"))
-    .values(lease_until=0, owner="", blocked=False, next_at=NEXT_AT)
+    .values(lease_until=0, owner="", blocked=False, next_at=NEXT_AT, failures=0, failing_since=0)
 )
-
+_KEEP = Prepared(
+    update(t.lanes)
+    .where(t.lanes.c.id == bindparam("b_lane"))
+    .values(
+        lease_until=0,
+        owner="",
+        next_at=bindparam("b_next"),
+        blocked=bindparam("b_blocked"),
+        failures=bindparam("b_failures"),
+        failing_since=bindparam("b_since"),
+    )
+)
 
 _LEASES = listing(
     """
-    SELECT l.id, l.lease_until FROM {rows}
+    SELECT l.id, l.lease_until, l.failures, l.failing_since FROM {rows}
     JOIN lanes l ON l.id = CAST({0} AS BIGINT) AND l.fence = CAST({1} AS BIGINT)
     WHERE l.lease_until > 0 ORDER BY l.id {lock}
     """,
@@ -46,7 +61,12 @@ _ATTEMPT = Prepared(insert(t.attempts), ["delivery", "at", "outcome", "status", 
 
 
 def settle(
-    conn: Connection, now: int, settlements: Sequence[Settlement], *, asking: Sequence[str] = ()
+    conn: Connection,
+    now: int,
+    settlements: Sequence[Settlement],
+    policy: Policy,
+    *,
+    asking: Sequence[str] = (),
 ) -> list[Settlement]:
     """Write down what became of claimed deliveries and free their lanes.
 
@@ -73,15 +93,15 @@ def settle(
         ],
     )
     _note_attempts(conn, now, valid)
-    _free(conn, now, valid)
-    _tell_destinations(conn, now, valid, held)
+    _free(conn, now, valid, held)
+    _tell_destinations(conn, now, valid, held, policy)
     return valid
 
 
-def leases(conn: Connection, ours: Sequence[Settlement | Claimed]) -> dict[int, int]:
-    """Keep the lanes that are still leased to us as they are; returns until when each is."""
+def leases(conn: Connection, ours: Sequence[Settlement | Claimed]) -> dict[int, Row[Any]]:
+    """Keep the lanes that are still leased to us as they are, and return them."""
     rows = as_rows(sorted({(one.lane, one.fence) for one in ours}))
-    return {row.id: row.lease_until for row in _LEASES.rows(conn, {"rows": rows})}
+    return {row.id: row for row in _LEASES.rows(conn, {"rows": rows})}
 
 
 def _hold_gates(conn: Connection, settlements: Sequence[Settlement], asking: Sequence[str]) -> None:
@@ -113,19 +133,36 @@ def _note_attempts(conn: Connection, now: int, settlements: Sequence[Settlement]
         _ATTEMPT.run(conn, rows)
 
 
-def _free(conn: Connection, now: int, settlements: Sequence[Settlement]) -> None:
-    advance, release = [], []
+def _free(
+    conn: Connection, now: int, settlements: Sequence[Settlement], held: Mapping[int, Row[Any]]
+) -> None:
+    advance, keep = [], []
     for s in settlements:
         if s.state in (State.DELIVERED, State.DISCARDED):
             advance.append({"b_lane": s.lane, "b_now": now})
         else:
-            blocked = s.state in _BLOCKING
-            at = None if blocked else now + s.delay
-            release.append({"b_lane": s.lane, "b_next": at, "b_blocked": blocked})
+            keep.append(_kept(s, held[s.lane], now))
     if advance:
         _ADVANCE.run(conn, advance)
-    if release:
-        RELEASE.run(conn, release)
+    if keep:
+        _KEEP.run(conn, keep)
+
+
+def _kept(s: Settlement, lane: Row[Any], now: int) -> dict[str, object]:
+    """Tell how the row of a lane changes whose head stays: it waits for a person, or its turn."""
+    if s.state in _BLOCKING:
+        at, failures, since = None, 0, 0
+    elif s.failed:
+        at, failures, since = now + s.delay, lane.failures + 1, lane.failing_since or now
+    else:
+        at, failures, since = now + s.delay, lane.failures, lane.failing_since
+    return {
+        "b_lane": s.lane,
+        "b_next": at,
+        "b_blocked": at is None,
+        "b_failures": failures,
+        "b_since": since,
+    }
 
 
 def free_lane(conn: Connection, now: int, lane: int) -> None:
@@ -134,85 +171,78 @@ def free_lane(conn: Connection, now: int, lane: int) -> None:
 
 
 def _tell_destinations(
-    conn: Connection, now: int, settlements: Sequence[Settlement], held: Mapping[int, int]
+    conn: Connection,
+    now: int,
+    settlements: Sequence[Settlement],
+    held: Mapping[int, Row[Any]],
+    policy: Policy,
 ) -> None:
     by_name: dict[str, list[Settlement]] = {}
     for s in settlements:
         by_name.setdefault(s.destination, []).append(s)
     for name, told in sorted(by_name.items()):
-        changes = any(s.pause or s.block or s.failed for s in told)
-        gate = gate_of(conn, name, hold=changes)
-        if gate is not None and (changes or gate.failures):
-            was_open = gate.failures >= _POLICY.breaks_after
-            probe = was_open and any(held[s.lane] == gate.blocked_until for s in told)
-            _set_gate(conn, name, **_after(gate, now, told, probe=probe))
-            if was_open and any(map(_came_through, told)):
-                hurry(conn, now, name)
+        gate = _touched(conn, name, told)
+        if gate is None:
+            continue
+        before = breaker_of(gate)
+        after = breaker.settled(before, [_as_told(s, held) for s in told], now, policy)
+        paused = next((s.pause for s in told if s.pause), None)
+        if after != before or paused is not None:
+            set_breaker(conn, gate, after, paused=paused)
+        since = breaker.released(before, after, now, policy)
+        if since:
+            _go_on(conn, now, name, since)
 
 
-def _came_through(settlement: Settlement) -> bool:
-    """Tell whether the destination works: it took the body, or would not have it."""
-    refused = settlement.cause == "refused" and not settlement.failed
-    return settlement.state is State.DELIVERED or refused
+def _touched(conn: Connection, name: str, told: Sequence[Settlement]) -> Gate | None:
+    """Keep a destination still that this may change; None: it changes nothing, as mostly."""
+    changes = any(s.pause or s.block or s.failed for s in told)
+    gate = gate_of(conn, name, hold=changes)
+    if gate is None or changes:
+        return gate
+    return gate_of(conn, name, hold=True) if breaker_of(gate).uneasy else None
 
 
-def _after(gate: Gate, now: int, told: Sequence[Settlement], *, probe: bool) -> dict[str, object]:
-    """Tell how a destination's row changes.
-
-    Failures in a row open the breaker, which lets one `probe` through at a time; what came
-    through closes it. A pause that the destination asked for is never cut short by that.
-    """
-    failed = sum(s.failed for s in told)
-    failures, blocked = _in_a_row(gate.failures, failed, probe=probe), gate.blocked_until
-    if any(map(_came_through, told)):
-        blocked = 0 if gate.failures >= _POLICY.breaks_after else blocked
-        failures = 0
-    elif probe:
-        blocked = now
-    until = breaker(failures, now, _POLICY) if failures > gate.failures else None
-    block = max(s.block for s in told)
-    return {
-        "failures": failures,
-        "blocked_until": max(blocked, until or 0, now + block if block else 0),
-        "paused": next((s.pause for s in told if s.pause), gate.paused),
-    }
-
-
-def _in_a_row(before: int, failed: int, *, probe: bool) -> int:
-    """Count failures; those on their way together when the breaker opens do so as one."""
-    if before < _POLICY.breaks_after:
-        return min(before + failed, _POLICY.breaks_after)
-    return before + (probe and failed > 0)
-
-
-def spare_probe(conn: Connection, now: int, claimed: Claimed) -> None:
-    """Let another delivery be the breaker's probe, if this one would have been."""
-    until = select(t.lanes.c.lease_until).where(t.lanes.c.id == claimed.lane).scalar_subquery()
-    g = t.destinations.c
-    conn.execute(
-        update(t.destinations)
-        .where(
-            g.name == claimed.destination,
-            g.failures >= _POLICY.breaks_after,
-            g.blocked_until == until,
-        )
-        .values(blocked_until=now)
+def _as_told(s: Settlement, held: Mapping[int, Row[Any]]) -> Settled:
+    refused = s.cause == "refused" and not s.failed
+    return Settled(
+        lane=s.lane,
+        through=s.state is State.DELIVERED or refused,
+        failed=s.failed,
+        first=not held[s.lane].failing_since,
+        pause=s.block,
     )
 
 
-def _set_gate(conn: Connection, name: str, **values: object) -> None:
-    conn.execute(update(t.destinations).where(t.destinations.c.name == name).values(**values))
+def _go_on(conn: Connection, now: int, destination: str, since: int) -> None:
+    """Try at once the lanes that began to fail at that instant or later."""
+    lane = t.lanes.c
+    waiting = (
+        select(lane.id)
+        .where(
+            lane.destination == destination,
+            FAILING,
+            lane.failing_since >= since,
+            lane.next_at > now,
+        )
+        # Whoever is at a lane just now lets it go on by itself, and is not to be waited for.
+        .with_for_update(skip_locked=True)
+    )
+    conn.execute(update(t.lanes).where(lane.id.in_(waiting)).values(next_at=now, failures=1))
 
 
 def hurry(conn: Connection, now: int, destination: str) -> None:
-    """Try at once what waits for its next attempt at a destination."""
+    """Try at once, and with new patience, what waits for its next attempt at a destination."""
     retrying = select(t.deliveries.c.lane).where(
         t.deliveries.c.state == State.RETRYING, t.deliveries.c.destination == destination
     )
     waiting = (
         select(t.lanes.c.id)
         .where(t.lanes.c.id.in_(retrying), t.lanes.c.next_at > now)
-        # Whoever is at a lane just now lets it go on by itself, and is not to be waited for.
         .with_for_update(skip_locked=True)
     )
-    conn.execute(update(t.lanes).where(t.lanes.c.id.in_(waiting)).values(next_at=now))
+    conn.execute(
+        update(t.lanes)
+        .where(t.lanes.c.id.in_(waiting))
+        .values(next_at=now, failures=0, failing_since=now)
+    )

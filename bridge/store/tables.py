@@ -112,13 +112,23 @@ lanes = Table(
     # When the send is over at the latest, should nothing more be heard of the owner.
     Column("send_until", BigInteger, nullable=False, server_default="0"),
     Column("fence", BigInteger, nullable=False, server_default="0"),
+    # How often in a row it failed, and when it began to; 0 and 0 once something came through.
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("failing_since", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("destination", "record"),
     Index(
         "lanes_ready",
         "destination",
         "next_at",
-        sqlite_where=text("next_at IS NOT NULL"),
-        postgresql_where=text("next_at IS NOT NULL"),
+        sqlite_where=text("next_at IS NOT NULL AND failures = 0"),
+        postgresql_where=text("next_at IS NOT NULL AND failures = 0"),
+    ),
+    Index(
+        "lanes_failing",
+        "destination",
+        "next_at",
+        sqlite_where=text("failures > 0"),
+        postgresql_where=text("failures > 0"),
     ),
 )
 
@@ -185,8 +195,17 @@ destinations = Table(
     Column("name", Text, primary_key=True),
     Column("token_hash", Text, nullable=False, server_default=""),
     Column("paused", Text, nullable=False, server_default=""),  # why; "" when it is not
+    # The breaker: what each says is written at the fields of `core.breaker.Breaker`.
     Column("blocked_until", BigInteger, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
+    Column("failing_since", BigInteger, nullable=False, server_default="0"),
+    Column("opened", BigInteger, nullable=False, server_default="0"),
+    Column("closed", BigInteger, nullable=False, server_default="0"),
+    Column("probes", Integer, nullable=False, server_default="0"),
+    Column("probed", BigInteger, nullable=False, server_default="0"),
+    Column("probe", BigInteger, nullable=False, server_default="0"),
+    Column("newcomer_at", BigInteger, nullable=False, server_default="0"),
+    Column("anyone_at", BigInteger, nullable=False, server_default="0"),
     Column("second", BigInteger, nullable=False, server_default="0"),  # GCRA: arrival in us
     Column("minute", BigInteger, nullable=False, server_default="0"),
     Column("renamed_to", Text, nullable=False, server_default=""),  # what it is called now, or ""

@@ -6,10 +6,11 @@ from sqlalchemy import Connection, delete, select, update
 
 from bridge.model import State, Verdict
 from bridge.store import tables as t
+from bridge.store.gates import spare_probe
 from bridge.store.lanes import Claimed
 from bridge.store.offers import Place, offer
 from bridge.store.rows import names
-from bridge.store.settle import free_lane, leases, spare_probe
+from bridge.store.settle import free_lane, leases
 from bridge.store.verdicts import set_verdict
 
 
@@ -89,5 +90,5 @@ def _is_ours(conn: Connection, now: int, claimed: Claimed) -> bool:
 
 
 def _give_back(conn: Connection, now: int, claimed: Claimed) -> None:
-    spare_probe(conn, now, claimed)
+    spare_probe(conn, now, claimed.destination, claimed.lane)
     free_lane(conn, now, claimed.lane)

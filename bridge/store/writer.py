@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection, Engine, bindparam, func, select, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
+from bridge.core.retry import Policy
 from bridge.errors import NotKept, places
 from bridge.model import Event, Request, Verdict, VerdictName
 from bridge.store import draining
@@ -185,6 +186,7 @@ class Writer:
         resolve: Resolve,
         judge: Judge,
         grace: int,
+        policy: Policy,
         clock: Callable[[], int] | None = None,
         on_ready: Callable[[dict[str, int]], None] = lambda _: None,
     ) -> None:
@@ -194,6 +196,7 @@ class Writer:
         self._resolve = resolve
         self._judge = judge
         self._grace = grace
+        self._policy = policy
         self._clock = clock
         self._on_ready = on_ready
         self._jobs: deque[_Job] = deque()
@@ -404,7 +407,7 @@ class Writer:
             ready = self._accept(conn, now, mine, settling, ahead) if mine else {}
             self._place = max(self._place, now) if entries else self._place
             since = began if self._may_deal() else None
-            turns = _run_exchanges(conn, now, exchanges, since=since)
+            turns = _run_exchanges(conn, now, exchanges, policy=self._policy, since=since)
             return [_result(conn, now, job.task, turns) for job in jobs], ready
 
         repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
@@ -779,7 +782,7 @@ def _result(conn: Connection, now: int, task: object, turns: dict[int, Turn]) ->
 
 
 def _run_exchanges(
-    conn: Connection, now: int, exchanges: Sequence[Exchange], *, since: int | None
+    conn: Connection, now: int, exchanges: Sequence[Exchange], *, policy: Policy, since: int | None
 ) -> dict[int, Turn]:
     """Settle everything first, then deal the free lanes out, unless none may be.
 
@@ -787,8 +790,8 @@ def _run_exchanges(
     """
     settlements = [e.settlement for e in exchanges if e.settlement is not None]
     asking = [e.wish.destination for e in exchanges if e.wish is not None and e.wish.limits.any]
-    counted = settle(conn, now, settlements, asking=asking) if settlements else []
-    dealt = {} if since is None else _deal(conn, now, exchanges, since=since)
+    counted = settle(conn, now, settlements, policy, asking=asking) if settlements else []
+    dealt = {} if since is None else _deal(conn, now, exchanges, policy=policy, since=since)
     return {
         id(e): Turn(
             claimed=dealt.get(id(e), _NOTHING)[0],
@@ -803,7 +806,7 @@ _NOTHING = (None, None)
 
 
 def _deal(
-    conn: Connection, now: int, exchanges: Sequence[Exchange], *, since: int
+    conn: Connection, now: int, exchanges: Sequence[Exchange], *, policy: Policy, since: int
 ) -> dict[int, tuple[Claimed | None, int | None]]:
     by_destination: dict[str, list[Exchange]] = {}
     dealt: dict[int, tuple[Claimed | None, int | None]] = {}
@@ -814,7 +817,7 @@ def _deal(
     for _, asking in sorted(by_destination.items()):
         wish = asking[0].wish
         assert wish is not None  # noqa: S101 - only wishes were gathered
-        found = claim(conn, now, wish, len(asking))
+        found = claim(conn, now, wish, len(asking), policy)
         for e, claimed in zip(asking, found, strict=False):
             dealt[id(e)] = (replace(claimed, start_by=since + wish.start), 0)
         if len(found) < len(asking):

@@ -22,6 +22,7 @@ from werkzeug.test import TestResponse
 
 from bridge import config, store
 from bridge.app import Bridge
+from bridge.core.retry import Policy
 from bridge.demo.bodies import Body, Change, Comment, Installation, Issue, Item, Person
 from bridge.demo.stories import ANA, CLOUD, DATA_CENTER
 from bridge.model import Limits
@@ -87,6 +88,8 @@ class Scene:
             "ignore": {"actors": ["aha-sync@acme.example", "712020:aha-sync"]},
         }
         self.clock = Clock()
+        #: How patiently Aha! is tried; None: as the settings say.
+        self.policy: Policy | None = None
         self._running: Bridge | None = None
         self._client: Any = None
         self._written = count(1)
@@ -137,7 +140,7 @@ class Scene:
     def restart(self, *, deliver: bool = True, periodic: bool = False, **settings: object) -> Scene:
         """Start a bridge with the mapping files as they are."""
         read = config.settings(self.environ, **settings)
-        self._running = Bridge(read, {}, clock=self.clock)
+        self._running = Bridge(read, {}, clock=self.clock, policy=self.policy)
         self._running.start(deliver=deliver, periodic=periodic)
         self._client = create(self._running).test_client
         return self

@@ -55,7 +55,7 @@ def all_in_order(scene):
 def test_aha_is_down_for_all_of_it(scene, cloud):
     scene.sandbox.behave(down=True)
     scene.start()
-    busy(scene, cloud)
+    busy(scene, cloud, records=6)
     for _ in range(6):
         before = scene.rows("SELECT count(*) FROM attempts")[0][0]
         until_tried(scene, before + 1)

@@ -79,7 +79,7 @@ def crew(scene):
             plan=lambda: scene.bridge.plan,
             owner="a test",
             lease=60_000,
-            policy=Policy(first=1_000, least=500, tries=3),
+            policy=Policy(first=1_000, least=500, park_after=3_600_000),
         )
 
     return make
@@ -145,10 +145,14 @@ def test_each_class_of_error_has_its_state(scene, crew, cloud, logged, end):
 )
 def test_a_failure_of_the_destination_is_not_repeated_for_ever(scene, crew, cloud, error, state):
     event = scene.send("cloud_a", cloud.edited(cloud.issue()))
-    workers = crew(error, error, error)
-    for _ in range(3):
-        scene.until(lambda: scene.later(5) or scene.bridge.store.exchange(None, None))
-        once(workers)
+    workers = crew(error, Receipt(status=200), error)
+    once(workers)
+    scene.send("cloud_a", cloud.edited(cloud.issue()))
+    once(workers)
+    scene.later(3599)
+    assert scene.state(event) == "retrying"
+    scene.later(1)
+    once(workers)
     assert scene.state(event) == state
 
 

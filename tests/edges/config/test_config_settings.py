@@ -33,6 +33,7 @@ DEFAULTS = {
     "lease_seconds": 120,
     "connect_timeout": 5,
     "read_timeout": 30,
+    "park_hours": 6,
     "grace_seconds": 10,
 }
 

@@ -73,7 +73,8 @@ def test_the_account_adds_up(house):
     }  # fmt: skip
     assert told["deliveries"] == {"delivered": 1, "queued": 1}
     assert told["destinations"]["aha"] == {
-        "paused": "", "blocked_until": None, "failures": 0, "open": {"queued": 1},
+        "paused": "", "blocked_until": None, "failures": 0, "breaker": "closed",
+        "open": {"queued": 1},
     }  # fmt: skip
     assert told["oldest_unfinished"] > instant(oldest)
     assert told["spool"] == {"bytes": 0, "refused": 0}

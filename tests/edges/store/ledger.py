@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, event, select
 
 from bridge.core import decide
 from bridge.core.decide import Memory, Plan
+from bridge.core.retry import Policy
 from bridge.model import Event, Limits, State, Verdict, VerdictName
 from bridge.store import engines, keeping
 from bridge.store import tables as t
@@ -24,6 +25,7 @@ from bridge.store.settle import settle
 NOW = 1_714_550_400_000
 GRACE = 10_000
 LEASE = 60_000
+POLICY = Policy()
 UNLIMITED = Limits()
 
 
@@ -68,7 +70,7 @@ class Ledger:
         self, count: int = 1, to: str = "aha", limits: Limits = UNLIMITED, lease: int = LEASE
     ) -> list[Claimed]:
         wish = Wish(destination=to, owner="test", lease=lease, limits=limits)
-        return self.run(lambda conn, now: claim(conn, now, wish, count))
+        return self.run(lambda conn, now: claim(conn, now, wish, count, POLICY))
 
     def due(self, to: str = "aha", limits: Limits = UNLIMITED) -> int | None:
         wish = Wish(destination=to, owner="test", lease=LEASE, limits=limits)
@@ -79,7 +81,7 @@ class Ledger:
         return self.settle_all([settlement(claimed, state, **known)]) == 1
 
     def settle_all(self, settlements: Sequence[Settlement]) -> int:
-        return len(self.run(lambda conn, now: settle(conn, now, settlements)))
+        return len(self.run(lambda conn, now: settle(conn, now, settlements, POLICY)))
 
     # Looking
 

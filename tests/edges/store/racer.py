@@ -18,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import structlog
-from ledger import settlement
+from ledger import POLICY, settlement
 from made_up import change, comment, event, plan, route, thin
 
 from bridge.core import decide
@@ -57,6 +57,7 @@ class Racer:
             resolve=lambda made, memory: decide.resolve(ROUTES, made, 0, memory=memory),
             judge=lambda request, packed=None: (),
             grace=GRACE,
+            policy=POLICY,
         )
         told = story(self.seed)
         doors = [threading.Thread(target=self.receive, args=(told, n)) for n in range(THREADS)]

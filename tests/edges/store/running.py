@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from ledger import GRACE, UNLIMITED
+from ledger import GRACE, POLICY, UNLIMITED
 from made_up import change, comment, event, plan, route
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import make_url, select
@@ -78,6 +78,7 @@ class Running:
             resolve=lambda made, memory: decide.resolve(PLAN, made, made.received, memory=memory),
             judge=judge,
             grace=GRACE,
+            policy=POLICY,
         )
 
     def begin(self) -> Running:

@@ -5,10 +5,9 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger import GRACE, LEASE, NOW, settlement, verdict
+from ledger import GRACE, NOW, POLICY, settlement, verdict
 from made_up import change, event, plan, route, thin
 
-from bridge.core.retry import Policy
 from bridge.model import Limits, State
 from bridge.store import keeping, limits
 from bridge.store import tables as t
@@ -173,10 +172,9 @@ def fail(ledger, times, **known):
 def test_five_failures_in_a_row_open_the_breaker(ledger):
     queue(ledger, 9)
     fail(ledger, 4)
-    assert ledger.gate()["blocked_until"] == 0
+    assert ledger.gate()["opened"] == 0
     last = fail(ledger, 1)
-    assert ledger.gate()["failures"] == 5
-    assert ledger.gate()["blocked_until"] == last + 10_000
+    assert (ledger.gate()["failures"], ledger.gate()["opened"]) == (5, last)
     assert ledger.claim(5) == []
     assert ledger.due() == last + 10_000
 
@@ -199,11 +197,11 @@ def test_one_probe_at_a_time_and_its_success_closes_the_breaker_and_hurries(ledg
     ledger.now += 10_000
     [probe] = ledger.claim(5)
     assert ledger.claim(5) == []
-    assert ledger.due() == ledger.now + LEASE
+    assert ledger.due() == ledger.now + 20_000
     ledger.now += 1
     assert ledger.claim(5) == []
     ledger.settle(probe)
-    assert (ledger.gate()["failures"], ledger.gate()["blocked_until"]) == (0, 0)
+    assert (ledger.gate()["failures"], ledger.gate()["opened"]) == (0, 0)
     assert len(ledger.claim(20)) == 8, "those that had backed off, too"
 
 
@@ -211,12 +209,14 @@ def test_a_probe_that_fails_makes_the_pause_longer(ledger):
     queue(ledger, 14)
     last = fail(ledger, 5)
     pause = 10_000
-    for failures in range(5, 12):
-        assert ledger.gate()["failures"] == failures
-        assert ledger.gate()["blocked_until"] == last + pause
+    for probes in range(7):
+        assert ledger.gate()["probes"] == probes
+        ledger.now = last + pause - 1
+        assert ledger.claim(5) == []
+        assert ledger.due() == last + pause
         ledger.now = last + pause
         last = fail(ledger, 1)
-        pause = min(2 * pause, Policy().longest_break)
+        pause = min(2 * pause, POLICY.longest_break)
 
 
 def test_a_probe_whose_sender_vanished_is_followed_by_another(ledger):
@@ -224,49 +224,53 @@ def test_a_probe_whose_sender_vanished_is_followed_by_another(ledger):
     fail(ledger, 5)
     ledger.now += 10_000
     assert len(ledger.claim(5)) == 1
-    ledger.now += LEASE
+    ledger.now += 20_000
     assert len(ledger.claim(5)) == 1
 
 
 @pytest.mark.parametrize(
-    ("state", "known", "failures", "block"),
+    ("state", "known", "failures", "wait"),
     [
         (State.PARKED, {"cause": "mapping"}, 5, 0),  # nothing was sent: another one may try
-        (State.PARKED, {"cause": "refused"}, 0, None),  # it answered: it works
-        (State.PARKED, {"cause": "refused", "failed": True}, 6, 20_000),
+        (State.PARKED, {"cause": "refused"}, 0, 0),  # it answered: it works
+        (State.PARKED, {"cause": "failing", "failed": True}, 5, 20_000),
         (State.RETRYING, {"block": 90_000}, 5, 90_000),
-        (State.IN_DOUBT, {"failed": True}, 6, 20_000),
+        (State.IN_DOUBT, {"failed": True}, 5, 20_000),
         (State.QUEUED, {}, 5, 0),
     ],
 )
-def test_what_a_probe_may_come_to(ledger, state, known, failures, block):
+def test_what_a_probe_may_come_to(ledger, state, known, failures, wait):
     queue(ledger, 9)
     fail(ledger, 5)
     ledger.now += 10_000
     [probe] = ledger.claim()
     ledger.settle(probe, state, **known)
-    until = 0 if block is None else ledger.now + block
-    assert (ledger.gate()["failures"], ledger.gate()["blocked_until"]) == (failures, until)
+    gate = ledger.gate()
+    assert (gate["failures"], bool(gate["opened"])) == (failures, failures > 0)
+    assert ledger.due() == ledger.now + max(wait, 1)
+    ledger.now += max(wait - 1, 0)
+    assert bool(ledger.claim(5)) is not bool(wait)
+    ledger.now += 1
+    assert bool(ledger.claim(5)) is bool(wait or not failures)
 
 
 def test_a_straggler_from_before_the_breaker_opened_is_no_probe(ledger):
     queue(ledger, 9)
     [early, late, failing] = ledger.claim(3)
     fail(ledger, 5)
-    until = ledger.gate()["blocked_until"]
+    before = ledger.gate()
     ledger.settle(early, State.PARKED, cause="mapping")
-    assert ledger.gate()["blocked_until"] == until
     ledger.settle(failing, State.RETRYING, failed=True)
-    assert ledger.gate()["blocked_until"] == until
+    assert ledger.gate() == before
     ledger.settle(late)
-    assert (ledger.gate()["failures"], ledger.gate()["blocked_until"]) == (0, 0)
+    assert (ledger.gate()["failures"], ledger.gate()["opened"]) == (0, 0)
 
 
 def test_many_that_fail_together_open_the_breaker_no_longer_than_one(ledger):
     queue(ledger, 9)
     for claimed in ledger.claim(8):
         ledger.settle(claimed, State.RETRYING, delay=600_000, failed=True)
-    assert ledger.gate()["blocked_until"] == ledger.now + 10_000
+    assert ledger.due() == ledger.now + 10_000
 
 
 @pytest.mark.parametrize("taken_over", [True, False])
@@ -278,14 +282,15 @@ def test_a_probe_that_was_only_to_be_decided_lets_another_one_be_it(ledger, take
         conn.execute(t.lanes.update().where(t.lanes.c.record != "jira/thin").values(next_at=None))
     ledger.now += GRACE
     [claimed] = ledger.claim()
-    assert ledger.gate()["blocked_until"] == ledger.now + LEASE
+    assert ledger.gate()["probe"] == claimed.lane
     if taken_over:
         ledger.keep(event("f1", *thin().effects, record="thin"))
         assert not ledger.run(lambda c, now: send_decided(c, now, claimed, verdict("x")))
     else:
         ledger.run(lambda c, now: drop_decided(c, now, claimed, verdict(name="filtered")))
-    assert ledger.gate()["blocked_until"] == ledger.now
-    assert ledger.gate()["failures"] == 5
+    gate = ledger.gate()
+    assert (gate["probe"], gate["probes"], gate["failures"]) == (0, 0, 5)
+    assert max(gate["newcomer_at"], gate["anyone_at"]) == ledger.now
 
 
 def test_a_pause_that_was_asked_for_holds(ledger):
@@ -311,6 +316,7 @@ def test_failures_do_not_cut_a_pause_short(ledger):
         ledger.settle(claimed, State.RETRYING, failed=True)
     assert ledger.gate()["failures"] == 5
     assert ledger.gate()["blocked_until"] == NOW + 600_000
+    assert ledger.due() == NOW + 600_000
 
 
 def test_a_destination_that_is_gone_is_paused_until_its_token_is_replaced(ledger):
@@ -339,7 +345,7 @@ def test_destinations_are_kept_still_in_one_order(ledgers):
     [other] = ledger.claim(to="crm") or [None]
     assert other is not None
     told = [settlement(each, State.RETRYING, failed=True) for each in (other, second, first)]
-    counted = ledger.run(lambda conn, now: settle(conn, now, told, asking=["crm", "aha"]))
+    counted = ledger.run(lambda conn, now: settle(conn, now, told, POLICY, asking=["crm", "aha"]))
     assert counted == told
     assert (ledger.gate("aha")["failures"], ledger.gate("crm")["failures"]) == (2, 1)
 

@@ -70,6 +70,7 @@ def test_what_a_line_says(story):
         reason="project is PLAT",
         state="parked",
         effects=("change:1:1",),
+        trouble="no",
     )
     assert (second.destination, second.state) == ("crm", "delivered")
 
@@ -231,7 +232,9 @@ def test_the_account_of_an_empty_database(ledger):
     with ledger.transaction() as conn:
         told = account(conn)
     assert (told.events, told.deliveries, told.open, told.oldest) == ({}, {}, {}, None)
-    assert told.destinations == {"aha": {"paused": "", "blocked_until": 0, "failures": 0}}
+    assert told.destinations == {
+        "aha": {"paused": "", "blocked_until": 0, "failures": 0, "opened": 0, "anyone_at": 0}
+    }
 
 
 def test_the_account_adds_up(ledgers):

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import psycopg
 import pytest
-from ledger import GRACE, Ledger, settlement, verdict
+from ledger import GRACE, POLICY, Ledger, settlement, verdict
 from made_up import change, comment, deletion, event, plan, route, thin
 from racer import CHANGES, RECORDS, story
 from running import until
@@ -144,7 +144,9 @@ def test_lanes_are_made_and_settled_in_at_the_same_time(pair):
                     resolve=ledger.resolve,
                     settling=[each.lane for each in claimed],
                 )
-                settle(conn, ledger.now, [settlement(each) for each in claimed], asking=["crm"])
+                settle(
+                    conn, ledger.now, [settlement(each) for each in claimed], POLICY, asking=["crm"]
+                )
 
     names = [str(n) for n in range(25)]
     at_once(lambda: work(first, names), lambda: work(second, names[::-1]))

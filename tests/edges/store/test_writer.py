@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from ledger import POLICY
 from running import WISH, Running, hooks, judge, request, until
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -491,6 +492,7 @@ def test_the_writer_outlives_what_nobody_foresaw(running, tmp_path):
         resolve=lambda made, memory: (),
         judge=judge,
         grace=0,
+        policy=POLICY,
     )
     writer.start()
     arrival = Arrival(request=request("e1"), packed=pack(b"{}"))
