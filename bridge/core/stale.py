@@ -34,8 +34,8 @@ class Telling:
     told: tuple[Effect, ...] = ()
     #: Which of these effects it carries, by destination.
     carried: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    #: By which route it goes to each destination.
-    routes: Mapping[str, str] = field(default_factory=dict)
+    #: Where in its lane it waits to be sent for the first time, by destination.
+    waiting: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -142,7 +142,7 @@ def _standing(
     conn: Connection, batch: Batch, entry: Entry, destination: str, effects: Sequence[str]
 ) -> Standing:
     """Compare an event with what was accepted before; what is stale is not claimed."""
-    tellings = known(batch.tellings, entry)
+    tellings = known(batch.tellings, entry, destination)
     if not tellings:
         return Standing(left=tuple(effects))
     event = entry.event

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Connection, select
 
 from bridge.core.stale import Sources, Telling, sources, told_of
-from bridge.model import Effect, VerdictName
+from bridge.model import Effect, State, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
 from bridge.store.claims import wanted
@@ -21,7 +21,7 @@ from bridge.store.recall import unpack
 _LAST = 2**63 - 1
 
 _COLUMNS = """e.id AS event, e.as_of, e.change_id, e."full", e.effects,
-        d.destination, d.route, d.effects AS carried"""
+        d.destination, d.route, d.effects AS carried, d.state, d.attempts, d.place"""
 _DELIVERED = "LEFT JOIN deliveries d ON d.event = e.id AND d.state <> 'discarded'"
 _TOLD = listing(
     f"""
@@ -106,14 +106,20 @@ def note(batch: Batch, entry: Entry) -> None:
         batch.tellings.setdefault(key, []).append(telling)
 
 
-def known(tellings: Mapping[Key, Sequence[Telling]], entry: Entry) -> list[Telling]:
-    """Pick those that an event can be compared with."""
-    event = entry.event
+def known(
+    tellings: Mapping[Key, Sequence[Telling]], entry: Entry, destination: str
+) -> list[Telling]:
+    """Pick those that an event comes after at a destination, and can be compared with.
+
+    What comes out of a spool goes before what was received later and waits in the lane still.
+    """
+    event, place = entry.event, entry.place
     keys = {(event.site, "", effect.of) for effect in event.effects if effect.of}
     return [
         telling
         for key in ((event.site, event.record, ""), *sorted(keys))
         for telling in tellings.get(key, ())
+        if place is None or telling.waiting.get(destination, place) <= place
     ]
 
 
@@ -147,6 +153,11 @@ def _telling(rows: Sequence[Any]) -> Telling:
         full=bool(row.full),
         told=tuple(map(_effect, orjson.loads(row.effects))),
         carried=carried,
+        waiting={
+            each.destination: each.place
+            for each in rows
+            if each.state == State.QUEUED and not each.attempts
+        },
     )
 
 
