@@ -46,8 +46,8 @@ class Standing:
     left: tuple[str, ...]
     #: The others, each with the event that overtook it.
     stale: Mapping[str, str] = field(default_factory=dict)
-    #: The newest event that what goes out has to be made of; "" when it goes out as it came.
-    newest: str = ""
+    #: The newest events that what goes out has to be made of; none when it goes out as it came.
+    newest: tuple[str, ...] = ()
     #: The settings that are left out, because they were set again later.
     without: tuple[str, ...] = ()
 
@@ -171,9 +171,9 @@ class Sources:
     without: frozenset[str] = frozenset()
 
     @property
-    def newest(self) -> str:
-        """The event that is to be named for all of them, or ""."""
-        return next(iter(self.fields[::-1]), "") or self.version
+    def newest(self) -> tuple[str, ...]:
+        """The events to be named for all of them: that of the fields, and that of the version."""
+        return tuple(dict.fromkeys(filter(None, (*self.fields[-1:], self.version))))
 
     @property
     def events(self) -> tuple[str, ...]:

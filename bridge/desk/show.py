@@ -11,7 +11,7 @@ from bridge.store import Store, mending
 from bridge.store.log import Life, life
 
 #: Columns that hold instants.
-_INSTANTS = frozenset({"at", "received", "time", "created", "updated", "hold_until"})
+_INSTANTS = frozenset({"at", "received", "time", "created", "updated", "hold_until", "as_of"})
 #: Of no use to anyone outside the store.
 _INNER = frozenset({"lane", "revision"})
 

@@ -183,9 +183,8 @@ def _partly(verdict: Verdict, others: Mapping[str, str], standing: Standing) -> 
         left = ", ".join(f"{name} (event {first})" for name, first in others.items())
         said.append(f"without what was already told: {left}")
     if standing.newest:
-        said.append(
-            f"told late: it goes out with what event {standing.newest} told, which is newer"
-        )
+        newest = " and ".join(f"event {event}" for event in standing.newest)
+        said.append(f"told late: it goes out with what {newest} told, which is newer")
     if standing.without:
         said.append(f"without what was set later: {', '.join(standing.without)}")
     if standing.stale:
