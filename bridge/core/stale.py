@@ -52,13 +52,18 @@ class Standing:
     without: tuple[str, ...] = ()
 
 
+def tells_state(event: Event) -> bool:
+    """Tell whether an event has fields of its record, or ends it."""
+    return bool(_fields(event.body)) or _ends(event.effects)
+
+
 def told_of(event: Event, carried: Mapping[str, frozenset[str]]) -> Telling:
     """Make of an event what others are compared with."""
     return Telling(
         event=event.id,
         as_of=event.as_of,
         change_id=event.change_id,
-        state=bool(_fields(event.body)) or _ends(event.effects),
+        state=tells_state(event),
         full=event.full,
         told=event.effects,
         carried=carried,

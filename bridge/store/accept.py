@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -53,12 +54,14 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
     entries = [_without_stale(entry, gone) for entry in entries]
     claim(conn, batch, entries)
     find_late(conn, batch, entries)
+    several = Counter((entry.event.site, entry.event.record) for entry in entries)
     for entry in entries:
         batch.events[entry.event.id] = entry.event
         batch.verdicts[entry.event.id] = [
             _settle_verdict(conn, batch, entry, verdict, grace) for verdict in entry.verdicts
         ]
-        note(batch, entry)
+        if several[entry.event.site, entry.event.record] > 1:
+            note(batch, entry)
         end_waiting_twins(conn, batch, entry)
     return write(conn, batch, entries, meanwhile)
 
@@ -142,7 +145,7 @@ def _standing(
     conn: Connection, batch: Batch, entry: Entry, destination: str, effects: Sequence[str]
 ) -> Standing:
     """Compare an event with what was accepted before; what is stale is not claimed."""
-    tellings = known(batch.tellings, entry, destination)
+    tellings = known(batch.tellings, entry, destination) if batch.tellings else ()
     if not tellings:
         return Standing(left=tuple(effects))
     event = entry.event

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, case, func, insert, select, text, update
 
-from bridge.core.stale import told_of
+from bridge.core.stale import tells_state
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
@@ -155,6 +155,7 @@ def _seen(batch: Batch, entries: Sequence[Entry]) -> list[tuple[str, ...]]:
 def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
     event, found = entry.event, batch.verdicts[entry.event.id]
     outcome = strongest(verdict.name for verdict in found)
+    state = tells_state(event)
     return {
         "id": event.id,
         "received": event.received,
@@ -176,16 +177,9 @@ def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
         # The body of a duplicate tells nothing that the first one's does not; but an update that
         # carries a comment may be fuller than what told of the comment before.
         "body": entry.packed if outcome != VerdictName.DUPLICATE or _may_be_fuller(event) else None,
-        **held_state(event),
+        "as_of": event.as_of if state else 0,
+        "change_id": event.change_id if state else 0,
     }
-
-
-def held_state(event: Event) -> dict[str, int]:
-    """Tell of what state of its record an event is kept as telling."""
-    telling = told_of(event, {})
-    if not telling.state:
-        return {"as_of": 0, "change_id": 0}
-    return {"as_of": telling.as_of, "change_id": telling.change_id}
 
 
 def _may_be_fuller(event: Event) -> bool:

@@ -16,7 +16,7 @@ from bridge.errors import BadSignature, Unreadable
 from bridge.model import Event, Request
 from bridge.sources.jira.effects import ABOUT_ISSUES, EVENTS, Told, effects
 from bridge.sources.jira.values import digits, instant, issue_key, label, obj, text
-from bridge.sources.jira.versions import as_of, change_id, versioned
+from bridge.sources.jira.versions import as_of, change_id
 
 __all__ = ["EVENTS", "handshake", "read", "verify"]
 
@@ -74,7 +74,7 @@ def read(request: Request) -> tuple[Event, ...]:
         key=key,
         actor=actor,
         handles=handles,
-        effects=tuple(versioned(effect, body, told.time) for effect in found),
+        effects=found,
         empty=empty,
         # A worklog is not thin: what follows it tells a change of the issue, another effect.
         thin=word in ("comment_created", "comment_updated") and not fields,

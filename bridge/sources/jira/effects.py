@@ -29,6 +29,7 @@ from bridge.core.readers import is_private
 from bridge.model import Effect
 from bridge.sources.jira.cells import CHANGED, CREATED
 from bridge.sources.jira.values import canonical, digest, instant, obj, text
+from bridge.sources.jira.versions import settings, version
 
 _AHA_COMMENT = re.compile(r"\s{0,9}Comment added by .{0,300}? in \[Aha!\|")
 _COMMENT_KINDS = {"issue_commented": "created", "issue_comment_edited": "edited"}
@@ -83,8 +84,12 @@ def _issue_created(told: Told) -> tuple[str, ...]:
 
 def _known_by(effect: Effect, cells: tuple[str, ...]) -> Effect:
     """End the effect's identity by its cell of time, and make it known by the next one's too."""
-    first, *others = (f"{effect.identity}:{cell}" if cell else effect.identity for cell in cells)
+    first, *others = _names(effect.identity, cells)
     return replace(effect, identity=first, also=tuple(others))
+
+
+def _names(identity: str, cells: tuple[str, ...]) -> list[str]:
+    return [f"{identity}:{cell}" if cell else identity for cell in cells]
 
 
 def _update(told: Told) -> tuple[Effect, ...]:
@@ -103,8 +108,15 @@ def _change(changelog: Mapping[str, Any], told: Told) -> Effect:
     """Know a change by its id and when its issue was created, or by what it says and when."""
     known = text(changelog.get("id"))
     identity = f"change:{known or digest(changelog.get('items'))}:{told.record}"
-    effect = Effect(identity=identity, event="issue_updated", part="changelog")
-    return _known_by(effect, _issue_created(told) if known else CHANGED.cells(told.time))
+    cells = _issue_created(told) if known else CHANGED.cells(told.time)
+    first, *others = _names(identity, cells)
+    return Effect(
+        identity=first,
+        also=tuple(others),
+        event="issue_updated",
+        part="changelog",
+        sets=settings(told.body),
+    )
 
 
 def _comment_action(comment: Mapping[str, Any], kind: object) -> str:
@@ -119,10 +131,12 @@ def _comment_action(comment: Mapping[str, Any], kind: object) -> str:
 def _comment(told: Told) -> tuple[Effect, ...]:
     comment = obj(told.body.get("comment"))
     action = "edited" if told.word == "comment_updated" else told.word.removeprefix("comment_")
-    return (_comment_effect(comment, action),) if comment else ()
+    return (_comment_effect(comment, action, at=told.time),) if comment else ()
 
 
-def _comment_effect(comment: Mapping[str, Any], action: str, part: str = "") -> Effect:
+def _comment_effect(
+    comment: Mapping[str, Any], action: str, part: str = "", at: int | None = None
+) -> Effect:
     """Make the effect of one comment, the same for both of Data Center's tellings."""
     of = f"comment:{text(comment.get('id')) or digest(comment)}"
     effect = Effect(
@@ -132,6 +146,8 @@ def _comment_effect(comment: Mapping[str, Any], action: str, part: str = "") -> 
         writes=True,
         private=is_private(comment),
         formerly=_former_comment(of, action, comment),
+        of=of if comment.get("id") else "",
+        version=version(comment, action, at),
     )
     created = CREATED.cells(comment.get("created"))
     if action == "deleted":
@@ -147,8 +163,8 @@ def _comment_effect(comment: Mapping[str, Any], action: str, part: str = "") -> 
 
 def _edits(part: Mapping[str, Any]) -> tuple[str, ...]:
     """Name an edit: what a comment or worklog has been since when."""
-    version = _version(part)
-    return tuple(f"{cell}:{version}" for cell in CHANGED.cells(part.get("updated")))
+    said = _version(part)
+    return tuple(f"{cell}:{said}" for cell in CHANGED.cells(part.get("updated")))
 
 
 def _version(part: Mapping[str, Any]) -> str:
@@ -195,6 +211,8 @@ def _worklog(told: Told) -> tuple[Effect, ...]:
         event=told.word,
         writes=True,
         private=is_private(worklog),
+        of=f"worklog:{text(worklog.get('id'))}" if worklog.get("id") else "",
+        version=version(worklog, action, told.time),
         formerly=f"{identity}:{_second(worklog.get('updated'))}",
     )
     if action == "updated":

@@ -14,14 +14,11 @@ fields are, and every comment and worklog which version it is; `core.stale` comp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from bridge.core.changelog import changes, setting
-from bridge.model import Effect
 from bridge.sources.jira.values import digits, instant, obj, text
 
-_VERSIONED = ("comment", "worklog")
 _BIGGEST = 2**63
 
 
@@ -39,16 +36,12 @@ def change_id(body: Mapping[str, Any]) -> int:
     return number if number < _BIGGEST else 0
 
 
-def versioned(effect: Effect, body: Mapping[str, Any], time: int | None) -> Effect:
-    """Return an effect with what it is a version of, and what it sets."""
-    if effect.part == "changelog":
-        names = dict.fromkeys(setting(item) for item in changes(body))
-        # What sets something that cannot be named is never told again as a whole.
-        return effect if "" in names else replace(effect, sets=tuple(names))
-    kind = effect.event.partition("_")[0]
-    if kind not in _VERSIONED:
-        return effect
-    part = obj(body.get(kind))
-    number = text(part.get("id"))
-    version = time if effect.event.endswith("_deleted") else instant(part.get("updated"))
-    return replace(effect, of=f"{kind}:{number}", version=version or 0) if number else effect
+def settings(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a body's changelog sets; nothing, if it sets something that cannot be named."""
+    names = tuple(dict.fromkeys([setting(item) for item in changes(body)]))
+    return () if "" in names else names
+
+
+def version(part: Mapping[str, Any], action: str, at: int | None) -> int:
+    """Return the instant of a comment's or worklog's version; `at` is when the event happened."""
+    return (at if action == "deleted" else instant(part.get("updated"))) or 0
