@@ -1,19 +1,14 @@
-"""The bridge for any WSGI server: `application` receives and delivers from the first import on.
+"""The bridge for any WSGI server: `application` receives and delivers in each of its processes.
 
 Settings come from the environment, as for `aha-bridge serve`, which needs no other server.
 """
 
-import atexit
 import os
 
 from bridge import config, logs
-from bridge.app import Bridge
-from bridge.web import create
+from bridge.web.hosted import Hosted
 
 _settings = config.settings(os.environ)
 logs.configure(_settings.log)
-_bridge = Bridge(_settings, os.environ)
-_bridge.start()
-atexit.register(_bridge.stop)
 
-application = create(_bridge)
+application = Hosted(_settings, os.environ)
