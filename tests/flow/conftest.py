@@ -112,7 +112,7 @@ class Scene:
 
     def route(self, name: str = "all", **more: object) -> None:
         """Write a route, from every hook to the destination unless it says otherwise."""
-        told = {"version": 1, "from": list(HOOKS), "to": ["aha"], **more}
+        told = {"version": 1, "from": list(HOOKS), "to": ["aha"], "when": "", **more}
         self._write(self.mappings / f"{name}.yaml", told)
 
     def configure(self) -> None:
@@ -452,7 +452,7 @@ class Doors:
 
     def spools(self) -> list[str]:
         """List what is left in the two spools."""
-        return [path.name for path in self.first.folder.glob("**/spool*/*")]
+        return [path.name for path in self.first.folder.glob("**/spool*/*.spool")]
 
 
 @pytest.fixture

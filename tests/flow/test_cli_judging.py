@@ -15,6 +15,9 @@ EXAMPLE = Path(__file__).parents[2] / "mappings"
 TOKENS = {
     f"{name}_TOKEN": f"{name.lower()}-token-0123456789"
     for name in ("JIRA_MAIN", "JIRA_LEGACY", "JIRA_DC", "AHA_PLATFORM")
+} | {
+    f"{name}_SECRET": f"{name.lower()}-secret-0123456789"
+    for name in ("JIRA_MAIN", "JIRA_LEGACY", "JIRA_DC")
 }
 NOW = 1_772_697_600_000
 ISSUE = Issue(id=10001, key="PLAT-1", reporter=ANA, created=NOW, updated=NOW, labels=("x",))
