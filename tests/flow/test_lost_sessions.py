@@ -51,11 +51,12 @@ def test_what_a_door_puts_aside_holds_back_what_comes_later(doors, cloud):
     for issue in (stuck, free):
         doors.second.send("cloud_a", cloud.created(issue))
     doors.second.finish()
-    edits = [cloud.edited(free) for _ in range(4)]
+    # Comments, and not edits: of two edits, the older one is stale once the newer is accepted.
+    comments = [cloud.comment() for _ in range(4)]
     with doors.locked(stuck):
         doors.first.send("cloud_a", cloud.edited(stuck))
-        for door, edit in zip((doors.first, doors.second) * 2, edits, strict=True):
-            door.send("cloud_a", edit)
+        for door, comment in zip((doors.first, doors.second) * 2, comments, strict=True):
+            door.send("cloud_a", cloud.said(comment, free))
     doors.second.until(lambda: len(doors.order()) == 7)
-    ids = [str(edit["changelog"]["id"]) for edit in edits]
+    ids = [str(comment.id) for comment in comments]
     assert [told for told in doors.order() if told in ids] == ids
