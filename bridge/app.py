@@ -229,7 +229,9 @@ class Bridge:
         with self.store.reading() as conn:
             names = renaming.compare(conn, naming.configured(configuration))
         for was, name in (*(names.new if install else ()), *names.behind):
-            carried = self.store.run(partial(renaming.carry, was=was, name=name))
+            # On a connection of its own: it can take longer than the writer waits for its database,
+            # and what comes meanwhile goes to the spool.
+            carried = self.store.run_here(partial(renaming.carry, was=was, name=name))
             log.info("destination.renamed", was=was, destination=name, open=carried)
 
     def _look_at_names(self) -> None:
