@@ -85,7 +85,7 @@ def explain(
     """Say what would become of a webhook body: stage by stage, and the filter clause by clause.
 
     FILE holds the body as it was sent; `-` reads it from stdin. Nothing is sent, and the database
-    is not looked at, so nothing is remembered of the issue.
+    is not looked at: nothing is remembered of the issue, and the body is taken for its newest.
     """
     plan = opening.plan(opening.settings(**flags).mappings)
     found = explaining.hook_for(plan, hook)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.core.changelog import changes, field_of
+from bridge.core.changelog import changes, field_of, setting
 from bridge.core.readers import is_private
 
 
@@ -81,3 +81,23 @@ def test_the_items_of_a_body(body, items):
 )
 def test_who_may_read_a_comment(comment, private):
     assert is_private(comment) is private
+
+
+@pytest.mark.parametrize(
+    ("item", "name"),
+    [
+        ({"field": "Status", "fieldId": "status", "to": "5"}, "status"),
+        ({"field": "labels", "toString": "a b"}, "labels"),
+        ({"field": "Story Points", "fieldtype": "custom"}, "custom:Story Points"),
+        ({"field": "Status", "fieldtype": "custom"}, "custom:Status"),
+        ({"fieldtype": "custom"}, ""),
+        ({}, ""),
+        # One item for each value that is added or taken away.
+        ({"field": "Fix Version", "to": "10", "from": None}, "fixversions=10"),
+        ({"field": "Fix Version", "to": None, "from": "10"}, "fixversions=10"),
+        ({"field": "Attachment", "to": "77"}, "attachment=77"),
+        ({"field": "Link", "to": "PLAT-2"}, "link=PLAT-2"),
+    ],
+)
+def test_what_an_item_sets(item, name):
+    assert setting(item) == name

@@ -499,3 +499,25 @@ def test_an_unknown_answer_never_becomes_a_verdict_of_its_own():
 
     given = event("e", change(), body=issue("OPS-1"), moved=True)
     assert decided(given, route(when=Silent())).name is UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "picked"),
+    [
+        ((2, 0), (1, 9), "first"),
+        ((1, 9), (2, 0), "second"),
+        ((1, 1), (1, 2), "second"),
+        ((1, 1), (1, 1), "first"),
+        ((0, 0), (2, 0), "first"),  # how old it is, it does not say
+        (None, (1, 0), "second"),
+        ((1, 0), None, "first"),
+        (None, None, None),
+    ],
+)
+def test_the_memory_of_the_newer_state_is_used(first, second, picked):
+    one, other = (
+        None if state is None else Memory(event=name, when="then", body={}, state=state)
+        for name, state in (("first", first), ("second", second))
+    )
+    found = decide.newest_of(one, other)
+    assert (found and found.event) == picked

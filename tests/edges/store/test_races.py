@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -203,3 +204,14 @@ def test_what_is_deleted_by_one_is_stale_for_the_other(pair):
     first.keep(event("d1", deletion()))
     second.keep(event("e1", comment()))
     assert second.outcome("e1") == "stale"
+
+
+def test_what_is_overtaken_by_one_is_stale_for_the_other(pair):
+    first, second = pair
+    newer, older = (
+        event(name, replace(change(n), sets=("status",)), as_of=n)
+        for name, n in (("newer", 2), ("older", 1))
+    )
+    first.keep(newer)
+    second.keep(older)
+    assert second.outcome("older") == "stale"
