@@ -8,18 +8,17 @@ from enum import Enum
 from itertools import pairwise, takewhile
 from typing import Any, Final
 
-from jsonpath import JSONPath, JSONPathEnvironment
-from jsonpath.exceptions import JSONPathError
+from jsonpath import JSONPath
 from jsonpath.segments import JSONPathChildSegment
 from jsonpath.selectors import IndexSelector, NameSelector
 
+from bridge.core import bounded
 from bridge.errors import Unmappable
 
 #: A name or an index.
 Part = str | int
 Path = tuple[Part, ...]
 
-_RFC_9535 = JSONPathEnvironment(strict=True)
 #: A place further in a list would be made by filling it up.
 _HIGHEST_INDEX = 999
 
@@ -65,10 +64,7 @@ class Query:
         """Return the value, a list for a path of several, or NOTHING; raises Unmappable."""
         if self.several is None:
             return walk(body, self.head)
-        try:
-            found = self.several.findall(body)
-        except JSONPathError as error:
-            raise Unmappable(f"{self.several} cannot be followed here: {error.message}") from error
+        found = bounded.found(self.several, body)
         # A list that is there and empty was emptied, which has to be told.
         there = bool(found) or isinstance(walk(body, self.head), list)
         return found if there else NOTHING
@@ -95,14 +91,7 @@ def place(written: object) -> Path:
 def _compiled(written: object) -> JSONPath:
     if not isinstance(written, str):
         raise ValueError("a path such as $.issue.fields.summary is wanted")  # noqa: TRY004  # every complaint about a path is one error
-    try:
-        path = _RFC_9535.compile(written.strip())
-    except JSONPathError as error:
-        raise ValueError(f"{written} is no path: {error.message}") from error
-    # A strict environment compiles no unions of paths; the check is for the type's sake.
-    if not isinstance(path, JSONPath) or not path.segments:
-        raise ValueError(f"{written} names no part of a body")
-    return path
+    return bounded.compiled(written)
 
 
 def _steps(path: JSONPath) -> Iterator[Part | None]:

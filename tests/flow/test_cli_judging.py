@@ -19,6 +19,7 @@ TOKENS = {
     f"{name}_SECRET": f"{name.lower()}-secret-0123456789"
     for name in ("JIRA_MAIN", "JIRA_LEGACY", "JIRA_DC")
 }
+SECRETS = {f"{name}_SECRET": "a secret" for name in ("JIRA_MAIN", "JIRA_LEGACY", "JIRA_DC")}
 NOW = 1_772_697_600_000
 ISSUE = Issue(id=10001, key="PLAT-1", reporter=ANA, created=NOW, updated=NOW, labels=("x",))
 COMMENT = Comment(id=10042, author=ANA, text="Looks\x1b[2J good.", created=NOW, updated=NOW)
@@ -28,7 +29,7 @@ COMMENT = Comment(id=10042, author=ANA, text="Looks\x1b[2J good.", created=NOW, 
 def environ(monkeypatch, tmp_path):
     """The example mappings, in a folder of our own."""
     folder = shutil.copytree(EXAMPLE, tmp_path / "mappings")
-    for name, value in {**TOKENS, "BRIDGE_MAPPINGS": str(folder)}.items():
+    for name, value in {**TOKENS, **SECRETS, "BRIDGE_MAPPINGS": str(folder)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     return folder

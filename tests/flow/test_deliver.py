@@ -319,3 +319,22 @@ def test_a_destination_that_is_gone_holds_up_no_other(scene, cloud):
     scene.until(lambda: scene.account().destinations["other"]["paused"])
     scene.until(lambda: set(scene.account().open["other"]) <= {"queued", "retrying"})
     assert scene.account().destinations["aha"]["paused"] == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("$.issue.fields.labels[?search(@, '^(a+)+$')]", ""),
+        ("$..*..*..*..nothing", "was given up after 100,000 steps in this body"),
+    ],
+    ids=["a pattern", "a descent"],
+)
+def test_a_field_that_could_take_for_ever_holds_nothing_up(scene, cloud, path, reason):
+    scene.route(fields=[{"from": path, "to": "$.issue.fields.customfield_20001"}])
+    scene.start(workers=1)
+    slow = scene.send(
+        "cloud_a", cloud.created(cloud.issue("PLAT-1", labels=["a" * 60 + "!"] * 20_000))
+    )
+    scene.until(lambda: scene.state(slow) in ("delivered", "parked"))
+    assert scene.state(slow) == ("parked" if reason else "delivered")
+    assert reason in "".join(attempt["answer"] for attempt in scene.life(slow).attempts)
