@@ -84,8 +84,10 @@ class Bridge:
         self._renewed: set[str] = set()
         #: What is wrong with the names of destinations, one line each.
         self._misnamed: tuple[str, ...] = ()
-        #: Whether the workers follow the mappings in use.
+        #: Whether the workers and the database follow the mappings in use.
         self._staffed = True
+        #: How many other databases were found in place of the first, when the last was told so.
+        self._replaced = 0
         self._scheduler: BackgroundScheduler | None = None
 
     # Starting and stopping
@@ -183,7 +185,9 @@ class Bridge:
             self._renewed |= _renewed(before, configuration)
             self.plan = Plan.of(configuration)
             self._hooks = _by_token(configuration)
-        if changed or not self._staffed:
+        replaced = self.store.writer.replaced
+        if changed or replaced != self._replaced or not self._staffed:
+            self._replaced = replaced
             self._staff()
         self._look_at_names()
         return changed

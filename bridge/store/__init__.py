@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from bridge.core.retry import Policy
-from bridge.store import engines
+from bridge.store import engines, files
 from bridge.store.batch import Entry, Resolve
 from bridge.store.bell import Bell
 from bridge.store.clocks import steady
@@ -78,6 +78,7 @@ class Store:
 
     def migrate(self) -> tuple[str, str]:
         """Bring the schema up to date; returns the revisions before and after."""
+        files.secure(engines.file_of(self.url), self._spool.folder)
         with _reached():
             return engines.migrate(self._writers)
 
@@ -101,6 +102,8 @@ class Store:
         `adopt` takes over what dead processes left in the spool; `on_ready` is told what the
         bell is rung for otherwise.
         """
+        if not self.embedded:
+            files.secure(None, self._spool.folder)
         self._writer = Writer(
             self._writers,
             self._spool,

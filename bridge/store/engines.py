@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
@@ -13,10 +14,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from bridge.errors import BridgeError
 from bridge.store.dialect import Prepared
+from bridge.store.files import DatabaseFile, DatabaseGone, make
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -64,8 +67,45 @@ def connect(url: URL, *, writing: bool = False) -> Engine:
         given["options"] = " ".join(filter(None, map(str, options)))  # of two the last one counts
         return create_engine(url, pool_pre_ping=True, connect_args=given)
     engine = create_engine(url, connect_args={"check_same_thread": False})
+    path = file_of(url)
+    if path is not None:
+        _only_what_is_there(engine, path)
     _prepare_sqlite(engine, "BEGIN IMMEDIATE" if writing else "BEGIN")
     return engine
+
+
+def file_of(url: URL) -> Path | None:
+    """Return the path of a SQLite file; None for a server, or for a database in memory."""
+    name = url.database or ""
+    embedded = url.get_backend_name() == "sqlite"
+    return Path(name) if embedded and name not in ("", ":memory:") else None
+
+
+def _only_what_is_there(engine: Engine, path: Path) -> None:
+    """Open the file that is there, and make none: `migrate` does.
+
+    A connection out of the pool is to that file, too, and not to one that was in its place before.
+    """
+
+    @event.listens_for(engine, "do_connect")
+    def _on_open(
+        _dialect: object, _entry: object, given: list[object], named: dict[str, object]
+    ) -> None:
+        given[0] = f"file:{quote(str(path.absolute()))}?mode=rw"
+        named["uri"] = True
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(_raw: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        entry.info["file"] = made = DatabaseFile(str(path))
+        with suppress(DatabaseGone):
+            made.open()
+
+    @event.listens_for(engine, "checkout")
+    def _on_checkout(_raw: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        try:
+            entry.info["file"].require()
+        except DatabaseGone as error:
+            raise DisconnectionError(str(error)) from error
 
 
 def _prepare_sqlite(engine: Engine, begin: str) -> None:
@@ -104,7 +144,10 @@ def latest(scripts: Path = MIGRATIONS) -> str:
 
 
 def revision(engine: Engine) -> str:
-    """Return the revision of the schema a database has, "" for an empty one."""
+    """Return the revision of the schema a database has, "" for an empty one, or no file."""
+    path = file_of(engine.url)
+    if path is not None and path.parent.is_dir() and not path.exists():
+        return ""
     with engine.connect() as conn:
         return MigrationContext.configure(conn).get_current_revision() or ""
 
@@ -115,6 +158,9 @@ def migrate(engine: Engine, scripts: Path = MIGRATIONS) -> tuple[str, str]:
     A SQLite file that has data is copied beside itself first. Raises `ForeignDatabase` rather
     than touch what is not ours.
     """
+    path = file_of(engine.url)
+    if path is not None:
+        make(path)
     before = revision(engine)
     if before == latest(scripts):
         return before, before
@@ -142,10 +188,9 @@ def _require_ours(engine: Engine, found: str) -> None:
 def _copy(engine: Engine, before: str) -> None:
     """Keep the file as it was, with what is still in its log, whoever else has it open."""
     path = Path(str(engine.url.database))
-    with (
-        engine.connect() as conn,
-        closing(sqlite3.connect(path.with_name(f"{path.name}.before-{before}"))) as copy,
-    ):
+    beside = path.with_name(f"{path.name}.before-{before}")
+    make(beside)
+    with engine.connect() as conn, closing(sqlite3.connect(beside)) as copy:
         conn.connection.dbapi_connection.backup(copy)  # type: ignore[union-attr]  # sqlite3's
 
 

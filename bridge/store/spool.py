@@ -23,6 +23,7 @@ import orjson
 
 from bridge.errors import NotKept
 from bridge.model import Request
+from bridge.store.files import make_folder, private
 
 _HEADER = 8
 #: A segment is closed when it has grown to this many bytes, so that drained ones can be deleted.
@@ -148,9 +149,9 @@ class Spool:
 
     def quarantine(self, request: Request) -> Path:
         """Put a request aside for a person to look at: `<id>.refused`, in a segment's format."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         path = self.folder / f"{request.id}.refused"
-        with FileIO(path, "w") as file:
+        with FileIO(path, "w", opener=private) as file:
             _write(file, _record(request))
         _sync_folder(self.folder)
         return path
@@ -165,9 +166,9 @@ class Spool:
     def _open(self) -> FileIO:
         if self._writing is not None:
             return self._writing
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         path = self._unused()
-        file = FileIO(path, "x+")
+        file = FileIO(path, "x+", opener=private)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._segments.append((path, file))
         _sync_folder(self.folder)

@@ -24,7 +24,8 @@ from bridge.store.accept import accept
 from bridge.store.batch import Entry, Resolve
 from bridge.store.clocks import steady
 from bridge.store.dialect import Prepared, now_ms
-from bridge.store.engines import WrongSchema, require_schema
+from bridge.store.engines import WrongSchema, file_of, require_schema
+from bridge.store.files import DatabaseFile, DatabaseGone
 from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
 from bridge.store.owners import LOOK, Owner
 from bridge.store.settle import settle
@@ -215,8 +216,12 @@ class Writer:
         #: Whether the last try of a transaction got as far as its commit.
         self._committing = False
         self._embedded = engine.dialect.name == "sqlite"
+        path = file_of(engine.url)
+        self._file = DatabaseFile(str(path)) if path is not None else None
         self._turns = Turns(str(engine.url.database) if self._embedded else "")
         self._watch = Watch()
+        #: How many times another file was found in the place of the database.
+        self.replaced = 0
         #: Whether the schema was looked at.
         self._fits = False
         #: Why the database was not there the last time; "" when it was.
@@ -611,9 +616,13 @@ class Writer:
         with self._turns.mine(), self._watch.over(conn), conn.begin():
             done = work(conn, self._begun(conn), again)
             self._committing = True
+        if self._file is not None:
+            self._file.require()  # or what was kept just now is nowhere that it will be found
         return done
 
     def _connect(self) -> Connection:
+        if self._conn is None and self._file is not None and self._file.open():
+            self._fits, self.replaced = False, self.replaced + 1
         if not self._fits:
             # A bridge may have started while the database was away; nothing is written to one
             # that has another version's schema.
@@ -730,7 +739,7 @@ _ABOUT_VALUES = ("22", "23", "54")
 
 def is_outage(error: Exception) -> bool:
     """Tell a database that is not there, or not ours, from one that refuses a row."""
-    if isinstance(error, WrongSchema):
+    if isinstance(error, WrongSchema | DatabaseGone):
         return True
     if not isinstance(error, DBAPIError):
         return False
