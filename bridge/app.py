@@ -19,7 +19,7 @@ from bridge import config, destinations, worker
 from bridge.config import Settings
 from bridge.core.decide import Plan
 from bridge.core.retry import Policy
-from bridge.desk import naming
+from bridge.desk import naming, sites
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
@@ -84,6 +84,8 @@ class Bridge:
         self._renewed: set[str] = set()
         #: What is wrong with the names of destinations, one line each.
         self._misnamed: tuple[str, ...] = ()
+        #: What is wrong with the sites of hooks, one line each.
+        self._confused: tuple[str, ...] = ()
         #: Whether the workers and the database follow the mappings in use.
         self._staffed = True
         #: How many other databases were found in place of the first, when the last was told so.
@@ -169,7 +171,7 @@ class Bridge:
                 "the mappings on disk are not in use, but the last good ones:"
                 f" {self._mappings.trouble}"
             )
-        return (*found, *self._misnamed)
+        return (*found, *self._misnamed, *self._confused)
 
     # Configuration
 
@@ -190,6 +192,7 @@ class Bridge:
             self._replaced = replaced
             self._staff()
         self._look_at_names()
+        self._look_at_sites()
         return changed
 
     def _staff(self) -> None:
@@ -249,6 +252,16 @@ class Bridge:
             for line in found:
                 log.warning("destination.unknown", detail=line)
         self._misnamed = found
+
+    def _look_at_sites(self) -> None:
+        """Notice hooks of one installation with two sites, and of two with one."""
+        try:
+            found = sites.take(self.store)
+        except Down:
+            return  # what was found the last time still holds
+        for line in set(found) - set(self._confused):
+            log.warning("sites.confused", detail=line)
+        self._confused = found
 
     def _hire(self, target: Target) -> None:
         destination = destinations.connect(

@@ -129,6 +129,8 @@ class Event:
     delivery_id: str = ""
     #: Which attempt of the sender this is; 0 for the first.
     attempt: int = 0
+    #: The installation that the body's links lead to, as host and path, or "".
+    origin: str = ""
     #: The body, parsed. Never changed in place.
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     #: The body as it came.

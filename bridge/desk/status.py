@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge import config
-from bridge.desk import instant, naming
+from bridge.desk import instant, naming, sites
 from bridge.model import Configuration, VerdictName
 from bridge.store import Store
 from bridge.store.log import Account, account, stuck
@@ -52,7 +52,7 @@ def take(store: Store, spool: Path, configuration: Configuration | None = None) 
         stuck=waiting,
         spool=sum(path.stat().st_size for path in spool.glob("*.spool")),
         refused=sum(1 for _ in spool.glob("*.refused")),
-        degraded=(*_mappings_not_in_use(spool), *misnamed),
+        degraded=(*_mappings_not_in_use(spool), *misnamed, *sites.take(store)),
     )
 
 

@@ -145,11 +145,16 @@ def latest(scripts: Path = MIGRATIONS) -> str:
 
 def revision(engine: Engine) -> str:
     """Return the revision of the schema a database has, "" for an empty one, or no file."""
-    path = file_of(engine.url)
-    if path is not None and path.parent.is_dir() and not path.exists():
+    if _missing(engine):
         return ""
     with engine.connect() as conn:
         return MigrationContext.configure(conn).get_current_revision() or ""
+
+
+def _missing(engine: Engine) -> bool:
+    """Tell whether there is no database file where one could be."""
+    path = file_of(engine.url)
+    return path is not None and path.parent.is_dir() and not path.exists()
 
 
 def migrate(engine: Engine, scripts: Path = MIGRATIONS) -> tuple[str, str]:
@@ -178,6 +183,8 @@ def _require_ours(engine: Engine, found: str) -> None:
             f"the database's schema is {found}, which this version does not know: it belongs to "
             "a newer version, or to something else"
         )
+    if _missing(engine):
+        return
     tables = sorted(set(inspect(engine).get_table_names()) - {"alembic_version"})
     if not found and tables:
         raise ForeignDatabase(

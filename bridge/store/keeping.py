@@ -10,6 +10,7 @@ from sqlalchemy.sql import ColumnElement
 
 from bridge.core.breaker import Breaker
 from bridge.model import State
+from bridge.store import origins
 from bridge.store import tables as t
 from bridge.store.dialect import insert_or_ignore
 from bridge.store.rows import lane_named
@@ -115,7 +116,7 @@ def forget(conn: Connection, now: int, keep: Retention) -> int:
     limit = now - max(keep.effects, keep.decisions) * _DAY
     for table in (t.claims, t.sightings):
         count += _drop(conn, table, and_(table.c.at < limit, ~_unfinished(table.c.event)))
-    return count
+    return count + _drop(conn, t.origins, t.origins.c.seen < now - origins.FRESH)
 
 
 def _unfinished(event: ColumnElement[str] = t.events.c.id) -> ColumnElement[bool]:

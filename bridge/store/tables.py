@@ -229,6 +229,18 @@ processes = Table(
     Column("at", BigInteger, nullable=False),
 )
 
+#: Which installation the bodies of a hook named, and the site that the hook had then.
+origins = Table(
+    "origins",
+    metadata,
+    Column("hook", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("seen", BigInteger, nullable=False),  # once a day
+    PrimaryKeyConstraint("hook", "origin"),
+)
+
 #: Periodic jobs, so that one process at a time runs each.
 jobs = Table(
     "jobs",

@@ -27,6 +27,7 @@ from bridge.store.dialect import Prepared, now_ms
 from bridge.store.engines import WrongSchema, file_of, require_schema
 from bridge.store.files import DatabaseFile, DatabaseGone
 from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
+from bridge.store.origins import Origins
 from bridge.store.owners import LOOK, Owner
 from bridge.store.settle import settle
 from bridge.store.spool import Spool
@@ -220,6 +221,7 @@ class Writer:
         self._file = DatabaseFile(str(path)) if path is not None else None
         self._turns = Turns(str(engine.url.database) if self._embedded else "")
         self._watch = Watch()
+        self._origins = Origins()
         #: How many times another file was found in the place of the database.
         self.replaced = 0
         #: Whether the schema was looked at.
@@ -431,6 +433,8 @@ class Writer:
         settling: Sequence[int] = (),
         meanwhile: Callable[[], None] | None = None,
     ) -> dict[str, int]:
+        # First: `accept` may send the commit along with what it writes last.
+        self._origins.note(conn, now, [entry.event for entry in entries])
         return accept(
             conn,
             now,
@@ -676,6 +680,7 @@ class Writer:
             conn.close()
 
     def _recovered(self) -> None:
+        self._origins.noted()
         if self.trouble:
             log.info("store.back")
             self._settle_for(SETTLING)

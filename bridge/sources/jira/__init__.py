@@ -23,6 +23,7 @@ __all__ = ["EVENTS", "handshake", "read", "verify"]
 _DEEPEST = 100
 _METHODS = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
 _UNSAFE = ("md5", "sha1")
+_SELF_LINK = re.compile(r"https?://([^/?#\s]{1,200}(?:/[^/?#\s]{1,100}){0,4}?)/rest/", re.ASCII)
 _ISSUE_LINK = re.compile(r"/issue/(\d{1,20})/(?:comment|worklog)/", re.ASCII)
 
 
@@ -88,6 +89,7 @@ def read(request: Request) -> tuple[Event, ...]:
         note=note,
         body=body,
         raw=request.body,
+        origin=_origin(body),
     )
     return (event,)
 
@@ -158,6 +160,18 @@ def _linked_issue(body: Mapping[str, Any]) -> str:
         link = part.get("self")
         if isinstance(link, str) and (match := _ISSUE_LINK.search(link)):
             return match[1]
+    return ""
+
+
+def _origin(body: Mapping[str, Any]) -> str:
+    """Read off a link where this Jira is: host, port and context path; "" without one.
+
+    https://jira.acme.example/jira/rest/api/2/issue/10001 is of jira.acme.example/jira.
+    """
+    for name in ("issue", "comment", "worklog", "user"):
+        link = obj(body.get(name)).get("self")
+        if isinstance(link, str) and (match := _SELF_LINK.match(link)):
+            return match[1].lower()
     return ""
 
 

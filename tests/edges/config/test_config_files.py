@@ -314,19 +314,6 @@ def test_a_filter_may_be_missing(text, folder):
     assert ": warning: when: is missing" in only(folder.load({"route.yaml": route}, {}))
 
 
-@pytest.fixture
-def pipe(tmp_path):
-    """A pipe that nobody writes to: to open it for reading alone would wait for ever."""
-    os.mkfifo(tmp_path / "pipe")
-    return tmp_path / "pipe"
-
-
-@pytest.fixture
-def large(tmp_path):
-    (tmp_path / "large").write_bytes(b"x" * (64 * 1024 + 1))
-    return tmp_path / "large"
-
-
 @pytest.mark.parametrize(
     ("name", "why"),
     [
@@ -337,7 +324,9 @@ def large(tmp_path):
         ("large", "it is larger than 64 KiB"),
     ],
 )
-def test_a_file_of_a_reference_is_a_regular_one_of_bounded_size(name, why, folder, pipe, large):
+def test_a_file_of_a_reference_is_a_regular_one_of_bounded_size(name, why, folder, tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # nobody writes to it: to open it for reading would wait for ever
+    (tmp_path / "large").write_bytes(b"x" * (64 * 1024 + 1))
     bridge = folder.complete({})["bridge.yaml"]
     text = bridge.replace("callback-1", f"${{file:{name}}}")
     said = only(folder.load({"bridge.yaml": text}, {}))

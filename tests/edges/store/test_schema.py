@@ -59,6 +59,7 @@ def empty(request, tmp_path):
 
     def make(name):
         if request.param == "sqlite":
+            (tmp_path / f"{name}.db").touch()
             url = f"sqlite:///{tmp_path / name}.db"
         else:
             url = request.getfixturevalue("postgresql")

@@ -1,0 +1,53 @@
+"""Whether the sites of bridge.yaml are the installations that the hooks' bodies name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from bridge.store import Store, origins
+from bridge.store.origins import Named
+
+#: How an installation is named by those who reach it through Atlassian's gateway: by its own
+#: address, too, so that the two together are one Jira.
+_GATEWAY = "api.atlassian.com/ex/"
+
+
+def take(store: Store) -> tuple[str, ...]:
+    """Say what is confused, one sentence each; raises `Down`."""
+    now = store.now()
+    with store.reading() as conn:
+        return told(origins.named(conn, now))
+
+
+def told(found: Iterable[Named]) -> tuple[str, ...]:
+    """Say which sites are two installations, and which installations are two sites."""
+    several = list(found)
+    return (*_two_of_one_site(several), *_two_sites_of_one(several))
+
+
+def _two_of_one_site(several: list[Named]) -> Iterator[str]:
+    by_site: defaultdict[tuple[str, bool], list[Named]] = defaultdict(list)
+    for each in several:
+        by_site[each.site, each.origin.startswith(_GATEWAY)].append(each)
+    for (site, _), group in by_site.items():
+        if len({each.origin for each in group}) > 1:
+            names = " and ".join(f"{each.origin} (hook {each.hook})" for each in group)
+            yield (
+                f"the site {site} is told of by bodies of {names}: if these are two installations,"
+                " what one tells can be taken for a duplicate of the other's. Give their hooks"
+                " different sites"
+            )
+
+
+def _two_sites_of_one(several: list[Named]) -> Iterator[str]:
+    by_origin: defaultdict[str, list[Named]] = defaultdict(list)
+    for each in several:
+        by_origin[each.origin].append(each)
+    for origin, group in by_origin.items():
+        if len({each.site for each in group}) > 1:
+            names = " and ".join(f"{each.site} (hook {each.hook})" for each in group)
+            yield (
+                f"the sites {names} are told of by bodies of one installation, {origin}: what comes"
+                " through hooks of both is written twice. Give their hooks the same site"
+            )
