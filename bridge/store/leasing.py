@@ -48,7 +48,7 @@ _HELD = (
     .select_from(_held)
     .where(
         _held.c.destination == bindparam("w_destination"),
-        text("held.failures > 0"),
+        text("held.failures > 0 AND held.lease_until > 0"),
         _held.c.lease_until > bindparam("w_now"),
         _held.c.owner == bindparam("w_owner"),
     )

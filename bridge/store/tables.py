@@ -130,6 +130,13 @@ lanes = Table(
         sqlite_where=text("failures > 0"),
         postgresql_where=text("failures > 0"),
     ),
+    Index(
+        "lanes_retrying",
+        "destination",
+        "owner",
+        sqlite_where=text("failures > 0 AND lease_until > 0"),
+        postgresql_where=text("failures > 0 AND lease_until > 0"),
+    ),
 )
 
 #: Events on their way. Of one lane, the open one with the lowest place, then id, is the head.

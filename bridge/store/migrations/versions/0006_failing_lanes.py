@@ -10,6 +10,7 @@ depends_on = None
 
 _READY = sa.text("next_at IS NOT NULL AND failures = 0")
 _FAILING = sa.text("failures > 0")
+_RETRYING = sa.text("failures > 0 AND lease_until > 0")
 
 
 def _number(name: str, kind: type[sa.Integer] = sa.BigInteger) -> "sa.Column[int]":
@@ -21,11 +22,15 @@ def upgrade() -> None:
     op.add_column("lanes", _number("failures", sa.Integer))
     op.add_column("lanes", _number("failing_since"))
     op.drop_index("lanes_ready", "lanes")
-    for name, where in (("lanes_ready", _READY), ("lanes_failing", _FAILING)):
+    for name, last, where in (
+        ("lanes_ready", "next_at", _READY),
+        ("lanes_failing", "next_at", _FAILING),
+        ("lanes_retrying", "owner", _RETRYING),
+    ):
         op.create_index(
             name,
             "lanes",
-            ["destination", "next_at"],
+            ["destination", last],
             unique=False,
             sqlite_where=where,
             postgresql_where=where,
