@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # How long `make soak` lasts, in seconds of load for each database.
 SOAK ?= 600
 
+# How many crash tests run side by side: they wait more than they work.
+CRASH ?= 4
+
 .PHONY: help demo run test crash soak bench check format clean
 
 help:                   ## show what can be made
@@ -25,7 +28,7 @@ test: $(VENV)/.installed      ## the tests
 	$(BIN)/python -m pytest -q
 
 crash: $(VENV)/.installed     ## kill the bridge at every point of its path, on both databases, and check its promises
-	$(BIN)/python -m pytest -q -m crash tests/crash
+	$(BIN)/python -m pytest -q -m crash --numprocesses $(CRASH) --dist worksteal tests/crash
 
 soak: $(VENV)/.installed      ## kill web, worker and database at random for ten minutes each (SOAK=60: one)
 	PYTHONPATH=tests $(BIN)/python -m crash --seconds $(SOAK)

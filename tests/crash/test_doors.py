@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from crash.databases import PostgreSQL, reachable
 from crash.processes import BridgeProcess
 from crash.run import Run, wait_until
 
 SOON = 60
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    if not reachable():
-        pytest.skip("there is no PostgreSQL server: BRIDGE_TEST_POSTGRES names one")
-    database = PostgreSQL()
-    with contextlib.closing(database), Run(tmp_path, database) as made:
-        migrate = made.bridge("migrate")
-        migrate.start()
-        assert not migrate.wait(SOON), migrate.output()
-        yield made
 
 
 def _start(run: Run, command: str, count: int) -> list[BridgeProcess]:
@@ -46,8 +30,9 @@ def _finish(run: Run) -> None:
 
 @pytest.mark.crash
 @pytest.mark.enable_socket
-def test_each_step_through_another_door_while_sessions_end(run: Run) -> None:
+def test_each_step_through_another_door_while_sessions_end(shared_run: Run) -> None:
     """A door whose session ended must not put aside what others then overtake."""
+    run = shared_run
     webs = _start(run, "web", 3)
     _start(run, "worker", 2)
     load = run.tell(webs, chains=run.world.chains(12, 60), copies=1, pause=0.05)
@@ -60,7 +45,8 @@ def test_each_step_through_another_door_while_sessions_end(run: Run) -> None:
 
 @pytest.mark.crash
 @pytest.mark.enable_socket
-def test_the_same_through_all_doors_while_a_web_and_a_worker_die(run: Run) -> None:
+def test_the_same_through_all_doors_while_a_web_and_a_worker_die(shared_run: Run) -> None:
+    run = shared_run
     webs, workers = _start(run, "web", 3), _start(run, "worker", 3)
     load = run.tell(webs, chains=run.world.chains(12, 60), copies=3, pause=0.1)
     assert wait_until(lambda: load.answered > 50, SOON)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from crash.databases import Database, PostgreSQL, SQLite, reachable
 from crash.points import POINTS, Point
 from crash.processes import BridgeProcess
 from crash.run import Run, wait_until
@@ -16,15 +11,6 @@ from crash.run import Run, wait_until
 #: Within how many seconds a point is passed, and everything is over.
 SOON = 40
 QUIET = 90
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
-    if request.param == "postgresql" and not reachable():
-        pytest.skip("there is no PostgreSQL server: BRIDGE_TEST_POSTGRES names one")
-    database: Database = SQLite(tmp_path) if request.param == "sqlite" else PostgreSQL()
-    with contextlib.closing(database), Run(tmp_path, database) as made:
-        yield made
 
 
 def _named(*needs: str) -> list[object]:
@@ -57,18 +43,10 @@ def _finish(run: Run, bridge: BridgeProcess) -> None:
     assert account.fine, f"{account.complaints()}\n{bridge.output()[-4000:]}"
 
 
-def _migrated(run: Run) -> None:
-    migrate = run.bridge("migrate")
-    migrate.start()
-    assert wait_until(lambda: migrate.ended, SOON)
-    assert not migrate.status(), migrate.output()
-
-
 @pytest.mark.crash
 @pytest.mark.enable_socket
 @pytest.mark.parametrize(("name", "point"), _named(""))
 def test_killed_on_the_path(run: Run, name: str, point: Point) -> None:
-    _migrated(run)
     bridge = run.bridge("serve")
     run.tell([bridge], chains=run.world.chains(12, 14), pause=0.05)
     for passage in point.passages:
@@ -80,7 +58,6 @@ def test_killed_on_the_path(run: Run, name: str, point: Point) -> None:
 @pytest.mark.enable_socket
 @pytest.mark.parametrize(("name", "point"), _named("outage", "drain"))
 def test_killed_around_the_spool(run: Run, name: str, point: Point) -> None:
-    _migrated(run)
     bridge = run.bridge("serve")
     bridge.start_armed(name, point.passages[0])
     load = run.tell([bridge], chains=run.world.chains(8, 40), pause=0.05)
@@ -104,11 +81,14 @@ def _spooled(run: Run) -> bool:
 @pytest.mark.crash
 @pytest.mark.enable_socket
 @pytest.mark.parametrize(("name", "point"), _named("migrate"))
-def test_killed_while_migrating(run: Run, name: str, point: Point) -> None:
+def test_killed_while_migrating(empty_run: Run, name: str, point: Point) -> None:
+    run = empty_run
     migrate = run.bridge("migrate")
     for passage in point.passages:
         _die_at(migrate, name, passage)
-    _migrated(run)
+    migrate.start()
+    assert wait_until(lambda: migrate.ended, SOON)
+    assert not migrate.status(), migrate.output()
     bridge = run.bridge("serve")
     run.tell([bridge], chains=run.world.chains(4, 6))
     _finish(run, bridge)
@@ -118,7 +98,6 @@ def test_killed_while_migrating(run: Run, name: str, point: Point) -> None:
 @pytest.mark.enable_socket
 @pytest.mark.parametrize(("name", "point"), _named("retention"))
 def test_killed_while_forgetting(run: Run, name: str, point: Point) -> None:
-    _migrated(run)
     bridge = run.bridge("serve")
     run.tell([bridge], chains=run.world.chains(8, 10))
     _finish(run, bridge)
