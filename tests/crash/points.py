@@ -84,7 +84,7 @@ POINTS: dict[str, Point] = {
     "after settle": Point(place="bridge.store.writer:Writer._transact", when=_has_settled),
     # Thin events
     "fuller event took over, before commit": Point(place="bridge.store.accept:take_over"),
-    "thin event decided, before commit": Point(place="bridge.store:send_decided", passages=(1, 2)),
+    "thin event decided, before commit": Point(place="bridge.store:send_decided", passages=(1, 1)),
     # The spool
     "while spooling": Point(
         place="bridge.store.spool:os.fsync", moment="before", needs="outage", passages=(2,)
