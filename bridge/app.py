@@ -53,6 +53,7 @@ class Bridge:
         environ: Mapping[str, str],
         *,
         clock: Callable[[], int] | None = None,
+        steady_clock: Callable[[], int] | None = None,
         from_kept: bool = False,
         policy: Policy | None = None,
     ) -> None:
@@ -76,6 +77,7 @@ class Bridge:
             spool_limit=settings.spool_max,
             process=self.process,
             clock=clock,
+            steady_clock=steady_clock,
         )
         self.intake = Intake(store=self.store, plan=lambda: self.plan, max_body=settings.max_body)
         self._gangs: dict[str, _Gang] = {}

@@ -84,6 +84,8 @@ class Request:
     query: Mapping[str, str]
     #: The raw bytes.
     body: bytes
+    #: Once it was put aside: its place among what others keep, by the engine's clock in ms; else 0.
+    place: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,6 +24,8 @@ class Status:
     account: Account
     #: Deliveries that wait for a person, the longest waiting first, with the reason.
     stuck: tuple[Mapping[str, Any], ...]
+    #: By how much the engine's clock is ahead of the host's, in ms.
+    ahead: int
     #: Bytes that wait in the spool, of all processes that share it.
     spool: int
     #: Requests that the database refused, for a person to look at.
@@ -50,6 +52,7 @@ def take(store: Store, spool: Path, configuration: Configuration | None = None) 
     return Status(
         account=found,
         stuck=waiting,
+        ahead=store.ahead(),
         spool=sum(path.stat().st_size for path in spool.glob("*.spool")),
         refused=sum(1 for _ in spool.glob("*.refused")),
         degraded=(*_mappings_not_in_use(spool), *misnamed, *sites.take(store)),
@@ -59,6 +62,11 @@ def take(store: Store, spool: Path, configuration: Configuration | None = None) 
 def _mappings_not_in_use(spool: Path) -> Iterator[str]:
     for folder, trouble in config.troubles(spool):
         yield f"the mappings in {folder} are not in use, but the last good ones: {trouble}"
+
+
+def _on_the_wall(until: int, ahead: int) -> int | None:
+    """Give an instant of the engine's clock as people's clocks will show it, in ms."""
+    return until - ahead if until else None
 
 
 def told(status: Status) -> dict[str, Any]:
@@ -71,9 +79,9 @@ def told(status: Status) -> dict[str, Any]:
         "destinations": {
             name: {
                 "paused": gate["paused"],
-                "blocked_until": instant(gate["blocked_until"] or None),
+                "blocked_until": instant(_on_the_wall(gate["blocked_until"], status.ahead)),
                 "failures": gate["failures"],
-                "breaker": _breaker(gate),
+                "breaker": _breaker(gate, status.ahead),
                 "open": dict(found.open.get(name, {})),
             }
             for name, gate in found.destinations.items()
@@ -95,7 +103,8 @@ def told(status: Status) -> dict[str, Any]:
     }
 
 
-def _breaker(gate: Mapping[str, Any]) -> str:
+def _breaker(gate: Mapping[str, Any], ahead: int) -> str:
     if not gate["opened"]:
         return "closed"
-    return f"open since {instant(gate['opened'])}, next probe at {instant(gate['anyone_at'])}"
+    opened, at = (instant(_on_the_wall(gate[name], ahead)) for name in ("opened", "anyone_at"))
+    return f"open since {opened}, next probe at {at}"

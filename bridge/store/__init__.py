@@ -13,7 +13,7 @@ from bridge.core.retry import Policy
 from bridge.store import engines, files
 from bridge.store.batch import Entry, Resolve
 from bridge.store.bell import Bell
-from bridge.store.clocks import steady
+from bridge.store.clocks import Sources, ahead, clock_of, steady
 from bridge.store.dialect import now_ms
 from bridge.store.fitting import as_kept
 from bridge.store.lanes import Claimed, Settlement, Wish
@@ -60,12 +60,13 @@ class Store:
         spool_limit: int = 1 << 30,
         process: str = "bridge",
         clock: Callable[[], int] | None = None,
+        steady_clock: Callable[[], int] | None = None,
     ) -> None:
         self.url = engines.url_of(url)
         self._readers = engines.connect(self.url)
         self._writers = engines.connect(self.url, writing=True)
         self._spool = Spool(spool, limit=spool_limit, process=process)
-        self._clock = clock
+        self._sources = Sources.given(clock, steady_clock)
         self._writer: Writer | None = None
         self._listener: Listener | None = None
         #: Rung whenever lanes may have something to do.
@@ -112,7 +113,7 @@ class Store:
             judge=judge,
             grace=grace,
             policy=policy,
-            clock=self._clock,
+            clock=clock_of(self._writers, self._sources),
             on_ready=on_ready or self.bell.ring,
         )
         self._writer.start(adopt=adopt)
@@ -164,15 +165,19 @@ class Store:
         Raises `Down`.
         """
         with _reached(), self._writers.begin() as conn:
-            now = self._clock() if self._clock else conn.execute(select(now_ms())).scalar_one()
-            return work(conn, now)
+            return work(conn, clock_of(self._writers, self._sources).now(conn))
 
     def now(self) -> int:
-        """Read the database's clock, in ms since the epoch."""
-        if self._clock is not None:
-            return self._clock()
+        """Read the clock of the database's host, in ms since the epoch."""
+        if self._sources.made_up:
+            return self._sources.host()
         with self.reading() as conn:
             return conn.execute(select(now_ms())).scalar_one()
+
+    def ahead(self) -> int:
+        """Tell by how much the engine's clock is ahead of the host's, in ms."""
+        with self.reading() as conn:
+            return ahead(conn, self._sources)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete
 from bridge.model import State, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, ClaimKey, Entry, Waiting
+from bridge.store.clocks import wall
 from bridge.store.dialect import as_rows, listing
 
 
@@ -149,7 +150,7 @@ def claim_each(conn: Connection, batch: Batch, asked: Mapping[ClaimKey, str]) ->
         # In one order everywhere, so that two processes cannot wait for each other in a circle.
         former = {key: batch.formerly.get(key[1:], "") for key in left}
         rows = as_rows([(*key, asked[key], former[key]) for key in left])
-        taken = _CLAIM.rows(conn, {"rows": rows, "now": batch.now})
+        taken = _CLAIM.rows(conn, {"rows": rows, "now": wall(batch.now)})
         batch.free.update((row.destination, row.site, row.identity) for row in taken)
         left = [key for key in left if key not in batch.free]
         if left:

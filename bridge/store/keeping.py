@@ -12,6 +12,7 @@ from bridge.core.breaker import Breaker
 from bridge.model import State
 from bridge.store import origins
 from bridge.store import tables as t
+from bridge.store.clocks import wall
 from bridge.store.dialect import insert_or_ignore
 from bridge.store.rows import lane_named
 from bridge.store.settle import hurry
@@ -79,7 +80,7 @@ def requeue(conn: Connection, now: int, delivery: int, lane: int) -> None:
     freed = conn.execute(
         update(t.deliveries)
         .where(d.id == delivery, d.state.in_((State.PARKED, State.IN_DOUBT)))
-        .values(state=State.QUEUED, cause="", revision="", updated=now)
+        .values(state=State.QUEUED, cause="", revision="", updated=wall(now))
     )
     if freed.rowcount:  # another process may have freed it, and sent it since
         unblock(conn, now, lane)
@@ -111,9 +112,10 @@ def forget(conn: Connection, now: int, keep: Retention) -> int:
 
     Nothing is forgotten of an event that is still on its way, and no claim before the decisions.
     """
-    count = _drop_bodies(conn, now - keep.bodies * _DAY)
-    count += _drop_events(conn, now, now - keep.decisions * _DAY)
-    limit = now - max(keep.effects, keep.decisions) * _DAY
+    today = wall(now)
+    count = _drop_bodies(conn, today - keep.bodies * _DAY)
+    count += _drop_events(conn, now, today - keep.decisions * _DAY)
+    limit = today - max(keep.effects, keep.decisions) * _DAY
     for table in (t.claims, t.sightings):
         count += _drop(conn, table, and_(table.c.at < limit, ~_unfinished(table.c.event)))
     return count + _drop(conn, t.origins, t.origins.c.seen < now - origins.FRESH)

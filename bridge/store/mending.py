@@ -12,6 +12,7 @@ from bridge.model import Event, State
 from bridge.store import keeping, renaming
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Planned
+from bridge.store.clocks import wall
 from bridge.store.dialect import insert_or_ignore
 from bridge.store.fitting import as_kept, short
 from bridge.store.listening import notify
@@ -119,7 +120,7 @@ def discard(conn: Connection, now: int, delivery: int, *, who: str, reason: str)
         update(t.deliveries)
         # A thin event that still waits for a fuller telling may yet become a duplicate of it.
         .where(d.id == parcel.id, d.hold_until.is_(None))
-        .values(state=State.DISCARDED, updated=now)
+        .values(state=State.DISCARDED, updated=wall(now))
     )
     if conn.execute(given_up).rowcount != 1:
         raise WrongState(f"delivery {delivery} waits for a fuller telling, for some seconds more")
@@ -151,7 +152,7 @@ def replay(
                 "site": event.site,
                 "identity": name,
                 "event": event.id,
-                "at": now,
+                "at": wall(now),
             }
             for name in identities
         ]
@@ -189,7 +190,14 @@ def note(  # noqa: PLR0913 - the columns of a row
     why: str = "",
 ) -> None:
     """Write down what an operator did."""
-    row = {"at": now, "who": who, "what": what, "event": event, "delivery": delivery, "note": why}
+    row = {
+        "at": wall(now),
+        "who": who,
+        "what": what,
+        "event": event,
+        "delivery": delivery,
+        "note": why,
+    }
     conn.execute(insert(t.actions), [row])
 
 

@@ -24,6 +24,7 @@ import structlog
 from sqlalchemy import Connection, bindparam, delete, func, literal, select, update
 
 from bridge.store import tables as t
+from bridge.store.clocks import boot
 from bridge.store.dialect import Prepared, upsert
 from bridge.store.gates import spare_probe
 
@@ -32,7 +33,6 @@ log = structlog.get_logger()
 #: How often a process looks at the others, in seconds.
 LOOK = 1.0
 _SUFFIX = ".lock"
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Fate(Enum):
@@ -42,14 +42,6 @@ class Fate(Enum):
     DEAD = "dead"
     #: Nothing can be seen of it from here.
     UNKNOWN = "unknown"
-
-
-def boot() -> str:
-    """Name the run of this machine's kernel; "" where that cannot be told."""
-    try:
-        return _BOOT.read_text("ascii").strip()
-    except OSError:
-        return ""
 
 
 class LockFile:

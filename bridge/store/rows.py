@@ -14,6 +14,7 @@ from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
 from bridge.store.claims import wanted
+from bridge.store.clocks import wall
 from bridge.store.dialect import Prepared, as_rows, listing, spelled, together
 from bridge.store.fitting import short
 from bridge.store.lanes import NEXT_AT, OPEN
@@ -27,7 +28,7 @@ _VERDICTS = """
     """
 _SIGHTINGS = """
     INSERT INTO sightings (site, identity, event, hook, at)
-    SELECT {0}, {1}, {2}, {3}, CAST(:now AS BIGINT) FROM {rows}
+    SELECT {0}, {1}, {2}, {3}, CAST(:wall AS BIGINT) FROM {rows}
     """
 #: The last place is now, or that of the last one there, should the clock have been put back.
 _DELIVERIES = f"""
@@ -35,7 +36,7 @@ _DELIVERIES = f"""
         (event, destination, route, lane, state, effects, writes, hold_until, created, updated,
         late, place)
     SELECT {{0}}, {{1}}, {{2}}, CAST({{3}} AS BIGINT), 'queued', {{4}}, CAST({{5}} AS BOOLEAN),
-        CAST({{6}} AS BIGINT), CAST(:now AS BIGINT), CAST(:now AS BIGINT),
+        CAST({{6}} AS BIGINT), CAST(:wall AS BIGINT), CAST(:wall AS BIGINT),
         CAST({{8}} AS BOOLEAN), COALESCE(CAST({{7}} AS BIGINT), (
             SELECT d.place FROM deliveries d
             WHERE d.lane = CAST({{3}} AS BIGINT) AND {OPEN} AND d.place > CAST(:now AS BIGINT)
@@ -111,7 +112,7 @@ def write(
     if verdicts := _verdicts(batch, entries):
         _ADD_VERDICTS.run(conn, {"rows": as_rows(verdicts)})
     if seen := _seen(batch, entries):
-        _ADD_SIGHTINGS.run(conn, {"rows": as_rows(seen), "now": batch.now})
+        _ADD_SIGHTINGS.run(conn, {"rows": as_rows(seen), "wall": wall(batch.now)})
     return queue(conn, batch)
 
 
@@ -129,6 +130,7 @@ def _write_at_once(
         conn,
         {
             "now": batch.now,
+            "wall": wall(batch.now),
             "events": orjson.dumps(rows).decode(),
             "verdicts": as_rows(_verdicts(batch, entries)),
             "sightings": as_rows(_seen(batch, entries)),
@@ -250,7 +252,8 @@ def queue(conn: Connection, batch: Batch) -> dict[str, int]:
         found = _LANES.rows(conn, {"rows": rows})
         lanes = {(row.destination, row.record): row.id for row in found}
         deliveries = as_rows(_deliveries(batch, lanes))
-        _ADD_DELIVERIES.run(conn, {"rows": deliveries, "now": batch.now})
+        at = {"now": batch.now, "wall": wall(batch.now)}
+        _ADD_DELIVERIES.run(conn, {"rows": deliveries, **at})
     ready = _ready(batch, starting)
     notify(conn, ready)
     return ready

@@ -12,6 +12,7 @@ from bridge.core.breaker import Settled
 from bridge.core.retry import Policy
 from bridge.model import State
 from bridge.store import tables as t
+from bridge.store.clocks import wall
 from bridge.store.dialect import Prepared, as_rows, listing
 from bridge.store.fitting import plain
 from bridge.store.gates import breaker_of, gate_of, set_breaker
@@ -85,7 +86,7 @@ def settle(
             {
                 "b_id": s.delivery,
                 "b_state": s.state,
-                "b_now": now,
+                "b_now": wall(now),
                 "b_cause": s.cause,
                 "b_revision": s.revision,
             }
@@ -120,7 +121,7 @@ def _note_attempts(conn: Connection, now: int, settlements: Sequence[Settlement]
     rows = [
         {
             "delivery": s.delivery,
-            "at": now,
+            "at": wall(now),
             "outcome": s.outcome,
             "status": s.status,
             "answer": plain(s.answer),

@@ -230,6 +230,7 @@ def _record(request: Request) -> bytes:
             "hook": request.hook,
             "site": request.site,
             "received": request.received,
+            "place": request.place,
             "headers": dict(request.headers),
             "query": dict(request.query),
         }

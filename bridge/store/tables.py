@@ -1,4 +1,4 @@
-"""The schema: one for both databases. Instants are ms since the epoch, by the database's clock."""
+"""The schema: one for both databases. Instants are ms, by the engine's clock (`clocks`)."""
 
 from __future__ import annotations
 
@@ -246,6 +246,17 @@ origins = Table(
     Column("source", Text, nullable=False),
     Column("seen", BigInteger, nullable=False),  # once a day
     PrimaryKeyConstraint("hook", "origin"),
+)
+
+#: What the engine's clock is made of: one row, in ms.
+clock = Table(
+    "clock",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("boot", Text, nullable=False, server_default=""),  # of a file: since when base holds
+    Column("base", BigInteger, nullable=False, server_default="0"),  # to add to the other clock
+    Column("kept", BigInteger, nullable=False, server_default="0"),  # what it said a while ago
+    Column("changes", BigInteger, nullable=False, server_default="0"),  # how often base changed
 )
 
 #: Periodic jobs, so that one process at a time runs each.

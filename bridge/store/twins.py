@@ -11,6 +11,7 @@ from bridge.model import Event, Verdict, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, ClaimKey, Entry, Planned, Waiting
 from bridge.store.claims import release, wanted
+from bridge.store.clocks import wall
 from bridge.store.offers import Place, end, follow_in_batch, offer_waiting
 from bridge.store.rows import names, writes
 from bridge.store.verdicts import set_verdict
@@ -56,7 +57,7 @@ def _rewrite(
             writes=writes(event, verdict.effects),
             hold_until=None,
             late=late,
-            updated=batch.now,
+            updated=wall(batch.now),
         )
     )
     batch.hurried[verdict.destination, waiting.lane] = waiting.hold_until

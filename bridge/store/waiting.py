@@ -6,6 +6,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from bridge.model import State, Verdict
 from bridge.store import tables as t
+from bridge.store.clocks import wall
 from bridge.store.gates import spare_probe
 from bridge.store.lanes import Claimed
 from bridge.store.offers import Place, offer
@@ -32,7 +33,7 @@ def send_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict)
             hold_until=None,
             state=State.SENDING,
             attempts=1,
-            updated=now,
+            updated=wall(now),
         )
     )
     set_verdict(conn, claimed.event, verdict)

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, bindparam, func, select, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from bridge.core.retry import Policy
@@ -22,8 +22,7 @@ from bridge.model import Event, Request, Verdict, VerdictName
 from bridge.store import draining
 from bridge.store.accept import accept
 from bridge.store.batch import Entry, Resolve
-from bridge.store.clocks import steady
-from bridge.store.dialect import Prepared, now_ms
+from bridge.store.clocks import Clock, Instant, Keeper, Sources, clock_of, steady
 from bridge.store.engines import WrongSchema, file_of, require_schema
 from bridge.store.files import DatabaseFile, DatabaseGone
 from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
@@ -102,7 +101,7 @@ class Turn:
 Work = Callable[[Connection, int], object]
 _Done = TypeVar("_Done")
 #: The same, told as well whether an earlier try may have been committed.
-_Again = Callable[[Connection, int, bool], _Done]
+_Again = Callable[[Connection, Instant, bool], _Done]
 #: Hears what became of a request: None once it is kept, else why it is not.
 Told = Callable[[BaseException | None], None]
 
@@ -189,7 +188,7 @@ class Writer:
         judge: Judge,
         grace: int,
         policy: Policy,
-        clock: Callable[[], int] | None = None,
+        clock: Clock | None = None,
         on_ready: Callable[[dict[str, int]], None] = lambda _: None,
     ) -> None:
         self._engine = engine
@@ -199,7 +198,8 @@ class Writer:
         self._judge = judge
         self._grace = grace
         self._policy = policy
-        self._clock = clock
+        self._clock = clock or clock_of(engine, Sources.given(None, None))
+        self._keeper = Keeper()
         self._on_ready = on_ready
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Condition()
@@ -413,6 +413,8 @@ class Writer:
             mine = [replace(entry, again=True) for entry in entries] if again else entries
             ready = self._accept(conn, now, mine, settling, ahead) if mine else {}
             self._place = max(self._place, now) if entries else self._place
+            if entries or settling:
+                self._keeper.keep(conn, now)
             since = began if self._may_deal() else None
             turns = _run_exchanges(conn, now, exchanges, policy=self._policy, since=since)
             return [_result(conn, now, job.task, turns) for job in jobs], ready
@@ -497,7 +499,7 @@ class Writer:
         if not jobs:
             return
         try:
-            self._spool.append(_requests(jobs))
+            self._spool.append(self._stamped(_requests(jobs)))
         except NotKept as error:
             for job in jobs:
                 job.done.set_exception(error)
@@ -534,12 +536,10 @@ class Writer:
         conn = self._conn
         if not aside or self._embedded or conn is None:
             return
-        received = min(request.received for request in aside)
+        first = min(aside, key=lambda request: request.received)
         with suppress(Exception), self._watch.over(conn), conn.begin():
-            now = (
-                conn.execute(select(now_ms())).scalar_one() if self._clock is None else self._wall()
-            )
-            draining.tell(conn, now, self._spool.process, self._place_of(received, now))
+            now = self._clock.now(conn)
+            draining.tell(conn, now, self._spool.process, self._place_of(first, now))
 
     def _tell_of_end(self) -> None:
         with suppress(Exception):  # then others wait a while longer, and that is all
@@ -557,35 +557,31 @@ class Writer:
         return True
 
     def _keep_again(self, requests: Sequence[Request]) -> None:
-        entries = [
-            replace(entry, again=True) for request in requests for entry in self._judge(request)
-        ]
+        judged = [(request, self._judge(request)) for request in requests]
 
-        def work(conn: Connection, now: int, _: bool) -> dict[str, int]:
-            placed = self._placed(entries, now)
+        def work(conn: Connection, now: Instant, _: bool) -> dict[str, int]:
+            placed = []
+            for request, entries in judged:
+                self._place = self._place_of(request, now)
+                placed += [replace(entry, again=True, place=self._place) for entry in entries]
             if placed:
                 draining.tell(conn, now, self._spool.process, self._place)
             return self._accept(conn, now, placed)
 
         self._on_ready(self._transaction(work))
 
-    def _placed(self, entries: Sequence[Entry], now: int) -> list[Entry]:
-        """Give each the place of when it was received, by the clock of the database."""
-        placed = []
-        for entry in entries:
-            self._place = self._place_of(entry.event.received, now)
-            placed.append(replace(entry, place=self._place))
-        return placed
+    def _place_of(self, request: Request, now: Instant) -> int:
+        """Tell the place of what was received and put aside, by the engine's clock in ms."""
+        place = request.place or request.received + _apart(now, now.wall)
+        return max(self._place, min(now, place))
 
-    def _place_of(self, received: int, now: int) -> int:
-        """Tell the place of what was received at an instant by our clock, in ms."""
-        behind = now - self._wall()
-        behind = behind if abs(behind) > ABOUT else 0
-        return max(self._place, min(now, received + behind))
-
-    def _wall(self) -> int:
-        """Read the clock that stamps requests, in ms."""
-        return self._clock() if self._clock is not None else time.time_ns() // 1_000_000
+    def _stamped(self, requests: Sequence[Request]) -> list[Request]:
+        """Note the place of each: how far the clocks are apart may be different later."""
+        guess = self._clock.guess()
+        if guess is None:
+            return list(requests)
+        apart = _apart(guess, self._clock.host())
+        return [replace(request, place=request.received + apart) for request in requests]
 
     # The connection
 
@@ -634,20 +630,18 @@ class Writer:
             self._fits = True
         if self._conn is None:
             self._conn = self._engine.connect()
+            self._clock.forget()
             if not self._embedded:
                 self._settle_for(SETTLING - _end_lost_sessions(self._conn, self._lock))
         return self._conn
 
-    def _begun(self, conn: Connection) -> int:
+    def _begun(self, conn: Connection) -> Instant:
         """Return the instant of a transaction that was just begun, in ms.
 
         On a server it first waits for an earlier transaction of this writer whose session was
         lost: that one may still be committed. Both take the writer's lock.
         """
-        if self._embedded:  # the clock of a file is this machine's
-            return self._wall()
-        begun: int = _BEGUN.first(conn, {"lock": self._lock})[1]
-        return begun if self._clock is None else self._wall()
+        return self._clock.now(conn, self._lock)
 
     def _settle_for(self, seconds: float) -> None:
         """Let nobody claim for so long."""
@@ -689,7 +683,6 @@ class Writer:
 
 _UNDECIDED = "the database session ended during the commit: it may or may not have taken effect"
 #: PostgreSQL evaluates the columns from left to right: it reads the clock after the wait.
-_BEGUN = Prepared(select(func.pg_advisory_xact_lock(bindparam("lock")), now_ms()))
 _UPTIME = text("SELECT EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_time())")
 #: A server does not notice that a client vanished while it waits for the client's next statement:
 #: it would keep the transaction open, with its locks, for hours.
@@ -729,6 +722,11 @@ class _Tries:
             return self._ended == 1 or time.monotonic() < self._until
         self._left -= 1
         return bool(self._left) and _was_in_the_way(error)
+
+
+def _apart(engine: int, wall: int) -> int:
+    """Tell by how much the engine's clock is ahead of another, in ms."""
+    return engine - wall if abs(engine - wall) > ABOUT else 0
 
 
 def plain(error: Exception) -> str:

@@ -51,12 +51,16 @@ def until(condition: Callable[[], object], seconds: float = PATIENCE) -> Any:
 
 
 class Clock:
-    """The database's clock, which a test can put forward."""
+    """The clock of every host: time can pass, and it can step while no time passes."""
 
     def __init__(self) -> None:
-        self.ahead = 0
+        self.ahead = self.stepped = 0
 
     def __call__(self) -> int:
+        return self.steady() + self.stepped
+
+    def steady(self) -> int:
+        """Read the clock that never steps."""
         return time.time_ns() // 1_000_000 + self.ahead
 
 
@@ -140,7 +144,9 @@ class Scene:
     def restart(self, *, deliver: bool = True, periodic: bool = False, **settings: object) -> Scene:
         """Start a bridge with the mapping files as they are."""
         read = config.settings(self.environ, **settings)
-        self._running = Bridge(read, {}, clock=self.clock, policy=self.policy)
+        self._running = Bridge(
+            read, {}, clock=self.clock, steady_clock=self.clock.steady, policy=self.policy
+        )
         self._running.start(deliver=deliver, periodic=periodic)
         self._client = create(self._running).test_client
         return self
@@ -166,8 +172,13 @@ class Scene:
         return self.bridge.reload()
 
     def later(self, seconds: float) -> None:
-        """Put the clock forward, and wake whoever waited for that."""
+        """Let time pass, and wake whoever waited for that."""
         self.clock.ahead += round(seconds * 1000)
+        self.wake()
+
+    def step(self, seconds: float) -> None:
+        """Let the clock step, forward or back, while no time passes."""
+        self.clock.stepped += round(seconds * 1000)
         self.wake()
 
     def wake(self) -> None:

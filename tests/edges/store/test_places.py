@@ -197,3 +197,39 @@ def test_who_is_back_first_does_not_overtake(two):
     assert taken(first, 3) == ["e1", "e2", "e3"]
     with first.store.reading() as conn:
         assert conn.execute(select(t.spools)).all() == []
+
+
+class Stepping:
+    """A host's clock that steps, and one that does not."""
+
+    def __init__(self):
+        self.by = 0
+
+    def host(self):
+        return self.steady() + self.by
+
+    def steady(self):
+        return NOW + time.monotonic_ns() // 1_000_000
+
+
+@pytest.mark.parametrize("step", [-3_600_000, 3_600_000])
+def test_a_step_while_the_database_is_away_changes_no_order(database, tmp_path, step):
+    clock = Stepping()
+    bridge = Running(database, tmp_path, clock=clock.host, steady_clock=clock.steady).begin()
+
+    def keep(name):
+        bridge.keep(replace(request(name), received=clock.host()))
+
+    keep("e1")
+    with bridge.away():
+        keep("e2")
+        clock.by += step
+        keep("e3")
+    until(lambda: not bridge.store.writer.backlog)
+    keep("e4")
+    order, settled = [], None
+    while (turn := bridge.store.exchange(settled, WISH)).claimed is not None:
+        order.append(turn.claimed.event)
+        settled = settlement(turn.claimed, State.DELIVERED)
+    bridge.store.close()
+    assert order == ["e1", "e2", "e3", "e4"]
