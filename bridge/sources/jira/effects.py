@@ -73,8 +73,9 @@ def _why_empty(told: Told) -> str:
 
 def _issue(told: Told) -> tuple[Effect, ...]:
     action = told.word.removeprefix("issue_")
-    identity = f"issue:{told.record or digest(told.body)}:{action}"
-    return (_known_by(Effect(identity=identity, event=told.word), _issue_created(told)),)
+    named = f"issue:{told.record or digest(told.body)}:{action}"
+    identity, *also = _names(named, _issue_created(told))
+    return (Effect(identity=identity, also=tuple(also), event=told.word),)
 
 
 def _issue_created(told: Told) -> tuple[str, ...]:
@@ -139,26 +140,23 @@ def _comment_effect(
 ) -> Effect:
     """Make the effect of one comment, the same for both of Data Center's tellings."""
     of = f"comment:{text(comment.get('id')) or digest(comment)}"
-    effect = Effect(
-        identity=f"{of}:{action}",
+    created, deleted = CREATED.cells(comment.get("created")), action == "deleted"
+    cells = _edits(comment) if action == "edited" else created
+    identity, *also = _names(f"{of}:{action}", cells)
+    return Effect(
+        identity=identity,
+        also=tuple(also),
         event="comment_updated" if action == "edited" else f"comment_{action}",
         part=part,
         writes=True,
         private=is_private(comment),
+        # Whoever deletes a comment of Aha!'s is telling something new.
+        echo="" if deleted else _echo(comment.get("body")),
+        stale_after="" if deleted else _names(f"{of}:deleted", created)[0],
         formerly=_former_comment(of, action, comment),
         of=of if comment.get("id") else "",
         version=version(comment, action, at),
     )
-    created = CREATED.cells(comment.get("created"))
-    if action == "deleted":
-        return _known_by(effect, created)
-    effect = replace(
-        effect,
-        # Whoever deletes a comment of Aha!'s is telling something new.
-        echo=_echo(comment.get("body")),
-        stale_after=":".join(filter(None, (of, "deleted", created[0]))),
-    )
-    return _known_by(effect, _edits(comment) if action == "edited" else created)
 
 
 def _edits(part: Mapping[str, Any]) -> tuple[str, ...]:
