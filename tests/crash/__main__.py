@@ -11,6 +11,7 @@ from pathlib import Path
 
 from crash import soak
 from crash.account import ZEROS
+from crash.databases import must_have_postgresql
 from crash.soak import Soaked
 
 _COLUMNS = (
@@ -19,11 +20,13 @@ _COLUMNS = (
     "accepted",
     "delivered",
     "duplicates",
+    "poison",
     *ZEROS,
     "in_doubt",
     "repeated_states",
     "restarts",
     "unanswered",
+    "stalled",
 )
 
 
@@ -35,11 +38,13 @@ def _row(soaked: Soaked) -> list[str]:
         "accepted": account.accepted,
         "delivered": account.delivered + account.discarded,
         "duplicates": account.duplicates,
+        "poison": account.poison,
         **{name: len(account.wrong[name]) for name in ZEROS},
         "in_doubt": soaked.in_doubt,
         "repeated_states": account.repeated_states,
         "restarts": soaked.restarts,
         "unanswered": soaked.unanswered,
+        "stalled": soaked.stalled,
     }
     return [str(found[name]) for name in _COLUMNS]
 
@@ -63,10 +68,12 @@ def main() -> int:
             continue
         if name == "postgresql" and not soak.can_postgresql():
             print("no PostgreSQL here: neither its tools nor a server", file=sys.stderr)
+            if must_have_postgresql():
+                return 1
             continue
         (folder / name).mkdir()
         soaking = soak.on_sqlite if name == "sqlite" else soak.on_postgresql
-        done.append(soaking(folder / name, given.seconds, given.seed))
+        done.append(soaking(folder / name, given.seconds, given.seed, given.plays))
         _tell(done[-1])
     print(_table([[name.replace("_", " ") for name in _COLUMNS], *map(_row, done)]))
     fine = all(one.fine for one in done)
@@ -82,6 +89,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=600, help="of load, for each database")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--plays",
+        nargs="*",
+        choices=soak.PLAYS,
+        default=soak.USUAL,
+        help="what is played beside the kills (usually all but clock, which needs a C compiler)",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the files also when all is well")
     return parser.parse_args()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Engine
 
 from crash import journal, rows
-from crash.story import Effect
+from crash.story import Effect, is_poison
 
 #: What must not be.
-ZEROS = ("lost", "written_twice", "out_of_order", "leaked", "unaccounted")
+ZEROS = ("lost", "written_twice", "out_of_order", "set_back", "leaked", "unaccounted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,8 @@ class Account:
     duplicates: int
     #: Deliveries that were given up because an operator saw them in Aha!.
     discarded: int
+    #: Deliveries that Aha! never took, and that an operator gave up.
+    poison: int
     #: Changes that only set a state, sent more often than once.
     repeated_states: int
     #: What is wrong, by what must not be; each with an example in words.
@@ -56,8 +58,11 @@ class _Sunk:
     written: list[int] = field(default_factory=list)
 
 
-def settle(load: Path, sink: Path, engine: Engine) -> Account:
-    """Compare what was promised with what came of it; nothing may be on its way any more."""
+def settle(load: Path, sink: Path, engine: Engine, *, poison: bool = False) -> Account:
+    """Compare what was promised with what came of it; nothing may be on its way any more.
+
+    With `poison`, Aha! took nothing of some records.
+    """
     promised, received = journal.read(load), journal.read(sink)
     sunk = _sunk(received)
     with engine.connect() as conn:
@@ -67,22 +72,26 @@ def settle(load: Path, sink: Path, engine: Engine) -> Account:
     told = {(s["record"], s["place"]) for s in promised if s["kind"] == "told"}
     ids = [event for s in promised if s["kind"] == "kept" for event in s["events"]]
     accepted = [step for key, step in steps.items() if key in told]
+    doomed = {record for record, _ in steps if poison and is_poison(record)}
+    healthy = [step for step in accepted if step["record"] not in doomed]
     return Account(
         accepted=len(ids),
         delivered=sum(d.state == "delivered" for d in deliveries),
         duplicates=Counter(outcomes.values())["duplicate"],
-        discarded=sum(d.state == "discarded" for d in deliveries),
+        discarded=sum(d.state == "discarded" and d.record not in doomed for d in deliveries),
+        poison=sum(d.state == "discarded" and d.record in doomed for d in deliveries),
         repeated_states=sum(
             len(one.written) - 1
             for effect, one in sunk.items()
             if effect[0] != "comment" and one.written
         ),
         wrong={
-            "lost": [*_lost(accepted, sunk), *_not_kept(ids, outcomes)],
+            "lost": [*_lost(healthy, sunk), *_not_kept(ids, outcomes)],
             "written_twice": _twice(sunk),
             "out_of_order": _out_of_order(accepted, sunk),
+            "set_back": _set_back(steps.values(), told, received),
             "leaked": _leaked(steps.values(), sunk),
-            "unaccounted": _unaccounted(outcomes, verdicts, deliveries, sunk),
+            "unaccounted": _unaccounted(outcomes, verdicts, deliveries, sunk, doomed),
         },
     )
 
@@ -148,6 +157,35 @@ def _out_of_order(accepted: Iterable[Mapping[str, Any]], sunk: Mapping[Effect, _
     return found
 
 
+def _set_back(
+    steps: Iterable[Mapping[str, Any]],
+    told: Collection[tuple[str, int]],
+    received: Iterable[Mapping[str, Any]],
+) -> list[str]:
+    """Find what Aha! holds in the end that Jira no longer does.
+
+    Steps that were begun and not answered may have come through or not.
+    """
+    held: dict[str, dict[str, str]] = defaultdict(dict)
+    for line in received:
+        if line["written"]:
+            held[line["record"]].update(line.get("holds", {}))
+    right: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for step in sorted(steps, key=lambda each: each["place"]):
+        known = right[step["record"]]
+        for name, value in step.get("holds", {}).items():
+            if (step["record"], step["place"]) in told:
+                known[name] = {value}
+            else:
+                known[name].add(value)
+    return [
+        f"record {record}: {name} is {held[record][name]!r} and not {' or '.join(sorted(values))!r}"
+        for record, known in right.items()
+        for name, values in known.items()
+        if name in held[record] and not any(v in held[record][name] for v in values)
+    ]
+
+
 def _leaked(steps: Iterable[Mapping[str, Any]], sunk: Mapping[Effect, _Sunk]) -> list[str]:
     """Find what no route wanted and was sent all the same."""
     return [
@@ -164,6 +202,7 @@ def _unaccounted(
     verdicts: Mapping[tuple[str, str, str], str],
     deliveries: Sequence[rows.Delivery],
     sunk: Mapping[Effect, _Sunk],
+    doomed: Collection[str],
 ) -> list[str]:
     """Find where the rows do not add up among themselves or with what the sink has."""
     sent = {d.event for d in deliveries}
@@ -181,7 +220,7 @@ def _unaccounted(
     found += [
         f"delivery {d.id} is {d.state}, and {effect} is not in Aha!"
         for d in deliveries
-        if d.state in over
+        if d.state == "delivered" or (d.state == "discarded" and d.record not in doomed)
         for effect in d.effects
         if effect not in sunk or not sunk[effect].written
     ]

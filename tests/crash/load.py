@@ -84,6 +84,7 @@ class Load:
             record=step.record,
             place=step.place,
             wanted=step.wanted,
+            holds=step.holds,
             effects=[effect for telling in step.tellings for effect in telling.effects],
         )
         left = list(step.tellings)

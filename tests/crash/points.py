@@ -58,6 +58,8 @@ class Point:
     needs: str = ""
     #: The passages it is killed at, one after the other.
     passages: tuple[int, ...] = (1, 4)
+    #: How many thin events nothing fuller follows.
+    lonely: float = 0.1
 
 
 POINTS: dict[str, Point] = {
@@ -84,7 +86,9 @@ POINTS: dict[str, Point] = {
     "after settle": Point(place="bridge.store.writer:Writer._transact", when=_has_settled),
     # Thin events
     "fuller event took over, before commit": Point(place="bridge.store.accept:take_over"),
-    "thin event decided, before commit": Point(place="bridge.store:send_decided", passages=(1, 1)),
+    "thin event decided, before commit": Point(
+        place="bridge.store:send_decided", passages=(1, 1), lonely=0.5
+    ),
     # The spool
     "while spooling": Point(
         place="bridge.store.spool:os.fsync", moment="before", needs="outage", passages=(2,)

@@ -52,6 +52,7 @@ when: project = {project}
 SETTINGS = {
     "BRIDGE_CONNECT_TIMEOUT": "1",
     "BRIDGE_READ_TIMEOUT": "2",
+    "BRIDGE_BODY_SECONDS": "8",
     "BRIDGE_LEASE_SECONDS": "5",
     "BRIDGE_GRACE_SECONDS": "2",
 }

@@ -18,8 +18,9 @@ class Delivery:
     id: int
     event: str
     state: str
-    updated: int
     effects: tuple[Effect, ...]
+    #: The record it is about.
+    record: str
 
     @property
     def comments(self) -> tuple[Effect, ...]:
@@ -29,8 +30,12 @@ class Delivery:
 
 def deliveries(conn: Connection, *states: str) -> list[Delivery]:
     """Read the deliveries, of some states or all."""
-    d = t.deliveries.c
-    statement = select(d.id, d.event, d.state, d.updated, d.effects).order_by(d.id)
+    d, e = t.deliveries.c, t.events.c
+    statement = (
+        select(d.id, d.event, d.state, d.effects, e.record)
+        .join_from(t.deliveries, t.events, d.event == e.id)
+        .order_by(d.id)
+    )
     if states:
         statement = statement.where(d.state.in_(states))
     return [
@@ -38,7 +43,7 @@ def deliveries(conn: Connection, *states: str) -> list[Delivery]:
             id=row.id,
             event=row.event,
             state=row.state,
-            updated=row.updated,
+            record=row.record,
             effects=tuple(effect_of(name) for name in orjson.loads(row.effects)),
         )
         for row in conn.execute(statement)

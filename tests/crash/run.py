@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -11,10 +11,12 @@ from sqlalchemy.exc import DBAPIError
 
 from crash import rows
 from crash.account import Account, settle
+from crash.clock import HostClock
 from crash.databases import Database, engine
 from crash.journal import Journal
 from crash.load import Load
 from crash.processes import BridgeProcess, SinkProcess, write_mappings
+from crash.sink import Manners
 from crash.story import Step, World
 from crash.watch import Operator
 
@@ -22,13 +24,19 @@ from crash.watch import Operator
 class Run:
     """Everything that is started is ended when the context is left."""
 
-    def __init__(self, folder: Path, database: Database, *, seed: int = 1) -> None:
+    def __init__(
+        self, folder: Path, database: Database, *, seed: int = 1, plays: Collection[str] = ()
+    ) -> None:
         self.folder = folder
         self.database = database
-        self.world = World(seed)
+        self.plays = plays
+        self.world = World(seed, late="late" in plays)
+        self.clock = HostClock(folder / "clock") if "clock" in plays else None
         self.sink = SinkProcess(folder)
         self.bridges: list[BridgeProcess] = []
-        self.operator = Operator(database.url, folder, self.sink.journal)
+        # Who mends a file does so on its host; a server has a clock of its own.
+        clock = self.clock.now_ms if self.clock and database.kind == "sqlite" else None
+        self.operator = Operator(database.url, folder, self.sink.journal, clock)
         self.load: Load | None = None
         self._engine = engine(database)
         self._journal = Journal(folder / "load.journal")
@@ -50,9 +58,9 @@ class Run:
 
     def bridge(self, *command: str, name: str = "", **settings: str) -> BridgeProcess:
         """Make one more process of the bridge; it is not started yet."""
-        made = BridgeProcess(
-            name or command[0], command, self.folder, self.database.url, **settings
-        )
+        clock = {} if self.clock is None else self.clock.environ
+        environ = {**clock, **settings}
+        made = BridgeProcess(name or command[0], command, self.folder, self.database.url, **environ)
         self.bridges.append(made)
         return made
 
@@ -92,7 +100,12 @@ class Run:
 
     def account(self) -> Account:
         """Check the promises."""
-        return settle(self.folder / "load.journal", self.sink.journal, self._engine)
+        books = self.folder / "load.journal", self.sink.journal
+        return settle(*books, self._engine, poison="poison" in self.plays)
+
+    def temper(self, manners: Manners) -> None:
+        """Change the manners of Aha!, which never takes what is poison."""
+        self.sink.behave({**manners, **({"poison": 1.0} if "poison" in self.plays else {})})
 
     def scalar(self, statement: str) -> int:
         """Ask the database for a number."""

@@ -20,8 +20,10 @@ from typing import Any
 import orjson
 
 from crash.journal import Journal
+from crash.story import is_poison
 
-#: Shares of the requests that are treated so; what is left is written and answered 200.
+#: Shares of the requests that are treated so; what is left is written and answered 200. With
+#: `poison`, all of some records are answered 500.
 Manners = Mapping[str, float]
 
 POLITE: Manners = {}
@@ -58,6 +60,17 @@ def told(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return found
 
 
+def held(body: Mapping[str, Any]) -> dict[str, str]:
+    """Tell what is held once a body was written, as `story` does."""
+    fields, comment = body.get("issue", {}).get("fields", {}), body.get("comment")
+    found = {}
+    if isinstance(fields.get("priority"), dict):
+        found |= {"priority": fields["priority"]["name"], "summary": fields["summary"]}
+    if isinstance(comment, dict):
+        found[f"comment:{comment['id']}"] = str(comment["body"])
+    return found
+
+
 class Sink:
     """A server; one thread, so that the journal's order is the order of arrival."""
 
@@ -87,17 +100,22 @@ class Sink:
         if head.startswith("put"):
             self._manners = orjson.loads(body)
             return await _say(writer, 200)
-        fate = self._fate()
-        self._note(orjson.loads(body), fate)
+        told = orjson.loads(body)
+        fate = self._fate(str(told.get("issue", {}).get("id", "")))
+        self._note(told, fate)
         await asyncio.sleep(_WAITS.get(fate, 0))
         if fate in ("mute", "deaf", "dropped"):
             return False
         return await _say(writer, _STATUSES.get(fate, 200))
 
-    def _fate(self) -> str:
-        """Decide what becomes of a request."""
+    def _fate(self, record: str) -> str:
+        """Decide what becomes of a request about a record."""
+        if "poison" in self._manners and is_poison(record):
+            return "failed"
         dice = self._rng.random()
         for name, share in self._manners.items():
+            if name == "poison":  # no share
+                continue
             dice -= share
             if dice < 0:
                 return name
@@ -107,6 +125,7 @@ class Sink:
         self._journal.note(
             record=str(body.get("issue", {}).get("id", "")),
             effects=told(body),
+            holds=held(body),
             fate=fate,
             written=fate in _WRITTEN,
             at=time.time(),

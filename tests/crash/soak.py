@@ -1,5 +1,8 @@
 """Random kills of web, worker and database under load, for as long as one likes.
 
+Beside the kills, the plays: `stalled` senders that stop in the middle of a body, `poison` records
+that Aha! never takes, `late` repeats of what was answered long ago, and a host `clock` that steps.
+
 SQLite: one `aha-bridge serve`. PostgreSQL: three `web` and three `worker` on a server of the run's
 own, and each event sent to all three webs at once.
 """
@@ -11,17 +14,19 @@ import resource
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
 from crash.account import Account
+from crash.clock import HostClock
 from crash.databases import Cluster, Database, PostgreSQL, SQLite, reachable, tools
 from crash.processes import BridgeProcess
 from crash.run import Run
 from crash.sink import BAD, DOWN, POLITE
+from crash.stalled import StalledSenders
 
 #: How long it may take after the load until nothing is on its way any more, in seconds.
 QUIET = 240
@@ -29,6 +34,11 @@ QUIET = 240
 CHAINS = 24
 LENGTH = 40
 PAUSE = 0.5
+PLAYS = ("stalled", "poison", "late", "clock")
+#: What is played unless it is said otherwise.
+USUAL = ("stalled", "poison", "late")
+#: How far the clock of the bridge's host may be off, in seconds, one step after the other.
+OFF = (0, 300, -300, 3600, -3600, 7)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +54,8 @@ class Soaked:
     restarts: int
     #: Requests of the load that were not answered 200: the sender's business to repeat.
     unanswered: int
+    #: Connections of stalled senders that the bridge gave up.
+    stalled: int
     #: What did not end in time, or "".
     stuck: str
 
@@ -132,9 +144,13 @@ class Storm:
 
     def silence(self) -> None:
         """Take Aha! down for some seconds."""
-        self._run.sink.behave(DOWN)
+        self._run.temper(DOWN)
         self._stopping.wait(self._rng.uniform(1, 4))
-        self._run.sink.behave(BAD)
+        self._run.temper(BAD)
+
+    def step_clock(self, clock: HostClock) -> None:
+        """Set the clock of the bridge's host, forward or back."""
+        clock.step(self._rng.choice(OFF))
 
 
 def _limit(pids: list[int], size: int) -> None:
@@ -143,7 +159,7 @@ def _limit(pids: list[int], size: int) -> None:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-def on_sqlite(folder: Path, seconds: float, seed: int) -> Soaked:
+def on_sqlite(folder: Path, seconds: float, seed: int, plays: Collection[str] = USUAL) -> Soaked:
     """Soak one process on a file."""
     database = SQLite(folder)
 
@@ -160,10 +176,13 @@ def on_sqlite(folder: Path, seconds: float, seed: int) -> Soaked:
         )
         return [serve]
 
-    return _soak(folder, database, seconds, seed, begin)
+    with Run(folder, database, seed=seed, plays=plays) as run:
+        return _soak(run, seconds, seed, begin)
 
 
-def on_postgresql(folder: Path, seconds: float, seed: int) -> Soaked:
+def on_postgresql(
+    folder: Path, seconds: float, seed: int, plays: Collection[str] = USUAL
+) -> Soaked:
     """Soak three webs and three workers on a server; without tools, on one that is there."""
     database = PostgreSQL() if tools() is None else Cluster(folder)
 
@@ -178,15 +197,14 @@ def on_postgresql(folder: Path, seconds: float, seed: int) -> Soaked:
             ("end a web", storm.end(*webs)),
         )
         storm.every(
-            4,
-            ("kill a worker", storm.kill(*workers)),
-            ("end a worker", storm.end(*workers)),
+            4, ("kill a worker", storm.kill(*workers)), ("end a worker", storm.end(*workers))
         )
         storm.every(20, *_blows_on(database, storm))
         return webs
 
     try:
-        return _soak(folder, database, seconds, seed, begin)
+        with Run(folder, database, seed=seed, plays=plays) as run:
+            return _soak(run, seconds, seed, begin)
     finally:
         database.close()
 
@@ -210,44 +228,43 @@ def _migrate(run: Run) -> None:
 
 
 def _soak(
-    folder: Path,
-    database: Database,
-    seconds: float,
-    seed: int,
-    begin: Callable[[Run, Storm], list[BridgeProcess]],
+    run: Run, seconds: float, seed: int, begin: Callable[[Run, Storm], list[BridgeProcess]]
 ) -> Soaked:
-    rng = random.Random(seed)
-    with Run(folder, database, seed=seed) as run:
-        started = time.monotonic()
-        storm = Storm(run, rng)
-        doors = begin(run, storm)
-        processes = [p for p in run.bridges if p.name != "migrate"]
-        supervisor = Supervisor(*processes)
-        supervisor.start()
-        storm.every(45, ("take Aha! down", storm.silence))
-        run.sink.behave(BAD)
-        run.operator.start()
-        load = run.tell(
-            doors,
-            chains=[_life(run) for _ in range(CHAINS)],
-            copies=max(2, len(doors)),
-            pause=PAUSE,
-        )
-        time.sleep(seconds)
-        load.stop()
-        storm.stop()
-        stuck = _settle_down(run)
-        supervisor.stop()
-        return Soaked(
-            database=database.kind,
-            seconds=time.monotonic() - started,
-            account=run.account(),
-            blows=storm.blows,
-            in_doubt=run.operator.retried + run.operator.discarded,
-            restarts=sum(p.starts - 1 for p in processes),
-            unanswered=load.failed,
-            stuck=stuck,
-        )
+    started = time.monotonic()
+    storm = Storm(run, random.Random(seed))
+    doors = begin(run, storm)
+    processes = [p for p in run.bridges if p.name != "migrate"]
+    supervisor = Supervisor(*processes)
+    supervisor.start()
+    storm.every(45, ("take Aha! down", storm.silence))
+    if run.clock is not None:
+        clock = run.clock
+        storm.every(15, ("step the clock", lambda: storm.step_clock(clock)))
+    run.temper(BAD)
+    run.operator.start()
+    stalled = StalledSenders([door.port for door in doors])
+    if "stalled" in run.plays:
+        stalled.start()
+    load = run.tell(
+        doors, chains=[_life(run) for _ in range(CHAINS)], copies=max(2, len(doors)), pause=PAUSE
+    )
+    time.sleep(seconds)
+    load.stop()
+    storm.stop()
+    stuck = _settle_down(run)
+    stalled.stop()
+    supervisor.stop()
+    return Soaked(
+        database=run.database.kind,
+        seconds=time.monotonic() - started,
+        account=run.account(),
+        blows=storm.blows,
+        in_doubt=run.operator.retried + run.operator.discarded,
+        restarts=sum(p.starts - 1 for p in processes),
+        unanswered=load.failed,
+        stalled=stalled.given_up,
+        stuck=stuck,
+    )
 
 
 def _life(run: Run):
@@ -256,7 +273,8 @@ def _life(run: Run):
 
 def _settle_down(run: Run) -> str:
     """Make everything well behaved, and wait; returns what did not end in time."""
-    run.sink.behave(POLITE)
+    run.temper(POLITE)
+    run.operator.giving_up.set()
     assert run.load is not None
     if not run.load.wait(60):
         return "the load was not answered"

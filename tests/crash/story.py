@@ -6,13 +6,13 @@ Every comment, change and issue has an id of its own, so that both journals spea
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
 import orjson
 
-from bridge.demo.bodies import Body, Change, Comment, Installation, Issue, Item, Person
+from bridge.demo.bodies import PRIORITIES, Body, Change, Comment, Installation, Issue, Item, Person
 
 CLOUD = Installation(base="https://acme.atlassian.net", cloud=True, zone=1)
 DATA_CENTER = Installation(base="https://jira.acme.example/jira", cloud=False)
@@ -46,13 +46,23 @@ class Step:
     tellings: tuple[Telling, ...]
     #: Whether the routes let it through.
     wanted: bool
+    #: What Jira holds afterwards, of what was changed: summary, priority, comment:<id>.
+    holds: Mapping[str, str]
+
+
+def is_poison(record: str) -> bool:
+    """Tell whether a record is one whose bodies Aha! never takes, if it is told to be so."""
+    return record.isdigit() and int(record) % 12 == 5
 
 
 class World:
-    """Two Jiras; hands out ids."""
+    """Two Jiras; hands out ids. With `late`, what was answered long ago is told again."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, late: bool = False) -> None:
         self.rng = random.Random(seed)
+        self.late = late
+        #: How many of Data Center's thin events nothing fuller follows.
+        self.lonely = 0.1
         self.ids = count(10_001)
         self.numbers = count(200_001)
         self.clock = count(_START, 1_500)
@@ -76,6 +86,7 @@ class World:
                 place=place,
                 tellings=tellings,
                 wanted=project in WANTED,
+                holds=dict(life.holds),
             )
 
 
@@ -88,8 +99,10 @@ class _Life:
         self._issue = issue
         self._comment: Comment | None = None
         self._edited = True
-        #: Told again later, as a late duplicate.
-        self._before: tuple[Telling, ...] = ()
+        #: Told before; some of it is told again, as a late duplicate.
+        self._before: list[tuple[Telling, ...]] = []
+        #: What Jira holds by now, of what was changed.
+        self.holds: dict[str, str] = {}
 
     def created(self) -> tuple[Telling, ...]:
         change = self._change() if self._jira.cloud else None
@@ -106,8 +119,10 @@ class _Life:
             told = self._commented(both=dice > 0.6)
         else:
             told = self._reworded()
-        late = self._before if dice * 100 % 1 < 0.15 else ()
-        self._before = told
+        late = self._before[-1] if self._before and dice * 100 % 1 < 0.15 else ()
+        if self._world.late and self._before and self._world.rng.random() < 0.1:
+            late += self._world.rng.choice(self._before)
+        self._before.append(told)
         return told + late
 
     def _changed(self) -> tuple[Telling, ...]:
@@ -123,9 +138,11 @@ class _Life:
             id=next(self._world.numbers), author=ANA, text="Looks good.", created=at, updated=at
         )
         self._edited = False
+        self.holds[f"comment:{comment.id}"] = comment.text
         said = ("comment", str(comment.id), "created")
         if self._jira.cloud and both:
             change = self._change()
+            issue = self._issue
             moved = self._jira.issue_updated(issue, ANA, "issue_generic", change, comment)
             alone = self._jira.comment_event("comment_created", comment, issue, at)
             return (
@@ -139,6 +156,7 @@ class _Life:
         assert self._comment is not None
         comment = replace(self._comment, text="Looks better.", updated=issue.updated)
         self._edited = True
+        self.holds[f"comment:{comment.id}"] = comment.text
         said = ("comment", str(comment.id), "edited")
         return self._comment_told("comment_updated", comment, issue, said)
 
@@ -151,11 +169,30 @@ class _Life:
             )
         thin, full = self._jira.comment_pair(name, comment, issue, gap=20)
         pair = (self._told(thin, said), self._told(full, said))
-        return pair[:1] if self._world.rng.random() < 0.1 else pair
+        return pair[:1] if self._world.rng.random() < self._world.lonely else pair
 
     def _change(self) -> Change:
-        item = Item(field="priority", field_id="priority", was=("3", "Medium"), now=("2", "High"))
-        return Change(id=next(self._world.numbers), items=(item,))
+        """Change the priority to the next one, and the summary."""
+        before = self._issue
+        names = list(PRIORITIES)
+        priority = names[(names.index(before.priority) + 1) % len(names)]
+        number = next(self._world.numbers)
+        self._issue = after = replace(before, priority=priority, summary=f"Export, draft {number}")
+        shown = self._jira.priority
+        self.holds |= {"priority": shown(priority), "summary": after.summary}
+        changed = Item(
+            field="priority",
+            field_id="priority",
+            was=(PRIORITIES[before.priority], shown(before.priority)),
+            now=(PRIORITIES[priority], shown(priority)),
+        )
+        renamed = Item(
+            field="summary",
+            field_id="summary",
+            was=(None, before.summary),
+            now=(None, after.summary),
+        )
+        return Change(id=number, items=(changed, renamed))
 
     def _touch(self) -> Issue:
         self._issue = replace(self._issue, updated=next(self._world.clock))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from sqlalchemy import Engine, create_engine, insert
@@ -27,26 +29,33 @@ class Books:
 
     def __init__(self, folder: Path) -> None:
         self.load, self.sink = folder / "load.journal", folder / "sink.journal"
-        self.engine: Engine = create_engine("sqlite://")
+        self.engine: Engine = create_engine(f"sqlite:///{folder / 'rows.db'}")
         t.metadata.create_all(self.engine)
         self._events = 0
 
-    def told(self, place: int, *effects: tuple[str, str, str], wanted: bool = True) -> str:
+    def told(
+        self,
+        place: int,
+        *effects: tuple[str, str, str],
+        wanted: bool = True,
+        holds: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
         """Note that a step was told and answered; returns the event's id."""
         self._events += 1
         event = f"event-{self._events}"
         journal = Journal(self.load)
         step = {"record": "10001", "place": place}
-        journal.note(kind="step", wanted=wanted, effects=effects, **step)
+        journal.note(kind="step", wanted=wanted, effects=effects, holds=dict(holds), **step)
         journal.note(kind="kept", events=[event], **step)
         journal.note(kind="told", **step)
         journal.close()
         return event
 
-    def sunk(self, *effects: tuple[str, str, str], written: bool = True) -> None:
+    def sunk(self, *effects: tuple[str, str, str], written: bool = True, **holds: str) -> None:
         """Note that Aha! received something."""
         journal = Journal(self.sink)
-        journal.note(record="10001", effects=effects, fate="", written=written, at=0)
+        line = {"record": "10001", "effects": effects, "holds": holds, "written": written}
+        journal.note(fate="", at=0, **line)
         journal.close()
 
     def kept(
@@ -55,6 +64,7 @@ class Books:
         """Write the rows of an event, with a delivery if it has a state."""
         verdict = more.get("verdict", "deliver")
         blank = dict.fromkeys(("hook", "source", "site", "name", "record", "key", "actor"), "")
+        blank["record"] = "10001"
         row = {"id": event, "received": 0, "delivery_id": "", "attempt": 0, "outcome": verdict}
         flags = {"thin": False, "full": True, "effects": "[]", "verdicts": "[]"}
         judged = {"event": event, "destination": "aha", "route": "r", "verdict": verdict}
@@ -70,10 +80,10 @@ class Books:
                     insert(t.deliveries), [sent | times | {"state": state, "effects": names}]
                 )
 
-    def settle(self) -> Account:
+    def settle(self, *, poison: bool = False) -> Account:
         """Check the promises."""
         try:
-            return settle(self.load, self.sink, self.engine)
+            return settle(self.load, self.sink, self.engine, poison=poison)
         finally:
             self.engine.dispose()
 
@@ -141,6 +151,31 @@ def test_out_of_order(books, tried):
     books.sunk(LATER)
     books.sunk(CHANGE)
     assert wrong(books.settle()) == {"out_of_order"}
+
+
+def test_set_back(books):
+    books.kept(books.told(0, CHANGE, holds={"priority": "Low"}), CHANGE)
+    books.kept(books.told(1, LATER, holds={"priority": "High"}), LATER)
+    books.sunk(CHANGE, priority="Low")
+    books.sunk(LATER, priority="High")
+    assert books.settle().fine
+    books.sunk(CHANGE, priority="Low")
+    assert wrong(books.settle()) == {"set_back"}
+
+
+def test_poison_is_given_up(books):
+    """Aha! takes nothing of the record that all of this is about."""
+    books.kept(books.told(0, COMMENT), COMMENT, state="discarded")
+    books.sunk(COMMENT, written=False)
+    assert wrong(books.settle()) == {"lost", "unaccounted"}
+    account = books.settle(poison=True)
+    assert account.fine
+    assert (account.poison, account.discarded) == (1, 0)
+
+
+def test_poison_that_is_still_on_its_way(books):
+    books.kept(books.told(0, COMMENT), COMMENT, state="parked")
+    assert wrong(books.settle(poison=True)) == {"unaccounted"}
 
 
 def test_leaked(books):

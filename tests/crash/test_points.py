@@ -48,6 +48,7 @@ def _finish(run: Run, bridge: BridgeProcess) -> None:
 @pytest.mark.parametrize(("name", "point"), _named(""))
 def test_killed_on_the_path(run: Run, name: str, point: Point) -> None:
     bridge = run.bridge("serve")
+    run.world.lonely = point.lonely
     run.tell([bridge], chains=run.world.chains(12, 14), pause=0.05)
     for passage in point.passages:
         _die_at(bridge, name, passage)
