@@ -275,7 +275,7 @@ def _site_to_write(hook: Hook, first: Hook, hooks: list[Hook]) -> str:
     others = ", ".join(quoted(other.name) for other in hooks if other is not hook)
     line = f"Write `site: {first.site}`"
     if hook is not first:
-        line += f" if it is the {hook.source} of {quoted(first.name)}, else `site: {hook.name}`"
+        line += f" if both are of one {hook.source}, else `site: {hook.name}`"
     return (
         f"is missing, and {others} of the same source and destination could tell the same: without"
         f" it, what comes through both is written twice. {line}"

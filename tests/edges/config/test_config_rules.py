@@ -242,8 +242,8 @@ def test_hooks_that_may_be_of_one_jira_say_their_site(expect):
         "hooks.main.site: is missing, and `legacy` of the same source and destination could tell"
         " the same: without it, what comes through both is written twice. Write `site: main`",
         "hooks.legacy.site: is missing, and `main` of the same source and destination could tell"
-        " the same: without it, what comes through both is written twice. Write `site: main` if it"
-        " is the jira of `main`, else `site: legacy`",
+        " the same: without it, what comes through both is written twice. Write `site: main` if"
+        " both are of one jira, else `site: legacy`",
     )
 
 
@@ -253,7 +253,7 @@ def test_two_routes_of_one_destination_hear_them_together(expect):
         "from: legacy\nto: one\nwhen: project = B\n",
     )
     files = folder_of(ONE, *routes, hooks=hooks_of("site: acme, ", "").replace("▸main", "main"))
-    expect(files, "Write `site: acme` if it is the jira of `main`, else `site: legacy`")
+    expect(files, "Write `site: acme` if both are of one jira, else `site: legacy`")
 
 
 def test_what_is_said_is_enough(expect):
