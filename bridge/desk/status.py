@@ -23,7 +23,7 @@ class Status:
 
     account: Account
     #: Deliveries that wait for a person, the longest waiting first, with the reason.
-    stuck: tuple[Mapping[str, Any], ...]
+    stuck: tuple[Mapping[str, Any], ...] = ()
     #: By how much the engine's clock is ahead of the host's, in ms.
     ahead: int
     #: Bytes that wait in the spool, of all processes that share it.
