@@ -25,7 +25,7 @@ class Status:
     #: Deliveries that wait for a person, the longest waiting first, with the reason.
     stuck: tuple[Mapping[str, Any], ...] = ()
     #: By how much the engine's clock is ahead of the host's, in ms.
-    ahead: int
+    ahead: int = 0
     #: Bytes that wait in the spool, of all processes that share it.
     spool: int
     #: Requests that the database refused, for a person to look at.
