@@ -133,8 +133,9 @@ class FileClock:
         if row is not None and row.boot == self._sources.boot and ticks + row.base >= kept:
             self._base = row.base
             return
-        self._base = max(hosted, kept) - ticks
-        values = {"boot": self._sources.boot, "base": self._base, "kept": kept}
+        engine = max(hosted, kept)
+        self._base = engine - ticks
+        values = {"boot": self._sources.boot, "base": self._base, "kept": engine}
         rows = upsert(conn, t.clock).values(id=1, changes=0, **values)
         conn.execute(rows.on_conflict_do_update(index_elements=["id"], set_=values))
 
