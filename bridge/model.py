@@ -86,6 +86,10 @@ class Request:
     body: bytes
     #: Once it was put aside: its place among what others keep, by the engine's clock in ms; else 0.
     place: int = 0
+    #: The same on the clock that never steps, with the boot since which that counts, where the
+    #: engine's clock was not known yet; else 0 and "".
+    ticks: int = 0
+    boot: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -113,6 +113,14 @@ class GivenClock:
         """Tell nothing."""
         return None
 
+    def mark(self) -> tuple[int, str]:
+        """Mark nothing."""
+        return 0, ""
+
+    def at(self, ticks: int, boot: str) -> int | None:  # noqa: ARG002 - there are no ticks
+        """Tell nothing."""
+        return None
+
     def forget(self) -> None:
         """Nothing is known."""
 
@@ -158,6 +166,16 @@ class FileClock:
     def guess(self) -> int | None:
         """Read the clock without the database; None when it was never there."""
         return None if self._base is None else self._sources.ticks() + self._base
+
+    def mark(self) -> tuple[int, str]:
+        """Mark this instant, for `at`: the steady clock, and the boot since which it counts."""
+        return self._sources.ticks(), self._sources.boot
+
+    def at(self, ticks: int, boot: str) -> int | None:
+        """Tell what the clock said at a mark; None when that is not known."""
+        if self._base is None or not boot or boot != self._sources.boot:
+            return None
+        return ticks + self._base
 
     def forget(self) -> None:
         """Look for the base again: it may be another file by now."""
@@ -209,6 +227,17 @@ class ServerClock:
         """Tell the time without the database; None when it was never there."""
         last = self._last
         return None if last is None else last.engine + self._sources.ticks() - last.before
+
+    def mark(self) -> tuple[int, str]:
+        """Mark this instant, for `at`: the steady clock, and the boot since which it counts."""
+        return self._sources.ticks(), self._sources.boot
+
+    def at(self, ticks: int, boot: str) -> int | None:
+        """Tell what the clock said at a mark; None when that is not known."""
+        last = self._last
+        if last is None or not boot or boot != self._sources.boot:
+            return None
+        return last.engine + ticks - last.before
 
     def forget(self) -> None:
         """Nothing: a step is one also while nobody was connected."""

@@ -231,6 +231,8 @@ def _record(request: Request) -> bytes:
             "site": request.site,
             "received": request.received,
             "place": request.place,
+            "ticks": request.ticks,
+            "boot": request.boot,
             "headers": dict(request.headers),
             "query": dict(request.query),
         }

@@ -572,14 +572,19 @@ class Writer:
 
     def _place_of(self, request: Request, now: Instant) -> int:
         """Tell the place of what was received and put aside, by the engine's clock in ms."""
-        place = request.place or request.received + _apart(now, now.wall)
-        return max(self._place, min(now, place))
+        place = request.place or self._clock.at(request.ticks, request.boot)
+        return max(self._place, min(now, place or request.received + _apart(now, now.wall)))
 
     def _stamped(self, requests: Sequence[Request]) -> list[Request]:
-        """Note the place of each: how far the clocks are apart may be different later."""
+        """Note the place of each: how far the clocks are apart may be different later.
+
+        Without the engine's clock, as long as the database was never there, note the instant on
+        the clock that never steps.
+        """
         guess = self._clock.guess()
         if guess is None:
-            return list(requests)
+            ticks, boot = self._clock.mark()
+            return [replace(request, ticks=ticks, boot=boot) for request in requests]
         apart = _apart(guess, self._clock.host())
         return [replace(request, place=request.received + apart) for request in requests]
 

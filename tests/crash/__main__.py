@@ -93,8 +93,8 @@ def _arguments() -> argparse.Namespace:
         "--plays",
         nargs="*",
         choices=soak.PLAYS,
-        default=soak.USUAL,
-        help="what is played beside the kills (usually all but clock, which needs a C compiler)",
+        default=soak.PLAYS,
+        help="what is played beside the kills: all, unless named; clock needs a C compiler",
     )
     parser.add_argument("--keep", action="store_true", help="keep the files also when all is well")
     return parser.parse_args()

@@ -67,7 +67,7 @@ def settle(load: Path, sink: Path, engine: Engine, *, poison: bool = False) -> A
     sunk = _sunk(received)
     with engine.connect() as conn:
         outcomes, verdicts = rows.events(conn), rows.verdicts(conn)
-        deliveries = rows.deliveries(conn)
+        deliveries, stale = rows.deliveries(conn), rows.stale(conn)
     steps = {(s["record"], s["place"]): s for s in promised if s["kind"] == "step"}
     told = {(s["record"], s["place"]) for s in promised if s["kind"] == "told"}
     ids = [event for s in promised if s["kind"] == "kept" for event in s["events"]]
@@ -86,7 +86,7 @@ def settle(load: Path, sink: Path, engine: Engine, *, poison: bool = False) -> A
             if effect[0] != "comment" and one.written
         ),
         wrong={
-            "lost": [*_lost(healthy, sunk), *_not_kept(ids, outcomes)],
+            "lost": [*_lost(healthy, sunk, stale), *_not_kept(ids, outcomes)],
             "written_twice": _twice(sunk),
             "out_of_order": _out_of_order(accepted, sunk),
             "set_back": _set_back(steps.values(), told, received),
@@ -110,14 +110,18 @@ def _sunk(received: Sequence[Mapping[str, Any]]) -> dict[Effect, _Sunk]:
     return dict(found)
 
 
-def _lost(accepted: Iterable[Mapping[str, Any]], sunk: Mapping[Effect, _Sunk]) -> list[str]:
-    """Find what was promised and wanted, and never written."""
+def _lost(
+    accepted: Iterable[Mapping[str, Any]],
+    sunk: Mapping[Effect, _Sunk],
+    stale: Collection[Effect],
+) -> list[str]:
+    """Find what was promised and wanted, and never written, nor overtaken by newer changes."""
     return [
         f"{effect} of record {step['record']}, step {step['place']}"
         for step in accepted
         if step["wanted"]
         for effect in _effects(step)
-        if effect not in sunk or not sunk[effect].written
+        if (effect not in sunk or not sunk[effect].written) and effect not in stale
     ]
 
 

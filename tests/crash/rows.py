@@ -61,6 +61,14 @@ def events(conn: Connection) -> dict[str, str]:
     return {row.id: row.outcome for row in conn.execute(select(t.events.c.id, t.events.c.outcome))}
 
 
+def stale(conn: Connection) -> set[Effect]:
+    """Read which changes were told when newer ones had set all that they had."""
+    e = t.events.c
+    found = conn.scalars(select(e.effects).where(e.outcome == "stale"))
+    effects = (effect_of(told[0]) for row in found for told in orjson.loads(row))
+    return {effect for effect in effects if effect[0] == "change"}
+
+
 def verdicts(conn: Connection) -> dict[tuple[str, str, str], str]:
     """Read the verdicts: (event, destination, verdict) -> the event that was first."""
     v = t.verdicts.c

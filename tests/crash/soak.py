@@ -35,8 +35,6 @@ CHAINS = 24
 LENGTH = 40
 PAUSE = 0.5
 PLAYS = ("stalled", "poison", "late", "clock")
-#: What is played unless it is said otherwise.
-USUAL = ("stalled", "poison", "late")
 #: How far the clock of the bridge's host may be off, in seconds, one step after the other.
 OFF = (0, 300, -300, 3600, -3600, 7)
 
@@ -159,7 +157,7 @@ def _limit(pids: list[int], size: int) -> None:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-def on_sqlite(folder: Path, seconds: float, seed: int, plays: Collection[str] = USUAL) -> Soaked:
+def on_sqlite(folder: Path, seconds: float, seed: int, plays: Collection[str] = PLAYS) -> Soaked:
     """Soak one process on a file."""
     database = SQLite(folder)
 
@@ -181,7 +179,7 @@ def on_sqlite(folder: Path, seconds: float, seed: int, plays: Collection[str] = 
 
 
 def on_postgresql(
-    folder: Path, seconds: float, seed: int, plays: Collection[str] = USUAL
+    folder: Path, seconds: float, seed: int, plays: Collection[str] = PLAYS
 ) -> Soaked:
     """Soak three webs and three workers on a server; without tools, on one that is there."""
     database = PostgreSQL() if tools() is None else Cluster(folder)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import orjson
 import pytest
 from sqlalchemy import Engine, create_engine, insert
 
@@ -66,12 +67,13 @@ class Books:
         blank = dict.fromkeys(("hook", "source", "site", "name", "record", "key", "actor"), "")
         blank["record"] = "10001"
         row = {"id": event, "received": 0, "delivery_id": "", "attempt": 0, "outcome": verdict}
-        flags = {"thin": False, "full": True, "effects": "[]", "verdicts": "[]"}
+        told = orjson.dumps([[_NAMES[effect], "", "", True] for effect in effects]).decode()
+        flags = {"thin": False, "full": True, "effects": told, "verdicts": "[]"}
         judged = {"event": event, "destination": "aha", "route": "r", "verdict": verdict}
         with self.engine.begin() as conn:
             conn.execute(insert(t.events), [blank | row | flags])
-            told = {"reason": "", "first": more.get("first", "")}
-            conn.execute(insert(t.verdicts), [judged | told])
+            said = {"reason": "", "first": more.get("first", "")}
+            conn.execute(insert(t.verdicts), [judged | said])
             if state:
                 names = str([_NAMES[effect] for effect in effects]).replace("'", '"')
                 sent = {"event": event, "destination": "aha", "route": "r", "lane": 1}
@@ -127,6 +129,13 @@ def test_lost(books):
     account = books.settle()
     assert wrong(account) == {"lost", "unaccounted"}
     assert "comment" in account.complaints()
+
+
+def test_overtaken_by_newer_changes_is_not_lost(books):
+    books.kept(books.told(0, CHANGE), CHANGE, state="", verdict="stale", first="event-2")
+    books.kept(books.told(1, LATER), LATER)
+    books.sunk(LATER)
+    assert books.settle().fine
 
 
 def test_answered_and_not_kept(books):

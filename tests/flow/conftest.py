@@ -477,8 +477,8 @@ def doors(scene: Scene, postgresql: str) -> Iterator[Doors]:
     second = Scene(folder, postgresql)
     scene.environ["BRIDGE_DATABASE"] = near.render_as_string(hide_password=False)
     scene.bridge_yaml = second.bridge_yaml
-    scene.start(deliver=False, spool=scene.folder / "spool")
-    second.start(spool=scene.folder / "spool-2")
+    scene.start(deliver=False)
+    second.start()
     yield Doors(first=scene, second=second, breaker=breaker)
     breaker.let_go.set()
     scene.stop()

@@ -130,3 +130,26 @@ def test_a_step_is_said_in_the_log(stepping, cloud, logged):
     passes(stepping, cloud)
     steps = [line["seconds"] for line in logged if line["event"] == "clock.stepped"]
     assert steps == [pytest.approx(-HOUR, abs=5)]
+
+
+@pytest.mark.postgres
+def test_a_door_that_never_saw_the_database_keeps_its_place(doors, cloud):
+    """What it puts aside before a step back goes before what another door takes after it."""
+    doors.first.stop()
+    doors.second.stop()
+    doors.breaker.cut()
+    for door in (doors.first, doors.second):
+        door.start(deliver=False)
+    doors.second.send("cloud_a", cloud.edited(cloud.issue()))
+    issue, comments = cloud.issue("PLAT-1"), [cloud.comment() for _ in range(2)]
+    doors.first.send("cloud_a", cloud.said(comments[0], issue))
+    for door in (doors.first, doors.second):
+        door.step(-7)
+    doors.second.send("cloud_a", cloud.said(comments[1], issue))
+    doors.breaker.mend()
+    doors.first.until(lambda: len(doors.second.lines()) == 3)
+    doors.second.stop()
+    doors.second.start()
+    doors.second.until(lambda: len(doors.order()) == 3)
+    told = [str(comment.id) for comment in comments]
+    assert [one for one in doors.order() if one in told] == told
