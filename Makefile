@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # How long `make soak` lasts, in seconds of load for each database.
 SOAK ?= 600
 
+# How many tests run side by side: many wait for processes and time limits.
+TESTS ?= 3
+
 # How many crash tests run side by side: they wait more than they work.
 CRASH ?= 4
 
@@ -25,7 +28,7 @@ run: $(VENV)/.installed       ## receive and deliver, with the settings of the e
 	$(BIN)/aha-bridge serve
 
 test: $(VENV)/.installed      ## the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses $(TESTS) --dist worksteal
 
 crash: $(VENV)/.installed     ## kill the bridge at every point of its path, on both databases, and check its promises
 	$(BIN)/python -m pytest -q -m crash --numprocesses $(CRASH) --dist worksteal tests/crash
@@ -43,7 +46,7 @@ check: $(VENV)/.installed     ## the gates and the tests with coverage
 	$(BIN)/mypy
 	$(BIN)/vulture
 	$(BIN)/deptry .
-	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -q --numprocesses $(TESTS) --dist worksteal --cov --cov-report=term-missing:skip-covered
 	$(BIN)/coverage report --include='bridge/core/*' --fail-under=100 --skip-covered
 
 format: $(VENV)/.installed    ## format the code and mend what can be mended

@@ -31,7 +31,7 @@ def ok(*arguments: object, **more: str | None) -> str:
     """Call a command that has to succeed; returns what it printed."""
     result = run(*arguments, **more)
     assert result.exit_code == 0, result.output
-    assert result.stderr == ""
+    assert result.stderr == "", result.stderr
     return result.stdout
 
 
