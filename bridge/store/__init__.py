@@ -165,7 +165,7 @@ class Store:
         Raises `Down`.
         """
         with _reached(), self._writers.begin() as conn:
-            return work(conn, clock_of(self._writers, self._sources).now(conn))
+            return work(conn, clock_of(self._writers, self._sources, beside=True).now(conn))
 
     def now(self) -> int:
         """Read the clock of the database's host, in ms since the epoch."""

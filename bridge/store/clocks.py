@@ -196,9 +196,10 @@ class _Reading:
 class ServerClock:
     """The engine's clock of a database that several machines share."""
 
-    def __init__(self, sources: Sources, engine: Engine) -> None:
+    def __init__(self, sources: Sources, engine: Engine, *, beside: bool) -> None:
         self._sources = sources
         self._engine = engine
+        self._beside = beside
         self._last: _Reading | None = None
 
     def now(self, conn: Connection, lock: int | None = None) -> Instant:
@@ -214,6 +215,8 @@ class ServerClock:
                 changes=row.changes or 0,
             )
             step = self._step(found, row.kept or 0)
+            if step and self._beside:  # the bridge will see to it
+                return Instant.of(found.engine - step, server)
             if not step:
                 self._last = found
                 return Instant.of(found.engine, server)
@@ -276,13 +279,13 @@ class ServerClock:
 Clock = FileClock | ServerClock | GivenClock
 
 
-def clock_of(engine: Engine, sources: Sources) -> Clock:
-    """Return the engine's clock of a database."""
+def clock_of(engine: Engine, sources: Sources, *, beside: bool = False) -> Clock:
+    """Return the engine's clock of a database; `beside` a running bridge, nothing is set right."""
     if sources.steady is None:
         return GivenClock(sources)
     if engine.dialect.name == "sqlite":
         return FileClock(sources)
-    return ServerClock(sources, engine)
+    return ServerClock(sources, engine, beside=beside)
 
 
 def ahead(conn: Connection, sources: Sources) -> int:
