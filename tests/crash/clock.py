@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import subprocess
-import time
 from pathlib import Path
 
 _SOURCE = Path(__file__).with_name("clock.c")
@@ -33,8 +32,3 @@ class HostClock:
         """Set the clock to so many seconds off the real one, for all processes at once."""
         with self._offset.open("r+b") as file, mmap.mmap(file.fileno(), 8) as mapped:
             mapped[:] = round(seconds * 1e9).to_bytes(8, "little", signed=True)
-
-    def now_ms(self) -> int:
-        """Read the clock, in ms since the epoch."""
-        offset = int.from_bytes(self._offset.read_bytes(), "little", signed=True)
-        return (time.time_ns() + offset) // 1_000_000

@@ -34,9 +34,7 @@ class Run:
         self.clock = HostClock(folder / "clock") if "clock" in plays else None
         self.sink = SinkProcess(folder)
         self.bridges: list[BridgeProcess] = []
-        # Who mends a file does so on its host; a server has a clock of its own.
-        clock = self.clock.now_ms if self.clock and database.kind == "sqlite" else None
-        self.operator = Operator(database.url, folder, self.sink.journal, clock)
+        self.operator = Operator(database.url, folder, self.sink.journal)
         self.load: Load | None = None
         self._engine = engine(database)
         self._journal = Journal(folder / "load.journal")

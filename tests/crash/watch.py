@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,10 +24,8 @@ _RIPE = 1.0
 class Operator:
     """Someone at the desk, who sees the sink's journal and the bridge's rows."""
 
-    def __init__(
-        self, database: str, folder: Path, sink: Path, clock: Callable[[], int] | None = None
-    ) -> None:
-        self._store = Store(database, spool=folder / "no-spool", clock=clock)
+    def __init__(self, database: str, folder: Path, sink: Path) -> None:
+        self._store = Store(database, spool=folder / "no-spool")
         self._tail = Tail(sink)
         self._written: set[Effect] = set()
         self._stopping = threading.Event()
