@@ -7,7 +7,7 @@ them, so that a load source spends next to nothing on it.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import cycle, islice
 
 import orjson
@@ -17,11 +17,19 @@ from bridge.demo.stories import ANA, CLOUD, DATA_CENTER, PEOPLE
 
 #: What a body is built with: numbers that stand nowhere else in it, as long as what replaces them.
 _ISSUE, _CHANGE, _COMMENT, _TIMESTAMP = 7777000001, 8888000002, 9999000003, 1111111111111
-_MARKS = re.compile(f"({_ISSUE}|{_CHANGE}|{_COMMENT}|{_TIMESTAMP})".encode())
+#: When the issue was updated, or the comment written: Cloud writes another time zone.
+_CLOUD_TIME, _DATA_CENTER_TIME = "2026-03-05T09:00:00.009+0100", "2026-03-05T08:00:00.009+0000"
+_MARKS = re.compile(
+    rf"({_ISSUE}|{_CHANGE}|{_COMMENT}|{_TIMESTAMP}"
+    rf"|{re.escape(_CLOUD_TIME)}|{re.escape(_DATA_CENTER_TIME)})".encode()
+)
 _AT = 1_772_697_600_000
+_CLOUD_START = datetime(2026, 3, 5, 9)  # noqa: DTZ001 - the offset is written as text
+_DATA_CENTER_START = datetime(2026, 3, 5, 8)  # noqa: DTZ001 - the offset is written as text
 _FIRST_ID = 1_000_000_000
-#: What an event is known by at the other end: its timestamp, counted from here.
-FIRST_INSTANT = 1_500_000_000_000
+#: What an event is known by at the other end: its timestamp, counted from here. It goes with the
+#: issue's `updated`, as Jira's does: Cloud's comment events have no other time.
+FIRST_INSTANT = _AT
 _SENTENCE = "As a product manager I want to take the roadmap with me, so that we can ship this. "
 #: How long the descriptions of the bodies are, in sentences: most are short, some are not.
 _SENTENCES = (1, 4, 1, 12, 30, 4, 1, 180)
@@ -43,14 +51,24 @@ class Bodies:
     def make(self, number: int) -> bytes:
         """Write one body."""
         pieces = list(self._templates[number % len(self._templates)])
-        ids = {
-            _ISSUE: b"%d" % (_FIRST_ID + number % self.issues),
-            _CHANGE: b"%d" % (_FIRST_ID + number),
-            _COMMENT: b"%d" % (_FIRST_ID + number),
-            _TIMESTAMP: b"%d" % (FIRST_INSTANT + number),
+        own = b"%d" % (_FIRST_ID + number)
+        since = timedelta(milliseconds=number)
+        values = {
+            b"%d" % _ISSUE: b"%d" % (_FIRST_ID + number % self.issues),
+            b"%d" % _CHANGE: own,
+            b"%d" % _COMMENT: own,
+            b"%d" % _TIMESTAMP: b"%d" % (FIRST_INSTANT + number),
+            # Each event of an issue is newer than the one before it, as Jira's are.
+            _CLOUD_TIME.encode(): _written(_CLOUD_START + since, b"+0100"),
+            _DATA_CENTER_TIME.encode(): _written(_DATA_CENTER_START + since, b"+0000"),
         }
-        pieces[1::2] = [ids[int(mark)] for mark in pieces[1::2]]
+        pieces[1::2] = [values[mark] for mark in pieces[1::2]]
         return b"".join(pieces)
+
+
+def _written(instant: datetime, offset: bytes) -> bytes:
+    """Write an instant as Jira does, to the millisecond."""
+    return instant.isoformat(timespec="milliseconds").encode() + offset
 
 
 def sample(count: int) -> list[bytes]:
@@ -71,19 +89,18 @@ def _bodies(sentences: int) -> tuple[Body, ...]:
         points=5.0,
         sprint="PLAT Sprint 12",
         created=_AT,
-        updated=_AT + 5,
+        updated=_AT + 9,
     )
     items = (Item(field="priority", field_id="priority", was=("3", "Medium"), now=("2", "High")),)
     change = Change(id=_CHANGE, items=items)
     comment = Comment(
         id=_COMMENT, author=PEOPLE[2], text=_SENTENCE * 3, created=_AT + 9, updated=_AT + 9
     )
-    commented = replace(issue, updated=_AT + 9)
     return (
         CLOUD.issue_updated(issue, ANA, "issue_generic", change),
         CLOUD.comment_event("comment_created", comment, issue, _AT + 9),
         CLOUD.issue_updated(issue, PEOPLE[3], "issue_assigned", change),
-        DATA_CENTER.issue_updated(commented, PEOPLE[2], "issue_commented", comment=comment),
+        DATA_CENTER.issue_updated(issue, PEOPLE[2], "issue_commented", comment=comment),
     )
 
 
