@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
@@ -16,10 +16,21 @@ from bridge.store.batch import Batch, Entry, Planned, Resolve
 from bridge.store.claims import claim, find_late, find_waiting, take, wanted
 from bridge.store.dialect import together
 from bridge.store.fitting import fit
-from bridge.store.newer import find_newer, find_told, known, note
+from bridge.store.newer import Gone, find_newer, find_told, known, note
 from bridge.store.recall import recall, remember
 from bridge.store.rows import hold_lanes, lane_of, write
 from bridge.store.twins import end_waiting_twins, give_up, take_over
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What was asked about entries before their batch is accepted."""
+
+    batch: Batch
+    #: As they fit into the tables.
+    entries: Sequence[Entry]
+    #: Puts the answers into the batch, and returns the deletions, once all were asked.
+    fetch: Callable[[], Gone]
 
 
 def accept(  # noqa: PLR0913 - a transaction with all it needs
@@ -30,28 +41,25 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
     grace: int,
     resolve: Resolve,
     settling: Sequence[int] = (),
+    look: Look | None = None,
     meanwhile: Callable[[], None] | None = None,
 ) -> dict[str, int]:
     """Keep events, claim their effects and queue their deliveries.
 
     Returns how many lanes of each destination may have something to do now. `now` and `grace`
     are in ms. An entry that was kept before changes nothing. `settling` are lanes that the same
-    transaction settles afterwards. `meanwhile` is called while a server is at work on the rows.
+    transaction settles afterwards. `look` is what `look_ahead` returned for the same entries in
+    this transaction. `meanwhile` is called while a server is at work on the rows.
     """
-    entries = _recalled(conn, [fit(entry) for entry in _not_kept(conn, entries)], resolve)
-    if not entries:
-        return {}
-    batch = Batch(now=now)
-    with together(conn):
-        held = hold_lanes(conn, entries, settling)
-        # After that: what another process kept in these lanes meanwhile is to be seen.
-        told = find_told(conn, batch, entries)
-        newer = find_newer(conn, batch, entries)
-        waiting = find_waiting(conn, batch, entries)
-    batch.lanes, gone = held(), told()
-    newer()
-    waiting()
-    entries = [_without_stale(entry, gone) for entry in entries]
+    if look is None:
+        entries = _recalled(conn, [fit(entry) for entry in _not_kept(conn, entries)], resolve)
+        if not entries:
+            return {}
+        with together(conn):
+            look = _look(conn, entries, settling)
+    batch, gone = look.batch, look.fetch()
+    batch.now = now
+    entries = [_without_stale(entry, gone) for entry in look.entries]
     claim(conn, batch, entries)
     find_late(conn, batch, entries)
     several = Counter((entry.event.site, entry.event.record) for entry in entries)
@@ -64,6 +72,33 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
             note(batch, entry)
         end_waiting_twins(conn, batch, entry)
     return write(conn, batch, entries, meanwhile)
+
+
+def look_ahead(conn: Connection, entries: Sequence[Entry], settling: Sequence[int]) -> Look | None:
+    """Ask for what `accept` needs to know, for others to be asked `together` with it.
+
+    None: these entries need an answer of the database before anything else can be asked.
+    """
+    if not entries or any(e.again or wants_memory(e.verdicts, e.event) for e in entries):
+        return None
+    return _look(conn, [fit(entry) for entry in entries], settling)
+
+
+def _look(conn: Connection, entries: Sequence[Entry], settling: Sequence[int]) -> Look:
+    batch = Batch()
+    held = hold_lanes(conn, entries, settling)
+    # After that: what another process kept in these lanes meanwhile is to be seen.
+    told = find_told(conn, batch, entries)
+    newer = find_newer(conn, batch, entries)
+    waiting = find_waiting(conn, batch, entries)
+
+    def fetch() -> Gone:
+        batch.lanes, gone = held(), told()
+        newer()
+        waiting()
+        return gone
+
+    return Look(batch=batch, entries=entries, fetch=fetch)
 
 
 def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:

@@ -77,7 +77,8 @@ class Planned:
 class Batch:
     """What one transaction has found and is going to write."""
 
-    now: int
+    #: In ms; 0 until the clock was read.
+    now: int = 0
     #: Who holds which effect: the event.
     held: dict[ClaimKey, str] = field(default_factory=dict)
     #: What effects were called by older versions: (site, identity) -> the identity then.

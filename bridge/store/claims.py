@@ -20,17 +20,20 @@ def wanted(verdict: Verdict) -> bool:
     return verdict.name in (VerdictName.DELIVER, VerdictName.UNDECIDED)
 
 
-_CLAIM = listing(
-    """
+_CLAIMED = """
     INSERT INTO claims (destination, site, identity, event, at)
-    SELECT {0}, {1}, {2}, {3}, CAST(:now AS BIGINT) FROM {rows}
-    WHERE {4} = '' OR NOT EXISTS (
-        SELECT 1 FROM claims c WHERE c.destination = {0} AND c.site = {1} AND c.identity = {4}
-    )
-    ON CONFLICT DO NOTHING RETURNING destination, site, identity
-    """,
-    5,
-)
+    SELECT {{0}}, {{1}}, {{2}}, {{3}}, CAST(:now AS BIGINT) FROM {{rows}}
+    WHERE {free} ON CONFLICT DO NOTHING RETURNING destination, site, identity
+    """
+#: Nothing else beside the NOT EXISTS: with an OR, PostgreSQL keeps a plan, made while the table was
+#: small, that reads all of it each time.
+_FREE = """NOT EXISTS (
+        SELECT 1 FROM claims c
+        WHERE c.destination = {0} AND c.site = {1} AND c.identity = {4}
+    )"""
+_CLAIM = listing(_CLAIMED.format(free="true"), 4)
+#: The same where some of them may be claimed by a former name; null: there is none.
+_CLAIM_RENAMED = listing(_CLAIMED.format(free=_FREE), 5)
 _HOLDERS = listing(
     """
     SELECT c.destination, c.site, {3} AS identity, c.event FROM {rows}
@@ -148,9 +151,10 @@ def claim_each(conn: Connection, batch: Batch, asked: Mapping[ClaimKey, str]) ->
     left = sorted(asked)
     while left:  # again where a claim was given up between the two statements
         # In one order everywhere, so that two processes cannot wait for each other in a circle.
-        former = {key: batch.formerly.get(key[1:], "") for key in left}
+        former = {key: batch.formerly.get(key[1:]) for key in left}
         rows = as_rows([(*key, asked[key], former[key]) for key in left])
-        taken = _CLAIM.rows(conn, {"rows": rows, "now": wall(batch.now)})
+        statement = _CLAIM_RENAMED if any(former.values()) else _CLAIM
+        taken = statement.rows(conn, {"rows": rows, "now": wall(batch.now)})
         batch.free.update((row.destination, row.site, row.identity) for row in taken)
         left = [key for key in left if key not in batch.free]
         if left:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, bindparam, func, select, update
@@ -33,6 +34,8 @@ _KEEP = 10_000
 _STEP = 1_000
 #: How much two clocks may drift apart that nobody sets: one in so many.
 _DRIFT = 1_000
+#: An answer that took no longer is exact enough, in ms.
+ABOUT = 50
 
 
 def steady() -> int:
@@ -104,8 +107,21 @@ class GivenClock:
 
     def now(self, conn: Connection, lock: int | None = None) -> Instant:
         """Read the clock."""
-        if lock is not None and conn.dialect.name != "sqlite":
-            _LOCKED.first(conn, {"lock": lock})
+        return self.ask(conn, lock)()
+
+    def ask(self, conn: Connection, lock: int | None = None) -> Callable[[], Instant]:
+        """Ask for the clock, for others to be asked `together` with it."""
+        if lock is None or conn.dialect.name == "sqlite":
+            return self._read
+        locked = _LOCKED.ask(conn, {"lock": lock})
+
+        def fetch() -> Instant:
+            locked()
+            return self._read()
+
+        return fetch
+
+    def _read(self) -> Instant:
         now = self.host()
         return Instant.of(now, now)
 
@@ -159,6 +175,10 @@ class FileClock:
         self._ahead = ahead
         return Instant.of(engine, hosted)
 
+    def ask(self, conn: Connection, lock: int | None = None) -> Callable[[], Instant]:
+        """Read the clock when what is returned is called: no database is asked for it."""
+        return lambda: self.now(conn, lock)
+
     def host(self) -> int:
         """Read the clock of this host, which stamps requests."""
         return self._sources.host()
@@ -186,7 +206,10 @@ class FileClock:
 class _Reading:
     """What a server said, and between which two instants of the steady clock it did."""
 
+    server: int
     engine: int
+    #: The last that was kept of the engine's clock.
+    kept: int
     after: int
     before: int
     #: How often the base was changed.
@@ -204,23 +227,50 @@ class ServerClock:
 
     def now(self, conn: Connection, lock: int | None = None) -> Instant:
         """Read the clock, once the transaction has an advisory lock, if one is named."""
-        while True:
-            before = self._sources.ticks()
-            row = _SERVER.first(conn) if lock is None else _LOCKED.first(conn, {"lock": lock})
-            server = self._sources.host() if self._sources.made_up else int(row.server)
-            found = _Reading(
-                engine=server + (row.base or 0),
-                after=before,
-                before=self._sources.ticks(),
-                changes=row.changes or 0,
-            )
-            step = self._step(found, row.kept or 0)
-            if step and self._beside:  # the bridge will see to it
-                return Instant.of(found.engine - step, server)
-            if not step:
-                self._last = found
-                return Instant.of(found.engine, server)
+        return self.ask(conn, lock)()
+
+    def ask(self, conn: Connection, lock: int | None = None) -> Callable[[], Instant]:
+        """Ask for the clock, for others to be asked `together` with it.
+
+        Who had to wait for the answers, for somebody else's lock say, asks once more: an answer
+        says nothing exact about the time that passed since.
+        """
+        after = self._sources.ticks()
+        asked = _SERVER.ask(conn) if lock is None else _LOCKED.ask(conn, {"lock": lock})
+
+        def fetch() -> Instant:
+            found = self._answer(asked, after)
+            if found.before - found.after > ABOUT:
+                found = self._again(conn)
+            return self._settled(conn, found)
+
+        return fetch
+
+    def _again(self, conn: Connection) -> _Reading:
+        after = self._sources.ticks()
+        return self._answer(_SERVER.ask(conn), after)
+
+    def _answer(self, asked: Callable[[], list[Any]], after: int) -> _Reading:
+        row = asked()[0]
+        server = self._sources.host() if self._sources.made_up else int(row.server)
+        return _Reading(
+            server=server,
+            engine=server + (row.base or 0),
+            kept=row.kept or 0,
+            after=after,
+            before=self._sources.ticks(),
+            changes=row.changes or 0,
+        )
+
+    def _settled(self, conn: Connection, found: _Reading) -> Instant:
+        """Take back a step, if the clock took one."""
+        while step := self._step(found):
+            if self._beside:  # the bridge will see to it
+                return Instant.of(found.engine - step, found.server)
             self._take_back(step, found.changes)
+            found = self._again(conn)
+        self._last = found
+        return Instant.of(found.engine, found.server)
 
     def host(self) -> int:
         """Read the clock of this host, which stamps requests."""
@@ -245,7 +295,7 @@ class ServerClock:
     def forget(self) -> None:
         """Nothing: a step is one also while nobody was connected."""
 
-    def _step(self, found: _Reading, kept: int) -> int:
+    def _step(self, found: _Reading) -> int:
         """Tell by how much the clock stepped since the last look, in ms; 0: it did not.
 
         Where somebody else changed the base meanwhile, only falling back counts: who was
@@ -253,7 +303,7 @@ class ServerClock:
         """
         last = self._last
         if last is None:
-            return min(0, found.engine - kept)
+            return min(0, found.engine - found.kept)
         moved = found.engine - last.engine
         least, most = found.after - last.before, found.before - last.after
         slack = _STEP + most // _DRIFT

@@ -20,9 +20,10 @@ from bridge.core.retry import Policy
 from bridge.errors import NotKept, places
 from bridge.model import Event, Request, Verdict, VerdictName
 from bridge.store import draining
-from bridge.store.accept import accept
+from bridge.store.accept import Look, accept, look_ahead
 from bridge.store.batch import Entry, Resolve
-from bridge.store.clocks import Clock, Instant, Keeper, Sources, clock_of, steady
+from bridge.store.clocks import ABOUT, Clock, Instant, Keeper, Sources, clock_of, steady
+from bridge.store.dialect import together
 from bridge.store.engines import WrongSchema, file_of, require_schema
 from bridge.store.files import DatabaseFile, DatabaseGone
 from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
@@ -54,8 +55,6 @@ SETTLING = 10.0
 #: The same for a file, which has no others: long enough for those whose send ended meanwhile to say
 #: so before anybody else takes their lanes.
 BREATH = 2.0
-#: Clocks that differ by no more tell the same time, in ms: the answer took that long.
-ABOUT = 50
 
 
 class Down(NotKept):
@@ -102,6 +101,8 @@ Work = Callable[[Connection, int], object]
 _Done = TypeVar("_Done")
 #: The same, told as well whether an earlier try may have been committed.
 _Again = Callable[[Connection, Instant, bool], _Done]
+#: Asks what a transaction needs to know at first, along with its beginning.
+_Asks = Callable[[Connection], None]
 #: Hears what became of a request: None once it is kept, else why it is not.
 Told = Callable[[BaseException | None], None]
 
@@ -408,10 +409,16 @@ class Writer:
         ahead = None if exchanges else self._judge_ahead
         settling = [e.settlement.lane for e in exchanges if e.settlement is not None]
         began = steady()
+        look: Look | None = None
+
+        def ask(conn: Connection) -> None:
+            nonlocal look
+            look = look_ahead(conn, entries, settling)
 
         def work(conn: Connection, now: int, again: bool) -> tuple[list[object], dict[str, int]]:
             mine = [replace(entry, again=True) for entry in entries] if again else entries
-            ready = self._accept(conn, now, mine, settling, ahead) if mine else {}
+            seen = None if again else look
+            ready = self._accept(conn, now, mine, settling, seen, ahead) if mine else {}
             self._place = max(self._place, now) if entries else self._place
             if entries or settling:
                 self._keeper.keep(conn, now)
@@ -420,7 +427,7 @@ class Writer:
             return [_result(conn, now, job.task, turns) for job in jobs], ready
 
         repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
-        return self._transaction(work, repeatable=repeatable)
+        return self._transaction(work, ask=ask, repeatable=repeatable)
 
     def _may_deal(self) -> bool:
         if self.trouble or self._began < self._settling:
@@ -433,19 +440,22 @@ class Writer:
         now: int,
         entries: Sequence[Entry],
         settling: Sequence[int] = (),
+        look: Look | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> dict[str, int]:
-        # First: `accept` may send the commit along with what it writes last.
-        self._origins.note(conn, now, [entry.event for entry in entries])
-        return accept(
+        ready = accept(
             conn,
             now,
             entries,
             grace=self._grace,
             resolve=self._resolve,
             settling=settling,
+            look=look,
             meanwhile=meanwhile,
         )
+        # After the lanes, everywhere: two processes must not wait for each other in a circle.
+        self._origins.note(conn, now, [entry.event for entry in entries])
+        return ready
 
     def _judge_ahead(self) -> None:
         """Judge what waits for its turn, while the database is at work."""
@@ -590,18 +600,21 @@ class Writer:
 
     # The connection
 
-    def _transaction(self, work: _Again[_Done], *, repeatable: bool = True) -> _Done:
+    def _transaction(
+        self, work: _Again[_Done], *, ask: _Asks | None = None, repeatable: bool = True
+    ) -> _Done:
         """Run work in a transaction, and again after a deadlock or when the session ended.
 
         The end of a session is not an outage: the events would go into this process's spool, and
         other processes would overtake them. If the session ended during the commit, nobody knows
         whether it took effect: `repeatable` work is called again with `again` set and looks for
-        itself, other work raises `Undecided`.
+        itself, other work raises `Undecided`. `ask` is not called again then: what it asks for is
+        known only once the writer has looked.
         """
         tries, again = _Tries(), False
         while True:
             try:
-                done = self._once(work, again=again)
+                done = self._once(work, None if again else ask, again=again)
             except DBAPIError as error:
                 ended = _session_ended(error)
                 if ended:
@@ -615,11 +628,11 @@ class Writer:
                 self._recovered()
                 return done
 
-    def _once(self, work: _Again[_Done], *, again: bool) -> _Done:
+    def _once(self, work: _Again[_Done], ask: _Asks | None, *, again: bool) -> _Done:
         self._committing = False
         conn = self._connect()
         with self._turns.mine(), self._watch.over(conn), conn.begin():
-            done = work(conn, self._begun(conn), again)
+            done = work(conn, self._begun(conn, ask), again)
             self._committing = True
         if self._file is not None:
             self._file.require()  # or what was kept just now is nowhere that it will be found
@@ -640,13 +653,18 @@ class Writer:
                 self._settle_for(SETTLING - _end_lost_sessions(self._conn, self._lock))
         return self._conn
 
-    def _begun(self, conn: Connection) -> Instant:
+    def _begun(self, conn: Connection, ask: _Asks | None) -> Instant:
         """Return the instant of a transaction that was just begun, in ms.
 
         On a server it first waits for an earlier transaction of this writer whose session was
-        lost: that one may still be committed. Both take the writer's lock.
+        lost: that one may still be committed. Both take the writer's lock. What is asked along with
+        it takes no trip of its own, nor does the beginning; the server answers in this order.
         """
-        return self._clock.now(conn, self._lock)
+        with together(conn):
+            begun = self._clock.ask(conn, self._lock)
+            if ask is not None:
+                ask(conn)
+        return begun()
 
     def _settle_for(self, seconds: float) -> None:
         """Let nobody claim for so long."""

@@ -1,7 +1,10 @@
 """The engine's clock: even over steps, restarts and boots, and the same for all processes."""
 
+import threading
+
+import psycopg
 import pytest
-from running import Running
+from running import Running, request, until
 
 HOUR = 3_600_000
 
@@ -94,3 +97,27 @@ def test_who_was_suspended_is_put_right(postgresql, tmp_path):
     assert now(second) == before + HOUR, "and it does not insist"
     for each in stores:
         each.store.close()
+
+
+@pytest.mark.postgres
+def test_a_long_wait_for_a_lock_hides_no_step(postgresql, tmp_path):
+    """The writer reads the clock along with what may have to wait for other processes."""
+    host = Host()
+    clocks = {"clock": lambda: host.wall, "steady_clock": lambda: host.ticks}
+    running = Running(postgresql, tmp_path, process="waiting", **clocks).begin()
+    running.keep(request("a1", record=1))
+    before = now(running)
+    second = threading.Thread(target=running.keep, args=(request("a2", record=1),))
+    with psycopg.connect(postgresql) as other, psycopg.connect(postgresql, autocommit=True) as look:
+        other.execute("SELECT 1 FROM lanes FOR UPDATE")
+        second.start()
+        waiting = """
+            SELECT 1 FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'
+        """
+        until(lambda: look.execute(waiting).fetchone())
+        host.passes(5_000)
+    second.join(20)
+    host.wall += 3_000
+    assert now(running) == before + 5_000
+    running.store.close()
