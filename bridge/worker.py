@@ -274,8 +274,8 @@ def _body(crew: Crew, claimed: Claimed, route: Route) -> Mapping[str, Any]:
     body = _read(store.unpack(claimed.packed))
     if not claimed.late:
         return _mapped(crew, claimed, body, route)
-    found = _newest(crew, claimed)
-    kept = {event: _read(raw) for event, raw in found.bodies.items()}
+    found = claimed.newest or _newest(crew, claimed)
+    kept = {event: _read(store.unpack(packed)) for event, packed in found.packed.items()}
     body = stale.renewed(body, found.sources, kept)
     sent = _mapped(crew, claimed, body, route)
     # The record's fields are mapped as they were when they went out last, perhaps by another route.
@@ -304,7 +304,10 @@ def _mapped(crew: Crew, claimed: Claimed, body: Mapping[str, Any], route: Route)
 
 
 def _newest(crew: Crew, claimed: Claimed) -> Newest:
-    """Look for what was accepted by now; through the writer, which says `Down`."""
+    """Look for the newest state of what was decided just now.
+
+    Through the writer, which says `Down`.
+    """
     found = crew.store.run(
         lambda conn, _: store.newest(conn, claimed.event, claimed.destination, claimed.effects)
     )

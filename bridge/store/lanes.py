@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -29,6 +29,7 @@ from bridge.store.dialect import Prepared
 from bridge.store.draining import AGAIN, DRAINED, PATIENCE
 from bridge.store.gates import breaker_of, gate_of, set_breaker
 from bridge.store.limits import Gate, allowed_at, permits, spend
+from bridge.store.newer import Newest, newest
 
 #: Written out, so that both databases see that the partial index serves.
 OPEN = text("d.state IN ('queued','sending','retrying','in_doubt','parked')")
@@ -109,6 +110,9 @@ class Claimed:
     start_by: float = inf
     #: A newer telling of its record was accepted before it: it is made of the newest state.
     late: bool = False
+    #: That state, for a late one that was decided before: a transaction of its own to look for it
+    #: would cost more than all else that a delivery needs of the database.
+    newest: Newest | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +195,8 @@ def claim(conn: Connection, now: int, wish: Wish, count: int, policy: Policy) ->
     sending = [{"b_id": head.id} for head in ready if head.hold_until is None]
     if sending:
         _MARK.run(conn, sending)
-    return [_claimed(head, leased[head.lane], now, state) for head in ready]
+    claimed = [_claimed(head, leased[head.lane], now, state) for head in ready]
+    return [_with_newest(conn, one) if one.late and not one.waiting else one for one in claimed]
 
 
 def _asked(now: int, wish: Wish) -> dict[str, object]:
@@ -283,6 +288,10 @@ def _idle(conn: Connection, lanes: Iterable[int]) -> None:
     rows = [{"b_lane": lane, "b_next": None, "b_blocked": False} for lane in lanes]
     if rows:
         RELEASE.run(conn, rows)
+
+
+def _with_newest(conn: Connection, one: Claimed) -> Claimed:
+    return replace(one, newest=newest(conn, one.event, one.destination, one.effects))
 
 
 def _claimed(head: Row[Any], fence: int, now: int, state: Breaker) -> Claimed:

@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from bridge.core.stale import Sources, Telling, sources, told_of
 from bridge.model import Effect, State, VerdictName
 from bridge.store import tables as t
 from bridge.store.batch import Batch, Entry
 from bridge.store.claims import wanted
-from bridge.store.dialect import as_rows, listing
-from bridge.store.recall import unpack
+from bridge.store.dialect import Prepared, as_rows, listing
 
 #: Sorts after every number of a change: nothing of the same instant is newer.
 _LAST = 2**63 - 1
@@ -176,18 +175,23 @@ class Newest:
     """What a late delivery is made of."""
 
     sources: Sources
-    #: The raw bodies of the events that it names, as far as they are still kept.
-    bodies: Mapping[str, bytes]
+    #: The bodies of the events that it names, packed as they are kept, as far as they still are.
+    packed: Mapping[str, bytes]
     #: The route by which the newest of the fields went to the destination, or "".
     route: str
 
 
+_STATE = Prepared(
+    select(
+        *(t.events.c[name] for name in ("site", "record", "as_of", "change_id", "effects"))
+    ).where(t.events.c.id == bindparam("event"))
+)
+_BODIES = listing("SELECT e.id, e.body FROM {rows} JOIN events e ON e.id = {0}", 1)
+
+
 def newest(conn: Connection, event: str, destination: str, carried: Sequence[str]) -> Newest:
     """Find what an event that goes out late has to be made of, by what was accepted by now."""
-    e = t.events.c
-    row = conn.execute(
-        select(e.site, e.record, e.as_of, e.change_id, e.effects).where(e.id == event)
-    ).one()
+    row = _STATE.first(conn, {"event": event})
     told = tuple(map(_effect, orjson.loads(row.effects)))
     mine = Telling(
         event=event,
@@ -210,12 +214,13 @@ def newest(conn: Connection, event: str, destination: str, carried: Sequence[str
     routes = {each.event: each.route for each in rows if each.destination == destination}
     return Newest(
         sources=used,
-        bodies=_bodies(conn, used.events),
+        packed=_bodies(conn, used.events),
         route=routes.get(used.fields[-1], "") if used.fields else "",
     )
 
 
 def _bodies(conn: Connection, events: Sequence[str]) -> dict[str, bytes]:
-    e = t.events.c
-    kept = conn.execute(select(e.id, e.body).where(e.id.in_(events), e.body.is_not(None)))
-    return {row.id: unpack(row.body) for row in kept}
+    if not events:
+        return {}
+    rows = _BODIES.rows(conn, {"rows": as_rows([[event] for event in events])})
+    return {row.id: row.body for row in rows if row.body is not None}
