@@ -614,3 +614,26 @@ def test_what_is_said_of_an_error_has_no_values(bridge):
     assert not is_outage(caught.value)
     assert "secret" not in plain(caught.value)
     assert plain(KeyError()) == "KeyError"
+
+
+@pytest.mark.postgres
+def test_claims_are_looked_up_by_their_keys_however_many_there_are(postgresql, tmp_path):
+    """The driver keeps a plan that was made while the table was small."""
+    with psycopg.connect(postgresql, autocommit=True) as conn:
+        conn.execute("SELECT pg_stat_reset()")
+    bridge, count = Running(postgresql, tmp_path).begin(), 40
+    for n in range(count):
+        given = request(f"e{n}", record=n)
+        [entry] = judge(given)
+        effects = tuple(replace(one, formerly=f"former {n}") for one in entry.event.effects)
+        renamed = replace(entry, event=replace(entry.event, effects=effects))
+        bridge.store.keep(Arrival(request=given, packed=entry.packed, entries=(renamed,)))
+    bridge.store.close()  # a session says in the end what it read
+    told = """
+        SELECT s.seq_tup_read + i.idx_tup_read FROM pg_stat_user_tables s
+        JOIN pg_stat_user_indexes i USING (relid)
+        WHERE i.indexrelname = 'claims_pkey' AND s.n_tup_ins >= %s
+    """
+    with psycopg.connect(postgresql, autocommit=True) as conn:
+        read, *_ = until(lambda: conn.execute(told, [count]).fetchone())
+    assert read <= 2 * count, "all of them each time would be 20 times as many"
