@@ -29,7 +29,7 @@ from bridge.store.dialect import Prepared
 from bridge.store.draining import AGAIN, DRAINED, PATIENCE
 from bridge.store.gates import breaker_of, gate_of, set_breaker
 from bridge.store.limits import Gate, allowed_at, permits, spend
-from bridge.store.newer import Newest, newest
+from bridge.store.newer import STATE, Newest, late_of, newest_of
 
 #: Written out, so that both databases see that the partial index serves.
 OPEN = text("d.state IN ('queued','sending','retrying','in_doubt','parked')")
@@ -196,7 +196,7 @@ def claim(conn: Connection, now: int, wish: Wish, count: int, policy: Policy) ->
     if sending:
         _MARK.run(conn, sending)
     claimed = [_claimed(head, leased[head.lane], now, state) for head in ready]
-    return [_with_newest(conn, one) if one.late and not one.waiting else one for one in claimed]
+    return _with_newest(conn, ready, claimed)
 
 
 def _asked(now: int, wish: Wish) -> dict[str, object]:
@@ -234,9 +234,8 @@ _HEAD = Prepared(
         t.deliveries,
         t.events.c.hook,
         t.events.c.source,
-        t.events.c.site,
+        *STATE,
         t.events.c.received,
-        t.events.c.record,
         t.events.c.key,
         t.events.c.effects.label("told"),
         t.events.c.body,
@@ -290,8 +289,18 @@ def _idle(conn: Connection, lanes: Iterable[int]) -> None:
         RELEASE.run(conn, rows)
 
 
-def _with_newest(conn: Connection, one: Claimed) -> Claimed:
-    return replace(one, newest=newest(conn, one.event, one.destination, one.effects))
+def _with_newest(
+    conn: Connection, heads: Sequence[Row[Any]], claimed: Sequence[Claimed]
+) -> list[Claimed]:
+    late = {
+        one.lane: late_of(head, one.event, one.destination, one.effects)
+        for head, one in zip(heads, claimed, strict=True)
+        if one.late and not one.waiting
+    }
+    if not late:
+        return list(claimed)
+    found = dict(zip(late, newest_of(conn, list(late.values())), strict=True))
+    return [replace(one, newest=found.get(one.lane)) for one in claimed]
 
 
 def _claimed(head: Row[Any], fence: int, now: int, state: Breaker) -> Claimed:

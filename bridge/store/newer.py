@@ -171,6 +171,26 @@ def _effect(kept: Sequence[Any]) -> Effect:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Late:
+    """An event that goes out after newer ones of its record were accepted."""
+
+    event: str
+    site: str
+    record: str
+    as_of: int
+    change_id: int
+    told: tuple[Effect, ...]
+    destination: str
+    #: The identities that it carries there.
+    carried: Sequence[str]
+
+    @property
+    def versions(self) -> set[tuple[str, str]]:
+        """What it tells versions of: (site, identity)."""
+        return {(self.site, effect.of) for effect in self.told if effect.of}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Newest:
     """What a late delivery is made of."""
 
@@ -181,10 +201,10 @@ class Newest:
     route: str
 
 
+#: The columns of an event that `late_of` reads.
+STATE = tuple(t.events.c[name] for name in ("site", "record", "as_of", "change_id"))
 _STATE = Prepared(
-    select(
-        *(t.events.c[name] for name in ("site", "record", "as_of", "change_id", "effects"))
-    ).where(t.events.c.id == bindparam("event"))
+    select(*STATE, t.events.c.effects.label("told")).where(t.events.c.id == bindparam("event"))
 )
 _BODIES = listing("SELECT e.id, e.body FROM {rows} JOIN events e ON e.id = {0}", 1)
 
@@ -192,31 +212,77 @@ _BODIES = listing("SELECT e.id, e.body FROM {rows} JOIN events e ON e.id = {0}",
 def newest(conn: Connection, event: str, destination: str, carried: Sequence[str]) -> Newest:
     """Find what an event that goes out late has to be made of, by what was accepted by now."""
     row = _STATE.first(conn, {"event": event})
-    told = tuple(map(_effect, orjson.loads(row.effects)))
-    mine = Telling(
+    return newest_of(conn, [late_of(row, event, destination, carried)])[0]
+
+
+def late_of(row: Any, event: str, destination: str, carried: Sequence[str]) -> Late:  # noqa: ANN401 - a row
+    """Make it of a row with the columns `STATE`, and the event's effects as `told`."""
+    return Late(
         event=event,
+        site=row.site,
+        record=row.record,
         as_of=row.as_of,
         change_id=row.change_id,
-        state=row.as_of > 0,
-        told=told,
+        told=tuple(map(_effect, orjson.loads(row.told))),
+        destination=destination,
+        carried=carried,
     )
-    rows = []
-    if row.as_of:
-        asked = [(row.site, row.record, row.as_of, row.change_id or _LAST)]
-        rows += _NEWER.rows(conn, {"rows": as_rows(asked)})
-    versions = sorted({(row.site, effect.of) for effect in told if effect.of})
+
+
+def newest_of(conn: Connection, several: Sequence[Late]) -> list[Newest]:
+    """Find the same for several events: the database is asked once for all of them."""
+    tellers = _tellers(conn, several)
+    found = [_sources(late, tellers) for late in several]
+    bodies = _bodies(conn, sorted({event for used, _ in found for event in used.events}))
+    return [
+        Newest(
+            sources=used,
+            packed={event: bodies[event] for event in used.events if event in bodies},
+            route=routes.get(used.fields[-1], "") if used.fields else "",
+        )
+        for used, routes in found
+    ]
+
+
+def _tellers(conn: Connection, several: Sequence[Late]) -> dict[Key, list[Any]]:
+    """Find the rows of all that may be newer, by what they tell the state of."""
+    oldest: dict[tuple[str, str], tuple[int, int]] = {}
+    for late in several:
+        if late.as_of:
+            place, state = (late.site, late.record), (late.as_of, late.change_id or _LAST)
+            oldest[place] = min(state, oldest.get(place, state))
+    versions = sorted(set[tuple[str, str]]().union(*(late.versions for late in several)))
+    found: dict[Key, list[Any]] = {}
+    if oldest:
+        asked = as_rows([(*place, *state) for place, state in sorted(oldest.items())])
+        for row in _NEWER.rows(conn, {"rows": asked}):
+            found.setdefault((row.site, row.record, ""), []).append(row)
     if versions:
-        rows += [each for each in _TOLD.rows(conn, {"rows": as_rows(versions)}) if each.event]
+        for row in _TOLD.rows(conn, {"rows": as_rows(versions)}):
+            if row.event:
+                found.setdefault((row.site, "", row.identity), []).append(row)
+    return found
+
+
+def _sources(late: Late, tellers: Mapping[Key, list[Any]]) -> tuple[Sources, dict[str, str]]:
+    """Pick what an event is made of; returns also by which route each other one went there."""
+    keys = [(site, "", of) for site, of in sorted(late.versions)]
+    if late.as_of:
+        keys.insert(0, (late.site, late.record, ""))
+    rows = [row for key in keys for row in tellers.get(key, ())]
     by_event: dict[str, list[Any]] = {}
-    for each in rows:
-        by_event.setdefault(each.event, []).append(each)
-    used = sources(mine, carried, [_telling(several) for several in by_event.values()], destination)
-    routes = {each.event: each.route for each in rows if each.destination == destination}
-    return Newest(
-        sources=used,
-        packed=_bodies(conn, used.events),
-        route=routes.get(used.fields[-1], "") if used.fields else "",
+    for row in rows:
+        by_event.setdefault(row.event, []).append(row)
+    mine = Telling(
+        event=late.event,
+        as_of=late.as_of,
+        change_id=late.change_id,
+        state=late.as_of > 0,
+        told=late.told,
     )
+    others = [_telling(each) for each in by_event.values()]
+    used = sources(mine, late.carried, others, late.destination)
+    return used, {row.event: row.route for row in rows if row.destination == late.destination}
 
 
 def _bodies(conn: Connection, events: Sequence[str]) -> dict[str, bytes]:
