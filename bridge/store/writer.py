@@ -174,6 +174,11 @@ class _Job:
     done: _Promise | _Message
     #: What became of judging it ahead of its turn.
     entries: tuple[Entry, ...] | None = None
+    #: Of an arrival: what the host's clock said when it was handed in, and the one that never
+    #: steps, in ms, with the boot since which that counts.
+    host: int = 0
+    ticks: int = 0
+    boot: str = ""
 
 
 class Writer:
@@ -286,6 +291,9 @@ class Writer:
 
     def _submit(self, task: Arrival | Exchange | Work, done: _Promise | _Message) -> None:
         job = _Job(task=task, done=done)
+        if isinstance(task, Arrival):
+            job.host = self._clock.host()
+            job.ticks, job.boot = self._clock.mark()
         with self._wake:
             if self._ended:
                 raise Down("the bridge is stopping")
@@ -334,7 +342,7 @@ class Writer:
             self._transaction(lambda conn, now, _: self._owner.look(conn, now))
         except Exception as error:  # noqa: BLE001 - what waits is tried all the same
             if is_outage(error):
-                self._lost(error, _requests(jobs))
+                self._lost(error, self._stamped(jobs))
                 return False
             log.warning("owner.not_looked", error=type(error).__name__)
         else:
@@ -387,7 +395,7 @@ class Writer:
                 job.done.set_exception(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, each job must hear of it
             if is_outage(error):
-                self._lost(error, _requests(jobs))
+                self._lost(error, self._stamped(jobs))
                 self._do_without(jobs)
             else:
                 self._one_by_one(jobs, error)
@@ -509,7 +517,7 @@ class Writer:
         if not jobs:
             return
         try:
-            self._spool.append(self._stamped(_requests(jobs)))
+            self._spool.append(self._stamped(jobs))
         except NotKept as error:
             for job in jobs:
                 job.done.set_exception(error)
@@ -546,10 +554,10 @@ class Writer:
         conn = self._conn
         if not aside or self._embedded or conn is None:
             return
-        first = min(aside, key=lambda request: request.received)
         with suppress(Exception), self._watch.over(conn), conn.begin():
             now = self._clock.now(conn)
-            draining.tell(conn, now, self._spool.process, self._place_of(first, now))
+            oldest = min(self._place_of(request, now) for request in aside)
+            draining.tell(conn, now, self._spool.process, oldest)
 
     def _tell_of_end(self) -> None:
         with suppress(Exception):  # then others wait a while longer, and that is all
@@ -585,18 +593,26 @@ class Writer:
         place = request.place or self._clock.at(request.ticks, request.boot)
         return max(self._place, min(now, place or request.received + _apart(now, now.wall)))
 
-    def _stamped(self, requests: Sequence[Request]) -> list[Request]:
-        """Note the place of each: how far the clocks are apart may be different later.
+    def _stamped(self, jobs: Sequence[_Job]) -> list[Request]:
+        """Return the requests among jobs, and note the place of each.
 
-        Without the engine's clock, as long as the database was never there, note the instant on
-        the clock that never steps.
+        It is worked out by what the clocks said when the job was handed in: the job may have waited
+        for the database since, and the host's clock may have stepped meanwhile. Without the
+        engine's clock, as long as the database was never there, the instant on the clock that never
+        steps is noted instead.
         """
-        guess = self._clock.guess()
-        if guess is None:
-            ticks, boot = self._clock.mark()
-            return [replace(request, ticks=ticks, boot=boot) for request in requests]
-        apart = _apart(guess, self._clock.host())
-        return [replace(request, place=request.received + apart) for request in requests]
+        (ticks, _), guess = self._clock.mark(), self._clock.guess()
+        stamped = []
+        for job in jobs:
+            if not isinstance(job.task, Arrival):
+                continue
+            request = job.task.request
+            if guess is None:
+                stamped.append(replace(request, ticks=job.ticks, boot=job.boot))
+            else:
+                apart = _apart(guess - (ticks - job.ticks), job.host)
+                stamped.append(replace(request, place=request.received + apart))
+        return stamped
 
     # The connection
 
@@ -804,10 +820,6 @@ def _refused(request: Request, reason: str) -> Entry:
     )
     verdict = Verdict(name=VerdictName.REJECTED, reason=reason)
     return Entry(event=event, verdicts=(verdict,), packed=None, again=True)
-
-
-def _requests(jobs: Sequence[_Job]) -> list[Request]:
-    return [job.task.request for job in jobs if isinstance(job.task, Arrival)]
 
 
 def _result(conn: Connection, now: int, task: object, turns: dict[int, Turn]) -> object:

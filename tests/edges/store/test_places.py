@@ -1,5 +1,6 @@
 """Order within a record when some of it comes late: from a spool, or from another process's."""
 
+import threading
 import time
 from dataclasses import replace
 
@@ -233,3 +234,35 @@ def test_a_step_while_the_database_is_away_changes_no_order(database, tmp_path, 
         settled = settlement(turn.claimed, State.DELIVERED)
     bridge.store.close()
     assert order == ["e1", "e2", "e3", "e4"]
+
+
+@pytest.mark.parametrize("step", [-3_600_000, 7_000])
+def test_a_step_while_a_request_waits_for_the_writer_changes_no_order(database, tmp_path, step):
+    clock = Stepping()
+
+    def begin(name):
+        folder, clocks = tmp_path / name, {"clock": clock.host, "steady_clock": clock.steady}
+        return Running(database, folder, process=name, **clocks).begin()
+
+    def keep(bridge, name):
+        bridge.keep(replace(request(name), received=clock.host()))
+        kept = clock.steady()
+        until(lambda: clock.steady() > kept)
+
+    first, other = begin("first"), begin("other")
+    keep(other, "e1")
+    waiting = threading.Thread(target=keep, args=(first, "e2"))
+    with first.held():
+        waiting.start()
+        until(lambda: first.store.writer._jobs)
+        clock.by += step
+        first.store.writer._again_at = time.monotonic() + 60
+    waiting.join(20)
+    assert first.store.writer.backlog
+    first.store.close()
+    keep(other, "e3")
+    third = begin("first")
+    until(lambda: not third.store.writer.backlog)
+    assert taken(other, 3) == ["e1", "e2", "e3"]
+    third.store.close()
+    other.store.close()
