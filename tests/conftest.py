@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,15 @@ from bridge.store import engines, writer
 from bridge.store.tables import metadata
 
 SERVER = os.environ.get("BRIDGE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+
+# Started in the background, or by nohup, a process ignores these, and so do those it starts: the
+# commands under test would not end when they are asked to.
+for _number, _action in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _action)
 
 settings.register_profile("quick", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=500)
