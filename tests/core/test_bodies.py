@@ -1,6 +1,8 @@
 """Bodies are read as JSON parsers read them, and half a character as U+FFFD."""
 
+import gzip
 import json
+import zlib
 
 import orjson
 import pytest
@@ -81,3 +83,32 @@ def test_as_many_values_as_may_be_are_read():
 )
 def test_what_stands_in_a_text_does_not_count(text):
     assert bodies.read(orjson.dumps({"a": text})).value == {"a": text}
+
+
+# Packed
+
+
+@given(st.binary(max_size=10_000))
+def test_what_was_packed_is_unpacked(body):
+    assert bodies.unpacked(gzip.compress(body), 10_000) == body
+
+
+def test_no_more_is_unpacked_than_may_be():
+    bomb = gzip.compress(bytes(10_000_000))
+    with pytest.raises(bodies.TooMuch, match="unpacks to more than 1000 bytes"):
+        bodies.unpacked(bomb, 1000)
+    assert bodies.unpacked(bomb, 10_000_000) == bytes(10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("packed", "why"),
+    [
+        (gzip.compress(b"{}" * 1000)[:-4], "it ends too early"),
+        (b"", "it ends too early"),
+        (gzip.compress(b"{}") + b"more", "something follows its end"),
+        (b"{}", "incorrect header"),
+    ],
+)
+def test_what_is_no_gzip_is_not_unpacked(packed, why):
+    with pytest.raises(zlib.error, match=why):
+        bodies.unpacked(packed, 1000)
