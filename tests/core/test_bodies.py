@@ -108,6 +108,7 @@ def test_no_more_is_unpacked_than_may_be():
         (gzip.compress(b"{}") + b"more", "something follows its end"),
         (b"{}", "incorrect header"),
     ],
+    ids=["cut", "empty", "followed", "plain"],
 )
 def test_what_is_no_gzip_is_not_unpacked(packed, why):
     with pytest.raises(zlib.error, match=why):
