@@ -103,7 +103,7 @@ def test_no_more_is_unpacked_than_may_be():
 @pytest.mark.parametrize(
     ("packed", "why"),
     [
-        (gzip.compress(b"{}" * 1000)[:-4], "it ends too early"),
+        (gzip.compress(b"{}" * 100)[:-4], "it ends too early"),
         (b"", "it ends too early"),
         (gzip.compress(b"{}") + b"more", "something follows its end"),
         (b"{}", "incorrect header"),
