@@ -16,8 +16,9 @@ from servers import Bench
 from terms import Terms
 
 from bridge.desk import status
-from bridge.store import Store, log
-from bridge.store.log import Query
+from bridge.store import Store
+from bridge.store import history as log
+from bridge.store.history import Query
 
 CLAIMS, EVENTS = 10_000_000, 1_000_000
 #: How many issues the events are about.

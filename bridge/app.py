@@ -23,7 +23,8 @@ from bridge.desk import naming, sites
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
-from bridge.store import Down, Store, Wire, keeping, renaming
+from bridge.store import Down, Store, Wire, renaming
+from bridge.store import retention as keeping
 from bridge.worker import Crew
 
 log = structlog.get_logger()

@@ -16,8 +16,9 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from bridge.store import engines, writer
-from bridge.store.tables import metadata
+from bridge.store.database import connect as engines
+from bridge.store.schema import metadata
+from bridge.store.writer import loop as writer
 
 SERVER = os.environ.get("BRIDGE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 

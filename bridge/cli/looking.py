@@ -22,7 +22,7 @@ from bridge.desk import status as standing
 from bridge.desk.status import Status
 from bridge.model import State, VerdictName
 from bridge.store import Store
-from bridge.store.log import Line, Query
+from bridge.store.history import Line, Query
 
 Write = Callable[[Iterable[Line]], None]
 #: How many events a table shows.

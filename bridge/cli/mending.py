@@ -16,7 +16,7 @@ from bridge.config import Settings
 from bridge.desk import mend
 from bridge.desk.mend import Mended
 from bridge.model import State
-from bridge.store.mending import Parcel
+from bridge.store.operators import Parcel
 
 _STUCK = click.Choice([State.PARKED.value, State.IN_DOUBT.value])
 

@@ -17,7 +17,8 @@ from bridge.cli.options import as_json, with_settings
 from bridge.config import InUse, Settings
 from bridge.errors import BadConfiguration
 from bridge.model import Configuration
-from bridge.store import Down, Store, moving
+from bridge.store import Down, Store
+from bridge.store.database import copying as moving
 from bridge.web import serving
 
 

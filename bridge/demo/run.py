@@ -22,7 +22,7 @@ from bridge.desk import log, status
 from bridge.desk.status import Status
 from bridge.errors import BridgeError
 from bridge.sandbox import Integration, Sandbox
-from bridge.store.log import Line, Query
+from bridge.store.history import Line, Query
 
 #: Who registered which hook: two of the Cloud's overlap.
 HOOKS = {"cloud_a": "jira-main", "cloud_b": "jira-legacy", "dc": "jira-dc"}

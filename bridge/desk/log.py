@@ -10,7 +10,7 @@ from typing import Any
 from bridge.core import ids
 from bridge.desk import instant
 from bridge.store import Store
-from bridge.store.log import Line, Query, lines
+from bridge.store.history import Line, Query, lines
 
 #: What a line of the log says, in the order of the columns.
 FIELDS = (

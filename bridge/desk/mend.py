@@ -13,10 +13,11 @@ from bridge.core.decide import Case, Plan
 from bridge.desk import naming, show
 from bridge.errors import NotFound, Rejected, WrongState
 from bridge.model import Event, Request, Route, State, Verdict, VerdictName
-from bridge.store import Store, mending, renaming
-from bridge.store.log import Life
-from bridge.store.mending import STUCK, Parcel
-from bridge.store.writer import Work
+from bridge.store import Store, renaming
+from bridge.store import operators as mending
+from bridge.store.history import Life
+from bridge.store.operators import STUCK, Parcel
+from bridge.store.writer.loop import Work
 
 #: What was sent once, and may be sent again on purpose.
 _OVER = (State.DELIVERED, State.DISCARDED)

@@ -7,8 +7,9 @@ from typing import Any
 
 from bridge.desk import instant
 from bridge.errors import NotFound
-from bridge.store import Store, mending
-from bridge.store.log import Life, life
+from bridge.store import Store
+from bridge.store import operators as mending
+from bridge.store.history import Life, life
 
 #: Columns that hold instants.
 _INSTANTS = frozenset({"at", "received", "time", "created", "updated", "hold_until", "as_of"})

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from bridge.store import Store, origins
-from bridge.store.origins import Named
+from bridge.store import Store
+from bridge.store.inbox import origins
+from bridge.store.inbox.origins import Named
 
 #: How an installation is named by those who reach it through Atlassian's gateway: by its own
 #: address, too, so that the two together are one Jira.

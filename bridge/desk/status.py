@@ -11,7 +11,7 @@ from bridge import config
 from bridge.desk import instant, naming, sites
 from bridge.model import Configuration, VerdictName
 from bridge.store import Store
-from bridge.store.log import Account, account, stuck
+from bridge.store.history import Account, account, stuck
 
 #: How many deliveries that wait for a person are told of one by one.
 TOLD = 20

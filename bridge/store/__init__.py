@@ -10,21 +10,32 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from bridge.core.retry import Policy
-from bridge.store import engines, files
-from bridge.store.batch import Entry, Resolve
 from bridge.store.bell import Bell
-from bridge.store.clocks import Sources, ahead, clock_of, steady
-from bridge.store.dialect import now_ms
-from bridge.store.fitting import as_kept
-from bridge.store.lanes import Claimed, Settlement, Wish
+from bridge.store.database import connect as engines
+from bridge.store.database import files
+from bridge.store.database.clocks import Sources, ahead, clock_of, steady
+from bridge.store.database.statements import now_ms
+from bridge.store.inbox.newer import Newest, newest
+from bridge.store.inbox.text import as_kept
 from bridge.store.listening import Listener
-from bridge.store.newer import Newest, newest
-from bridge.store.owners import Owner
-from bridge.store.recall import pack, remember, twin, unpack
+from bridge.store.nouns import Entry, Resolve
+from bridge.store.queue.grace import drop_decided, send_decided
+from bridge.store.queue.lanes import Claimed, Settlement, Wish
+from bridge.store.queue.owners import Owner
+from bridge.store.snapshots import pack, remember, twin, unpack
 from bridge.store.spool import Spool
-from bridge.store.waiting import drop_decided, send_decided
 from bridge.store.wire import Wire
-from bridge.store.writer import Arrival, Down, Judge, Told, Turn, Work, Writer, is_outage, plain
+from bridge.store.writer.loop import (
+    Arrival,
+    Down,
+    Judge,
+    Told,
+    Turn,
+    Work,
+    Writer,
+    is_outage,
+    plain,
+)
 
 __all__ = [
     "Arrival",

@@ -10,7 +10,7 @@ import orjson
 import structlog
 from sqlalchemy import URL, Connection, bindparam, func, select
 
-from bridge.store.dialect import Prepared
+from bridge.store.database.statements import Prepared
 
 log = structlog.get_logger()
 

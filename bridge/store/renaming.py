@@ -15,10 +15,10 @@ import orjson
 from sqlalchemy import Connection, Row, delete, exists, func, literal, select, text, update
 
 from bridge.model import State, VerdictName
-from bridge.store import tables as t
-from bridge.store.dialect import insert_or_ignore
+from bridge.store import schema as t
+from bridge.store.database.statements import insert_or_ignore
+from bridge.store.inbox.verdicts import refresh_outcome
 from bridge.store.listening import notify
-from bridge.store.verdicts import refresh_outcome
 
 #: A delivery in one of these has not been sent, as far as is known.
 _UNSENT = frozenset({State.QUEUED, State.RETRYING, State.PARKED})

@@ -23,7 +23,7 @@ import orjson
 
 from bridge.errors import NotKept
 from bridge.model import Request
-from bridge.store.files import make_folder, private
+from bridge.store.database.files import make_folder, private
 
 _HEADER = 8
 #: A segment is closed when it has grown to this many bytes, so that drained ones can be deleted.

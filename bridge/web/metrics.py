@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from bridge.app import Bridge
-from bridge.store.log import Account, account
+from bridge.store.history import Account, account
 
 log = structlog.get_logger()
 

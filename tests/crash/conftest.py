@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.store import engines
+from bridge.store.database import connect as engines
 from crash.databases import Database, PostgreSQL, SQLite, must_have_postgresql, reachable
 from crash.run import Run
 

@@ -65,14 +65,14 @@ class Point:
 POINTS: dict[str, Point] = {
     # The door
     "after read": Point(place="bridge.intake:Intake._judge"),
-    "before commit": Point(place="bridge.store.accept:write", moment="before"),
+    "before commit": Point(place="bridge.store.inbox.accept:write", moment="before"),
     "after commit, before the answer": Point(
-        place="bridge.store.writer:Writer._transact", when=_has_arrivals
+        place="bridge.store.writer.loop:Writer._transact", when=_has_arrivals
     ),
     # The worker
-    "before claim": Point(place="bridge.store.writer:claim", moment="before", passages=(2, 6)),
-    "during claim": Point(place="bridge.store.writer:claim", when=_deleted),
-    "after claim": Point(place="bridge.store.writer:Writer._transact", when=_has_claimed),
+    "before claim": Point(place="bridge.store.writer.loop:claim", moment="before", passages=(2, 6)),
+    "during claim": Point(place="bridge.store.writer.loop:claim", when=_deleted),
+    "after claim": Point(place="bridge.store.writer.loop:Writer._transact", when=_has_claimed),
     "before send": Point(place="bridge.destinations.aha:Aha.send", moment="before"),
     "while sending": Point(
         place="bridge.destinations.aha.http:_Connection._write", moment="before"
@@ -81,11 +81,11 @@ POINTS: dict[str, Point] = {
         place="bridge.destinations.aha.http:_Connection._receive", moment="before"
     ),
     "after the answer, before settle": Point(place="bridge.destinations.aha:Aha.send"),
-    "during settle": Point(place="bridge.store.settle:_free", moment="before"),
-    "settled, before commit": Point(place="bridge.store.writer:settle"),
-    "after settle": Point(place="bridge.store.writer:Writer._transact", when=_has_settled),
+    "during settle": Point(place="bridge.store.queue.settle:_free", moment="before"),
+    "settled, before commit": Point(place="bridge.store.writer.loop:settle"),
+    "after settle": Point(place="bridge.store.writer.loop:Writer._transact", when=_has_settled),
     # Thin events
-    "fuller event took over, before commit": Point(place="bridge.store.accept:take_over"),
+    "fuller event took over, before commit": Point(place="bridge.store.inbox.accept:take_over"),
     "thin event decided, before commit": Point(
         place="bridge.store:send_decided", passages=(1, 1), lonely=0.5
     ),
@@ -97,7 +97,7 @@ POINTS: dict[str, Point] = {
         place="bridge.store.spool:Spool.append", needs="outage", passages=(2,)
     ),
     "during drain, before commit": Point(
-        place="bridge.store.writer:accept", when=_from_spool, needs="drain", passages=(1, 1)
+        place="bridge.store.writer.loop:accept", when=_from_spool, needs="drain", passages=(1, 1)
     ),
     "drained, before it is forgotten": Point(
         place="bridge.store.spool:Spool.drop", moment="before", needs="drain", passages=(1, 1)
@@ -117,10 +117,13 @@ POINTS: dict[str, Point] = {
     ),
     # Retention
     "during retention": Point(
-        place="bridge.store.keeping:_drop_events", when=_deleted, needs="retention", passages=(1, 2)
+        place="bridge.store.retention:_drop_events",
+        when=_deleted,
+        needs="retention",
+        passages=(1, 2),
     ),
     "a slice forgotten, before commit": Point(
-        place="bridge.store.keeping:forget", when=_deleted, needs="retention", passages=(1, 2)
+        place="bridge.store.retention:forget", when=_deleted, needs="retention", passages=(1, 2)
     ),
 }
 
@@ -136,7 +139,7 @@ def arm() -> None:
 
 def _tidy_at_once() -> None:
     """Make a bridge that was started forget in small slices, without waiting for the hour."""
-    keeping = importlib.import_module("bridge.store.keeping")
+    keeping = importlib.import_module("bridge.store.retention")
     app = importlib.import_module("bridge.app")
     keeping.SLICE = 20
     start = app.Bridge.start

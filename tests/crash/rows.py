@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import Connection, func, select
 
-from bridge.store import tables as t
+from bridge.store import schema as t
 from crash.story import Effect
 
 

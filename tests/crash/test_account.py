@@ -10,7 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import Engine, create_engine, insert
 
-from bridge.store import tables as t
+from bridge.store import schema as t
 from crash.account import Account, settle
 from crash.journal import Journal
 from crash.rows import effect_of

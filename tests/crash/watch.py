@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import BridgeError
 from bridge.model import State
-from bridge.store import Store, mending
-from bridge.store import tables as t
+from bridge.store import Store
+from bridge.store import operators as mending
+from bridge.store import schema as t
 from crash.journal import Tail
 from crash.rows import deliveries
 from crash.story import Effect, is_poison

@@ -27,7 +27,8 @@ from bridge.demo.bodies import Body, Change, Comment, Installation, Issue, Item,
 from bridge.demo.stories import ANA, CLOUD, DATA_CENTER
 from bridge.model import Limits
 from bridge.sandbox import Integration, Sandbox
-from bridge.store import Turn, Wish, log
+from bridge.store import Turn, Wish
+from bridge.store import history as log
 from bridge.web import create
 
 #: By the names that `bridge.demo.traffic` gives the registrations of its two Jiras.

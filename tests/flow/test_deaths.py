@@ -8,7 +8,7 @@ import pytest
 from servers import Server
 from sqlalchemy import create_engine, make_url, text
 
-from bridge.store import engines
+from bridge.store.database import connect as engines
 
 pytestmark = pytest.mark.enable_socket
 

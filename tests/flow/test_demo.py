@@ -22,7 +22,7 @@ from bridge.demo import stage
 from bridge.demo.run import Summary, told
 from bridge.desk.status import Status
 from bridge.errors import BridgeError
-from bridge.store.log import Account
+from bridge.store.history import Account
 
 pytestmark = pytest.mark.enable_socket
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from commands import lines
 
 from bridge.errors import BadConfiguration
 from bridge.sandbox import Integration
-from bridge.store import keeping
+from bridge.store import retention as keeping
 
 pytestmark = pytest.mark.enable_socket
 

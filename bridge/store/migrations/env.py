@@ -1,8 +1,8 @@
-"""What Alembic runs: the engine comes from `bridge.store.engines`, never from a file."""
+"""What Alembic runs: the engine comes from `bridge.store.database.connect`, never from a file."""
 
 from alembic import context
 
-from bridge.store.tables import metadata
+from bridge.store.schema import metadata
 
 with context.config.attributes["engine"].connect() as connection:
     context.configure(

@@ -3,7 +3,7 @@
 from bridge.desk import instant, log
 from bridge.desk.log import FIELDS
 from bridge.model import State
-from bridge.store.log import Query
+from bridge.store.history import Query
 
 
 def told(house, query=None, limit=None):

@@ -8,7 +8,7 @@ import pytest
 from bridge.desk import mend, show
 from bridge.errors import NotFound, WrongState
 from bridge.model import State
-from bridge.store import mending
+from bridge.store import operators as mending
 
 
 def parcels(house, **asked):

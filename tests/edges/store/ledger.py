@@ -14,13 +14,14 @@ from bridge.core import decide
 from bridge.core.decide import Memory, Plan
 from bridge.core.retry import Policy
 from bridge.model import Event, Limits, State, Verdict, VerdictName
-from bridge.store import engines, keeping
-from bridge.store import tables as t
-from bridge.store.accept import accept
-from bridge.store.batch import Entry
-from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
-from bridge.store.recall import pack
-from bridge.store.settle import settle
+from bridge.store import retention as keeping
+from bridge.store import schema as t
+from bridge.store.database import connect as engines
+from bridge.store.inbox.accept import accept
+from bridge.store.nouns import Entry
+from bridge.store.queue.lanes import Claimed, Settlement, Wish, claim, due
+from bridge.store.queue.settle import settle
+from bridge.store.snapshots import pack
 
 NOW = 1_714_550_400_000
 GRACE = 10_000

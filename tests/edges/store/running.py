@@ -19,9 +19,10 @@ from sqlalchemy import make_url, select
 
 from bridge.core import decide
 from bridge.model import Request
-from bridge.store import Arrival, Entry, Store, Wish, keeping, pack
-from bridge.store import tables as t
-from bridge.store.lanes import Claimed
+from bridge.store import Arrival, Entry, Store, Wish, pack
+from bridge.store import retention as keeping
+from bridge.store import schema as t
+from bridge.store.queue.lanes import Claimed
 
 #: What is done while a request is judged that asks for it.
 hooks: dict[str, Callable[[], object]] = {}

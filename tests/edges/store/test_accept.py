@@ -13,8 +13,8 @@ from made_up import InProject, change, comment, deletion, event, issue, plan, ro
 
 from bridge.model import Comments, State
 from bridge.store import as_kept, remember, twin
-from bridge.store import tables as t
-from bridge.store.waiting import drop_decided, send_decided
+from bridge.store import schema as t
+from bridge.store.queue.grace import drop_decided, send_decided
 
 CHANGE, COMMENT, DELETED = change().identity, comment().identity, deletion().identity
 PLAT = InProject("PLAT")

@@ -5,9 +5,9 @@ from ledger import GRACE, NOW, Ledger, verdict
 from made_up import change, comment, event, plan, route, thin
 
 from bridge.model import State
-from bridge.store import keeping
-from bridge.store import tables as t
-from bridge.store.keeping import SLICE, Retention
+from bridge.store import retention as keeping
+from bridge.store import schema as t
+from bridge.store.retention import SLICE, Retention
 
 DAY = 24 * 3600 * 1000
 KEEP = Retention(bodies=14, decisions=90, effects=400)

@@ -23,10 +23,11 @@ from made_up import change, comment, event, plan, route, thin
 
 from bridge.errors import WrongState
 from bridge.model import State
-from bridge.store import keeping, mending
-from bridge.store import tables as t
-from bridge.store.lanes import Claimed
-from bridge.store.waiting import drop_decided, send_decided
+from bridge.store import operators as mending
+from bridge.store import retention as keeping
+from bridge.store import schema as t
+from bridge.store.queue.grace import drop_decided, send_decided
+from bridge.store.queue.lanes import Claimed
 
 OPEN = ("queued", "sending", "retrying", "in_doubt", "parked")
 BLOCKING = ("in_doubt", "parked")

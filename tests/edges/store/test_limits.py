@@ -9,10 +9,11 @@ from ledger import GRACE, NOW, POLICY, settlement, verdict
 from made_up import change, event, plan, route, thin
 
 from bridge.model import Limits, State
-from bridge.store import keeping, limits
-from bridge.store import tables as t
-from bridge.store.settle import settle
-from bridge.store.waiting import drop_decided, send_decided
+from bridge.store import retention as keeping
+from bridge.store import schema as t
+from bridge.store.queue import limits
+from bridge.store.queue.grace import drop_decided, send_decided
+from bridge.store.queue.settle import settle
 
 SECOND, MINUTE = 1_000, 60_000
 MANY = plan(route(), route("crm", destinations=("crm",)))

@@ -8,7 +8,7 @@ from ledger import Ledger
 from made_up import change, event
 from running import until
 
-from bridge.store import engines
+from bridge.store.database import connect as engines
 from bridge.store.listening import CHANNEL, Listener
 
 pytestmark = pytest.mark.postgres

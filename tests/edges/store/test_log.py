@@ -9,9 +9,10 @@ from ledger import GRACE, NOW, Ledger, verdict
 from made_up import InProject, change, comment, deletion, event, issue, plan, route, thin
 
 from bridge.model import State
-from bridge.store import log, mending
-from bridge.store import tables as t
-from bridge.store.log import PAGE, Query, account, life, lines
+from bridge.store import history as log
+from bridge.store import operators as mending
+from bridge.store import schema as t
+from bridge.store.history import PAGE, Query, account, life, lines
 
 HOUR = 3_600_000
 

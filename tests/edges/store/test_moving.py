@@ -6,8 +6,9 @@ from made_up import change, comment, event
 from sqlalchemy import select
 
 from bridge.model import State
-from bridge.store import engines, moving
-from bridge.store import tables as t
+from bridge.store import schema as t
+from bridge.store.database import connect as engines
+from bridge.store.database import copying as moving
 
 
 def rows(url):

@@ -3,7 +3,7 @@
 import pytest
 from made_up import InProject, comment, event, issue, plan, route, thin
 
-from bridge.store import tables as t
+from bridge.store import schema as t
 
 
 @pytest.fixture

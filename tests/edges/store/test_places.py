@@ -11,8 +11,10 @@ from running import WISH, Running, request, until
 from sqlalchemy import select
 
 from bridge.model import State
-from bridge.store import draining, mending, writer
-from bridge.store import tables as t
+from bridge.store import operators as mending
+from bridge.store import schema as t
+from bridge.store.queue import watermark as draining
+from bridge.store.writer import loop as writer
 
 
 def late(ledger, name, number, place, **known):
@@ -226,7 +228,7 @@ def test_a_step_while_the_database_is_away_changes_no_order(database, tmp_path, 
         keep("e2")
         clock.by += step
         keep("e3")
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.writer.loop.backlog)
     keep("e4")
     order, settled = [], None
     while (turn := bridge.store.exchange(settled, WISH)).claimed is not None:

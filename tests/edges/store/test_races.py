@@ -16,10 +16,10 @@ from made_up import change, comment, deletion, event, plan, route, thin
 from racer import CHANGES, RECORDS, story
 from running import until
 
-from bridge.store import tables as t
-from bridge.store.accept import accept
-from bridge.store.settle import settle
-from bridge.store.waiting import drop_decided
+from bridge.store import schema as t
+from bridge.store.inbox.accept import accept
+from bridge.store.queue.grace import drop_decided
+from bridge.store.queue.settle import settle
 
 pytestmark = pytest.mark.postgres
 OPEN = "state NOT IN ('delivered', 'discarded')"

@@ -11,9 +11,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Column, MetaData, Table, inspect, select, text
 
-from bridge.store import Store, engines
-from bridge.store import tables as t
-from bridge.store.engines import ForeignDatabase, WrongSchema
+from bridge.store import Store
+from bridge.store import schema as t
+from bridge.store.database import connect as engines
+from bridge.store.database.connect import ForeignDatabase, WrongSchema
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 import pytest
 from running import until
 
-from bridge.store.turns import Turns
+from bridge.store.database.file_lock import Turns
 from bridge.store.wire import Wire
 
 # Newer Pythons warn of forking with threads about; what is forked here only writes, and ends.

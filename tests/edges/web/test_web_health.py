@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from bridge import config
 from bridge.app import Bridge
-from bridge.store.log import Account
+from bridge.store.history import Account
 from bridge.web import create, health, metrics
 
 

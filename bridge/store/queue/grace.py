@@ -5,14 +5,14 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, select, update
 
 from bridge.model import State, Verdict
-from bridge.store import tables as t
-from bridge.store.clocks import wall
-from bridge.store.gates import spare_probe
-from bridge.store.lanes import Claimed
-from bridge.store.offers import Place, offer
-from bridge.store.rows import names
-from bridge.store.settle import free_lane, leases
-from bridge.store.verdicts import set_verdict
+from bridge.store import schema as t
+from bridge.store.database.clocks import wall
+from bridge.store.inbox.offers import Place, offer
+from bridge.store.inbox.verdicts import set_verdict
+from bridge.store.inbox.write import names
+from bridge.store.queue.destinations import spare_probe
+from bridge.store.queue.lanes import Claimed
+from bridge.store.queue.settle import free_lane, leases
 
 
 def send_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict) -> bool:

@@ -20,8 +20,8 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Engine, bindparam, func, select, update
 
-from bridge.store import tables as t
-from bridge.store.dialect import Prepared, insert_or_ignore, now_ms, upsert
+from bridge.store import schema as t
+from bridge.store.database.statements import Prepared, insert_or_ignore, now_ms, upsert
 
 log = structlog.get_logger()
 

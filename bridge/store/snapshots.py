@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 from bridge.core import bodies
 from bridge.core.decide import Memory
 from bridge.model import Event
-from bridge.store import tables as t
+from bridge.store import schema as t
 
 
 def pack(raw: bytes) -> bytes:

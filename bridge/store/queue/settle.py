@@ -11,14 +11,14 @@ from bridge.core import breaker
 from bridge.core.breaker import Settled
 from bridge.core.retry import Policy
 from bridge.model import State
-from bridge.store import tables as t
-from bridge.store.clocks import wall
-from bridge.store.dialect import Prepared, as_rows, listing
-from bridge.store.fitting import plain
-from bridge.store.gates import breaker_of, gate_of, set_breaker
-from bridge.store.lanes import NEXT_AT, Claimed, Settlement
-from bridge.store.leasing import FAILING
-from bridge.store.limits import Gate
+from bridge.store import schema as t
+from bridge.store.database.clocks import wall
+from bridge.store.database.statements import Prepared, as_rows, listing
+from bridge.store.inbox.text import plain
+from bridge.store.queue.destinations import breaker_of, gate_of, set_breaker
+from bridge.store.queue.lanes import NEXT_AT, Claimed, Settlement
+from bridge.store.queue.leasing import FAILING
+from bridge.store.queue.limits import Gate
 
 _BLOCKING = frozenset({State.PARKED, State.IN_DOUBT})
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from sqlalchemy import Connection, delete, update
 
 from bridge.model import Event, Verdict, VerdictName
-from bridge.store import tables as t
-from bridge.store.batch import Batch, ClaimKey, Entry, Planned, Waiting
-from bridge.store.claims import release, wanted
-from bridge.store.clocks import wall
-from bridge.store.offers import Place, end, follow_in_batch, offer_waiting
-from bridge.store.rows import names, writes
-from bridge.store.verdicts import set_verdict
+from bridge.store import schema as t
+from bridge.store.database.clocks import wall
+from bridge.store.inbox.claims import release, wanted
+from bridge.store.inbox.offers import Place, end, follow_in_batch, offer_waiting
+from bridge.store.inbox.verdicts import set_verdict
+from bridge.store.inbox.write import names, writes
+from bridge.store.nouns import Batch, ClaimKey, Entry, Planned, Waiting
 
 
 def take_over(

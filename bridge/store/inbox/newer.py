@@ -11,10 +11,10 @@ from sqlalchemy import Connection, bindparam, select
 
 from bridge.core.stale import Sources, Telling, sources, told_of
 from bridge.model import Effect, State, VerdictName
-from bridge.store import tables as t
-from bridge.store.batch import Batch, Entry
-from bridge.store.claims import wanted
-from bridge.store.dialect import Prepared, as_rows, listing
+from bridge.store import schema as t
+from bridge.store.database.statements import Prepared, as_rows, listing
+from bridge.store.inbox.claims import wanted
+from bridge.store.nouns import Batch, Entry
 
 #: Sorts after every number of a change: nothing of the same instant is newer.
 _LAST = 2**63 - 1

@@ -23,10 +23,10 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, bindparam, delete, func, literal, select, update
 
-from bridge.store import tables as t
-from bridge.store.clocks import boot
-from bridge.store.dialect import Prepared, upsert
-from bridge.store.gates import spare_probe
+from bridge.store import schema as t
+from bridge.store.database.clocks import boot
+from bridge.store.database.statements import Prepared, upsert
+from bridge.store.queue.destinations import spare_probe
 
 log = structlog.get_logger()
 

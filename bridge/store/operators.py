@@ -9,15 +9,16 @@ from sqlalchemy import Connection, Select, exists, insert, select, tuple_, updat
 
 from bridge.errors import NotFound, WrongState
 from bridge.model import Event, State
-from bridge.store import keeping, renaming
-from bridge.store import tables as t
-from bridge.store.batch import Batch, Planned
-from bridge.store.clocks import wall
-from bridge.store.dialect import insert_or_ignore
-from bridge.store.fitting import as_kept, short
+from bridge.store import renaming
+from bridge.store import retention as keeping
+from bridge.store import schema as t
+from bridge.store.database.clocks import wall
+from bridge.store.database.statements import insert_or_ignore
+from bridge.store.inbox.text import as_kept, short
+from bridge.store.inbox.write import queue
 from bridge.store.listening import notify
-from bridge.store.rows import queue
-from bridge.store.settle import free_lane
+from bridge.store.nouns import Batch, Planned
+from bridge.store.queue.settle import free_lane
 
 #: What waits for an operator.
 STUCK = (State.PARKED, State.IN_DOUBT)

@@ -10,9 +10,9 @@ import orjson
 from sqlalchemy import Connection, Row, Select, exists, func, null, or_, select, union_all
 
 from bridge.model import State, VerdictName
-from bridge.store import tables as t
-from bridge.store.recall import unpack
-from bridge.store.verdicts import LIVE
+from bridge.store import schema as t
+from bridge.store.inbox.verdicts import LIVE
+from bridge.store.snapshots import unpack
 
 #: How many events are read at a time.
 PAGE = 200

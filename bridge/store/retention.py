@@ -10,12 +10,12 @@ from sqlalchemy.sql import ColumnElement
 
 from bridge.core.breaker import Breaker
 from bridge.model import State
-from bridge.store import origins
-from bridge.store import tables as t
-from bridge.store.clocks import wall
-from bridge.store.dialect import insert_or_ignore
-from bridge.store.rows import lane_named
-from bridge.store.settle import hurry
+from bridge.store import schema as t
+from bridge.store.database.clocks import wall
+from bridge.store.database.statements import insert_or_ignore
+from bridge.store.inbox import origins
+from bridge.store.inbox.write import lane_named
+from bridge.store.queue.settle import hurry
 
 _DAY = 24 * 3600 * 1000
 #: How many rows are deleted in one transaction, so that no writer waits long.

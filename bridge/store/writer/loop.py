@@ -19,20 +19,20 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from bridge.core.retry import Policy
 from bridge.errors import NotKept, places
 from bridge.model import Event, Request, Verdict, VerdictName
-from bridge.store import draining
-from bridge.store.accept import Look, accept, look_ahead
-from bridge.store.batch import Entry, Resolve
-from bridge.store.clocks import ABOUT, Clock, Instant, Keeper, Sources, clock_of, steady
-from bridge.store.dialect import together
-from bridge.store.engines import WrongSchema, file_of, require_schema
-from bridge.store.files import DatabaseFile, DatabaseGone
-from bridge.store.lanes import Claimed, Settlement, Wish, claim, due
-from bridge.store.origins import Origins
-from bridge.store.owners import LOOK, Owner
-from bridge.store.settle import settle
+from bridge.store.database.clocks import ABOUT, Clock, Instant, Keeper, Sources, clock_of, steady
+from bridge.store.database.connect import WrongSchema, file_of, require_schema
+from bridge.store.database.file_lock import Turns
+from bridge.store.database.files import DatabaseFile, DatabaseGone
+from bridge.store.database.statements import together
+from bridge.store.database.watchdog import Watch
+from bridge.store.inbox.accept import Look, accept, look_ahead
+from bridge.store.inbox.origins import Origins
+from bridge.store.nouns import Entry, Resolve
+from bridge.store.queue import watermark as draining
+from bridge.store.queue.lanes import Claimed, Settlement, Wish, claim, due
+from bridge.store.queue.owners import LOOK, Owner
+from bridge.store.queue.settle import settle
 from bridge.store.spool import Spool
-from bridge.store.turns import Turns
-from bridge.store.watching import Watch
 
 log = structlog.get_logger()
 

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from bridge.core import breaker
 from bridge.core.breaker import Breaker
-from bridge.store import tables as t
-from bridge.store.dialect import Prepared
-from bridge.store.limits import Gate
+from bridge.store import schema as t
+from bridge.store.database.statements import Prepared
+from bridge.store.queue.limits import Gate
 
 _FIELDS = tuple(field.name for field in fields(Breaker))
 _GATE = select(t.destinations).where(t.destinations.c.name == bindparam("name"))

@@ -23,13 +23,13 @@ from bridge.core import breaker
 from bridge.core.breaker import Allowed, Breaker
 from bridge.core.retry import Policy
 from bridge.model import Limits, State
-from bridge.store import leasing
-from bridge.store import tables as t
-from bridge.store.dialect import Prepared
-from bridge.store.draining import AGAIN, DRAINED, PATIENCE
-from bridge.store.gates import breaker_of, gate_of, set_breaker
-from bridge.store.limits import Gate, allowed_at, permits, spend
-from bridge.store.newer import STATE, Newest, late_of, newest_of
+from bridge.store import schema as t
+from bridge.store.database.statements import Prepared
+from bridge.store.inbox.newer import STATE, Newest, late_of, newest_of
+from bridge.store.queue import leasing
+from bridge.store.queue.destinations import breaker_of, gate_of, set_breaker
+from bridge.store.queue.limits import Gate, allowed_at, permits, spend
+from bridge.store.queue.watermark import AGAIN, DRAINED, PATIENCE
 
 #: Written out, so that both databases see that the partial index serves.
 OPEN = text("d.state IN ('queued','sending','retrying','in_doubt','parked')")

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, update
 
 from bridge.model import Limits
-from bridge.store import tables as t
-from bridge.store.dialect import Prepared
+from bridge.store import schema as t
+from bridge.store.database.statements import Prepared
 
 #: A destination's row.
 Gate = Row[Any]

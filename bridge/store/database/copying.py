@@ -7,8 +7,8 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Table, func, insert, select, text
 
 from bridge.errors import BridgeError
-from bridge.store import engines
-from bridge.store import tables as t
+from bridge.store import schema as t
+from bridge.store.database import connect as engines
 
 #: How many rows are read and written at a time.
 PAGE = 500

@@ -21,8 +21,8 @@ from sqlalchemy import (
 
 from bridge.core import breaker
 from bridge.core.breaker import Breaker
-from bridge.store import tables as t
-from bridge.store.dialect import Prepared, Values
+from bridge.store import schema as t
+from bridge.store.database.statements import Prepared, Values
 
 #: Lanes of which nothing failed since something of them came through, and the others. Written out,
 #: so that both databases see that the partial indexes serve.

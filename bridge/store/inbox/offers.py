@@ -13,11 +13,11 @@ from sqlalchemy import Connection, Select, and_, case, select, update
 from sqlalchemy.sql import ColumnElement
 
 from bridge.model import State, Verdict, VerdictName
-from bridge.store import tables as t
-from bridge.store.batch import Batch, Planned, Waiting
-from bridge.store.fitting import plain
-from bridge.store.rows import names
-from bridge.store.verdicts import refresh_outcome
+from bridge.store import schema as t
+from bridge.store.inbox.text import plain
+from bridge.store.inbox.verdicts import refresh_outcome
+from bridge.store.inbox.write import names
+from bridge.store.nouns import Batch, Planned, Waiting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,15 +11,15 @@ from sqlalchemy import Connection, bindparam, case, func, insert, select, text, 
 
 from bridge.core.stale import tells_state
 from bridge.model import Effect, Event, Verdict, VerdictName
-from bridge.store import tables as t
-from bridge.store.batch import Batch, Entry
-from bridge.store.claims import wanted
-from bridge.store.clocks import wall
-from bridge.store.dialect import Prepared, as_rows, listing, spelled, together
-from bridge.store.fitting import short
-from bridge.store.lanes import NEXT_AT, OPEN
+from bridge.store import schema as t
+from bridge.store.database.clocks import wall
+from bridge.store.database.statements import Prepared, as_rows, listing, spelled, together
+from bridge.store.inbox.claims import wanted
+from bridge.store.inbox.text import short
+from bridge.store.inbox.verdicts import LIVE, strongest
 from bridge.store.listening import CHANNEL, notify
-from bridge.store.verdicts import LIVE, strongest
+from bridge.store.nouns import Batch, Entry
+from bridge.store.queue.lanes import NEXT_AT, OPEN
 
 _EVENTS = Prepared(insert(t.events), [column.name for column in t.events.columns])
 _VERDICTS = """

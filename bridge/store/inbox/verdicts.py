@@ -8,8 +8,8 @@ import orjson
 from sqlalchemy import Connection, select, update
 
 from bridge.model import Verdict, VerdictName
-from bridge.store import tables as t
-from bridge.store.fitting import plain
+from bridge.store import schema as t
+from bridge.store.inbox.text import plain
 
 #: The verdicts that may change, or that something hangs on; the others are packed into the event.
 LIVE = frozenset({VerdictName.DELIVER, VerdictName.UNDECIDED, VerdictName.DUPLICATE})

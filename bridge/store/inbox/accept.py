@@ -11,15 +11,15 @@ from sqlalchemy import Connection, select
 from bridge.core.decide import Memory, newest_of, wants_memory
 from bridge.core.stale import Standing, judge, told_of
 from bridge.model import Event, Verdict, VerdictName
-from bridge.store import tables as t
-from bridge.store.batch import Batch, Entry, Planned, Resolve
-from bridge.store.claims import claim, find_late, find_waiting, take, wanted
-from bridge.store.dialect import together
-from bridge.store.fitting import fit
-from bridge.store.newer import Gone, find_newer, find_told, known, note
-from bridge.store.recall import recall, remember
-from bridge.store.rows import hold_lanes, lane_of, write
-from bridge.store.twins import end_waiting_twins, give_up, take_over
+from bridge.store import schema as t
+from bridge.store.database.statements import together
+from bridge.store.inbox.claims import claim, find_late, find_waiting, take, wanted
+from bridge.store.inbox.newer import Gone, find_newer, find_told, known, note
+from bridge.store.inbox.text import fit
+from bridge.store.inbox.twins import end_waiting_twins, give_up, take_over
+from bridge.store.inbox.write import hold_lanes, lane_of, write
+from bridge.store.nouns import Batch, Entry, Planned, Resolve
+from bridge.store.snapshots import recall, remember
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,10 +9,10 @@ import orjson
 from sqlalchemy import Connection, delete
 
 from bridge.model import State, Verdict, VerdictName
-from bridge.store import tables as t
-from bridge.store.batch import Batch, ClaimKey, Entry, Waiting
-from bridge.store.clocks import wall
-from bridge.store.dialect import as_rows, listing
+from bridge.store import schema as t
+from bridge.store.database.clocks import wall
+from bridge.store.database.statements import as_rows, listing
+from bridge.store.nouns import Batch, ClaimKey, Entry, Waiting
 
 
 def wanted(verdict: Verdict) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam, delete, func, or_, select
 
-from bridge.store import tables as t
-from bridge.store.dialect import upsert
+from bridge.store import schema as t
+from bridge.store.database.statements import upsert
 
 #: How long a process counts that says nothing more, in ms: it is gone, and its spool waits for
 #: the next one.

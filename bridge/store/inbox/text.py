@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from bridge.model import Effect, Event, Verdict
-from bridge.store.batch import Entry
+from bridge.store.nouns import Entry
 
 #: In characters. PostgreSQL's indexes take some 2,700 bytes in all, and a character can be four.
 _LONGEST = 250

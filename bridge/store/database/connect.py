@@ -18,8 +18,8 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from bridge.errors import BridgeError
-from bridge.store.dialect import Prepared
-from bridge.store.files import DatabaseFile, DatabaseGone, make
+from bridge.store.database.files import DatabaseFile, DatabaseGone, make
+from bridge.store.database.statements import Prepared
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from bridge.model import Event
-from bridge.store import tables as t
-from bridge.store.dialect import upsert
+from bridge.store import schema as t
+from bridge.store.database.statements import upsert
 
 _DAY = 24 * 3600 * 1000
 #: How long a row counts after it was written last, in ms. An installation that was renamed, or a

@@ -1,0 +1,1 @@
+"""The two databases: connecting, statements, errors, clocks; nothing of the domain."""

@@ -1,0 +1,1 @@
+"""How an event is kept: read what the database knows, decide, write."""

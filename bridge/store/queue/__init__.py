@@ -1,0 +1,1 @@
+"""How a delivery leaves: lanes are leased, sends settled, destinations limited."""
