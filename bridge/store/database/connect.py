@@ -21,7 +21,7 @@ from bridge.errors import BridgeError
 from bridge.store.database.files import DatabaseFile, DatabaseGone, make
 from bridge.store.database.statements import Prepared
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 class WrongSchema(BridgeError):

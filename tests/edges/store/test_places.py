@@ -228,7 +228,7 @@ def test_a_step_while_the_database_is_away_changes_no_order(database, tmp_path, 
         keep("e2")
         clock.by += step
         keep("e3")
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     keep("e4")
     order, settled = [], None
     while (turn := bridge.store.exchange(settled, WISH)).claimed is not None:

@@ -69,9 +69,9 @@ def test_who_waits_for_it_is_answered_from_the_spool(still):
     bridge.keep(request("e1"))
     proxy.flows.clear()
     bridge.keep(request("e2"))  # returns at all
-    assert bridge.store.writer.loop.backlog
+    assert bridge.store.writer.backlog
     proxy.flows.set()
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["e1", "e2"]
 
 
@@ -81,4 +81,4 @@ def test_what_takes_its_time_is_left_alone(still, monkeypatch):
     pause = threading.Event()
     bridge.store.run(lambda conn, now: pause.wait(0.3))
     bridge.keep(request("e1"))
-    assert not bridge.store.writer.loop.trouble
+    assert not bridge.store.writer.trouble

@@ -95,7 +95,7 @@ def test_workers_who_ask_together_get_a_lane_each(bridge):
     with bridge.held():
         for thread in threads:
             thread.start()
-        until(lambda: len(bridge.store.writer.loop._jobs) == 3)
+        until(lambda: len(bridge.store.writer._jobs) == 3)
     for thread in threads:
         thread.join()
     claimed = {turn.claimed.event for turn in turns if turn.claimed}
@@ -150,7 +150,7 @@ def test_a_poisoned_request_is_put_aside_and_the_others_pass(bridge):
     with bridge.store.reading() as conn:
         said = conn.scalar(text("SELECT verdicts FROM events WHERE id = 'e2'"))
     assert "the database refuses it (IntegrityError): it is kept in e2.refused" in said
-    assert not bridge.store.writer.loop.trouble
+    assert not bridge.store.writer.trouble
 
 
 def test_a_request_that_was_kept_already_is_no_surprise(bridge):
@@ -180,7 +180,7 @@ def test_work_that_fails_fails_alone(bridge):
     with bridge.held():
         for thread in threads:
             thread.start()
-        until(lambda: len(bridge.store.writer.loop._jobs) == 3)
+        until(lambda: len(bridge.store.writer._jobs) == 3)
     for thread in threads:
         thread.join()
     assert [type(error) for error in errors] == [KeyError, KeyError]
@@ -224,18 +224,18 @@ def test_while_the_database_is_away_requests_wait_in_the_spool(bridge):
     bridge.keep(request("a1"))
     with bridge.away():
         bridge.keep(request("b1"))
-        assert bridge.store.writer.loop.trouble
-        assert bridge.store.writer.loop.backlog
+        assert bridge.store.writer.trouble
+        assert bridge.store.writer.backlog
         assert bridge.store.can_keep()
         bridge.keep(*requests("b2", "b3"))
         with pytest.raises(Down, match="the database cannot be reached: "):
             bridge.store.run(lambda conn, now: None)
         with pytest.raises(Down):
             bridge.store.exchange(None, WISH)
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["a1", "b1", "b2", "b3"]
     assert bridge.kept() == dict.fromkeys(["a1", "b1", "b2", "b3"], "deliver")
-    assert not bridge.store.writer.loop.trouble
+    assert not bridge.store.writer.trouble
     assert bridge.files("*") == []
 
 
@@ -243,17 +243,17 @@ def test_nothing_overtakes_what_waits(bridge):
     with bridge.away():
         bridge.keep(*requests(*names(2 * DRAIN, "b")))
     bridge.keep(*requests("c1", "c2"))
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == [*names(2 * DRAIN, "b"), "c1", "c2"]
 
 
 def test_the_database_is_tried_again_and_again(bridge):
     with bridge.away():
         bridge.keep(request("e1"))
-        first = bridge.store.writer.loop._again_at
-        until(lambda: bridge.store.writer.loop._again_at > first)
+        first = bridge.store.writer._again_at
+        until(lambda: bridge.store.writer._again_at > first)
         bridge.keep(request("e2"))
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["e1", "e2"]
 
 
@@ -271,10 +271,10 @@ def test_what_comes_while_the_spool_drains_waits_behind_it(running, tmp_path):
     bridge.start()
     late = threading.Thread(target=bridge.keep, args=(request("c"),))
     late.start()
-    until(lambda: bridge.store.writer.loop._jobs)
+    until(lambda: bridge.store.writer._jobs)
     came.set()
     late.join(20)
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["a", *names(2 * DRAIN, "b"), "c"]
 
 
@@ -292,10 +292,10 @@ def test_the_database_goes_away_while_the_spool_is_gone_through_one_by_one(sqlit
 
     hooks["leave"] = leave
     bridge.start()
-    until(lambda: bridge.store.writer.loop.trouble)
+    until(lambda: bridge.store.writer.trouble)
     lock.execute("ROLLBACK")
     lock.close()
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.kept() == {"e1": "rejected", "e2": "deliver", "e3": "deliver"}
     assert bridge.files("refused") == ["e1.refused"]
     assert len(times) == 3, "together, alone, and together again: what was refused is known"
@@ -306,7 +306,7 @@ def test_a_segment_that_holds_nothing(running, tmp_path):
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "dead-000001.spool").write_bytes(b"")
     bridge = running().begin()
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.files("*") == []
 
 
@@ -332,7 +332,7 @@ def test_who_sent_while_the_database_was_away_says_so_before_others_may_claim(br
     turn = until(lambda: _asked(bridge))
     assert (turn.claimed, turn.wait) == (None, None)
     assert bridge.store.exchange(_delivered(claimed), WISH).settled
-    bridge.store.writer.loop._settling = 0
+    bridge.store.writer._settling = 0
     assert bridge.claim().event == "e2"
 
 
@@ -360,7 +360,7 @@ def test_a_full_spool_says_so(running):
             bridge.keep(request("e2", filling="x" * 300))
         bridge.keep(request("e3"))
         assert not bridge.store.can_keep()
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.store.can_keep()
     bridge.keep(request("e2"))
     assert bridge.kept() == dict.fromkeys(["e1", "e2", "e3"], "deliver")
@@ -370,7 +370,7 @@ def test_a_poisoned_request_does_not_stop_the_spool(bridge):
     with bridge.away():
         bridge.keep(*requests("e1"), request("e2", poison=True), request("e3", broken=True))
         bridge.keep(*requests("e4"))
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["e1", "e4"]
     assert bridge.files("refused") == ["e2.refused", "e3.refused"]
     assert bridge.kept()["e2"] == "rejected"
@@ -390,9 +390,9 @@ def test_what_another_process_left_is_drained_at_the_start(running):
 def test_what_was_kept_before_the_answer_was_lost_is_kept_once(running):
     bridge = running().begin()
     bridge.keep(request("e1"))
-    bridge.store.writer.loop._spool.append([request("e1"), request("e2")])
+    bridge.store.writer._spool.append([request("e1"), request("e2")])
     bridge.keep(request("e3"))
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["e1", "e2", "e3"]
     assert bridge.files("*") == []
 
@@ -420,7 +420,7 @@ def test_a_store_can_start_while_its_database_is_away(running):
         bridge.keep(request("e1"))
         with pytest.raises(Down):
             bridge.store.run(lambda conn, now: None)
-    until(lambda: not bridge.store.writer.loop.backlog)
+    until(lambda: not bridge.store.writer.backlog)
     assert bridge.kept() == {"e1": "deliver"}
 
 
@@ -434,13 +434,13 @@ def test_stopping_writes_what_waits(bridge):
         ]
         for thread in threads:
             thread.start()
-        until(lambda: len(bridge.store.writer.loop._jobs) == 5)
-        stopping = threading.Thread(target=bridge.store.writer.loop.stop)
+        until(lambda: len(bridge.store.writer._jobs) == 5)
+        stopping = threading.Thread(target=bridge.store.writer.stop)
         stopping.start()
     for thread in (*threads, stopping):
         thread.join(20)
     assert sorted(bridge.kept()) == names(5)
-    assert not bridge.store.writer.loop.alive
+    assert not bridge.store.writer.alive
     with pytest.raises(Down, match="the bridge is stopping"):
         bridge.keep(request("late"))
 
@@ -463,7 +463,7 @@ def test_nobody_waits_for_ever_when_it_stops(running):
         thread.start()
     go.set()
     until(lambda: len(outcomes) > 20)
-    bridge.store.writer.loop.stop()
+    bridge.store.writer.stop()
     for thread in threads:
         thread.join(20)
         assert not thread.is_alive()
@@ -587,7 +587,7 @@ def test_a_circle_of_waiting_is_broken_and_gone_through_again(postgresql, tmp_pa
         other.commit()
         thread.join(20)
     assert len(tries) >= 2, "who wakes first after a circle is broken may make another one"
-    assert not bridge.store.writer.loop.trouble
+    assert not bridge.store.writer.trouble
     bridge.store.close()
 
 
