@@ -14,28 +14,20 @@ from bridge.store.bell import Bell
 from bridge.store.database import connect as engines
 from bridge.store.database import files
 from bridge.store.database.clocks import Sources, ahead, clock_of, steady
+from bridge.store.database.errors import Down, is_outage, without_values
 from bridge.store.database.statements import now_ms
 from bridge.store.inbox.newer import Newest, newest
 from bridge.store.inbox.text import as_kept
 from bridge.store.listening import Listener
 from bridge.store.nouns import Entry, Resolve
+from bridge.store.queue.exchange import Turn
 from bridge.store.queue.grace import drop_decided, send_decided
 from bridge.store.queue.lanes import Claimed, Settlement, Wish
 from bridge.store.queue.owners import Owner
 from bridge.store.snapshots import pack, remember, twin, unpack
 from bridge.store.spool import Spool
 from bridge.store.wire import Wire
-from bridge.store.writer.loop import (
-    Arrival,
-    Down,
-    Judge,
-    Told,
-    Turn,
-    Work,
-    Writer,
-    is_outage,
-    plain,
-)
+from bridge.store.writer.loop import Arrival, Judge, Told, Work, Writer
 
 __all__ = [
     "Arrival",
@@ -214,4 +206,4 @@ def _reached() -> Iterator[None]:
     except DBAPIError as error:
         if not is_outage(error):
             raise
-        raise Down(f"the database cannot be reached: {plain(error)}") from error
+        raise Down(f"the database cannot be reached: {without_values(error)}") from error

@@ -70,8 +70,10 @@ POINTS: dict[str, Point] = {
         place="bridge.store.writer.loop:Writer._transact", when=_has_arrivals
     ),
     # The worker
-    "before claim": Point(place="bridge.store.writer.loop:claim", moment="before", passages=(2, 6)),
-    "during claim": Point(place="bridge.store.writer.loop:claim", when=_deleted),
+    "before claim": Point(
+        place="bridge.store.queue.exchange:claim", moment="before", passages=(2, 6)
+    ),
+    "during claim": Point(place="bridge.store.queue.exchange:claim", when=_deleted),
     "after claim": Point(place="bridge.store.writer.loop:Writer._transact", when=_has_claimed),
     "before send": Point(place="bridge.destinations.aha:Aha.send", moment="before"),
     "while sending": Point(
@@ -82,7 +84,7 @@ POINTS: dict[str, Point] = {
     ),
     "after the answer, before settle": Point(place="bridge.destinations.aha:Aha.send"),
     "during settle": Point(place="bridge.store.queue.settle:_free", moment="before"),
-    "settled, before commit": Point(place="bridge.store.writer.loop:settle"),
+    "settled, before commit": Point(place="bridge.store.queue.exchange:settle"),
     "after settle": Point(place="bridge.store.writer.loop:Writer._transact", when=_has_settled),
     # Thin events
     "fuller event took over, before commit": Point(place="bridge.store.inbox.accept:take_over"),

@@ -1,6 +1,6 @@
-"""Turns at a database file: who waits for its one lock is woken when it is free.
+"""A lock beside a database file, which wakes a waiting process as soon as the file is free.
 
-SQLite itself looks again after a while, and a longer while each time.
+SQLite's own wait polls the database, at growing intervals.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 
-class Turns:
+class FileLock:
     """A lock on a file beside the database, for the processes of a bridge; "" is no database file.
 
-    It only makes waiting shorter: what keeps writers apart is still the database's own lock.
+    It only shortens the wait: SQLite's own lock is what keeps writers apart.
     """
 
     def __init__(self, database: str) -> None:
@@ -22,10 +22,10 @@ class Turns:
         self._file = -1
 
     @contextmanager
-    def mine(self) -> Iterator[None]:
-        """Wait for the turn, and hold it for as long as the context lasts."""
+    def held(self) -> Iterator[None]:
+        """Wait for the lock, and hold it for as long as the context lasts."""
         if self._file < 0 and self._path:
-            with suppress(OSError):  # then it is waited for as SQLite does
+            with suppress(OSError):  # without this lock the transaction waits as SQLite does
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if self._file < 0:
             yield
@@ -37,7 +37,7 @@ class Turns:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -21,7 +21,7 @@ STALLED = 15.0
 LOOK = 1.0
 
 
-class Watch:
+class Watchdog:
     """Hangs up on a server that has not answered a transaction in time.
 
     The driver waits for ever, and the server's own limits do not help when it is the server that

@@ -14,24 +14,32 @@ from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from bridge.core.retry import Policy
 from bridge.errors import NotKept, places
 from bridge.model import Event, Request, Verdict, VerdictName
 from bridge.store.database.clocks import ABOUT, Clock, Instant, Keeper, Sources, clock_of, steady
-from bridge.store.database.connect import WrongSchema, file_of, require_schema
-from bridge.store.database.file_lock import Turns
-from bridge.store.database.files import DatabaseFile, DatabaseGone
+from bridge.store.database.connect import file_of, require_schema
+from bridge.store.database.errors import (
+    Down,
+    Undecided,
+    is_deadlock,
+    is_outage,
+    is_session_end,
+    without_values,
+)
+from bridge.store.database.file_lock import FileLock
+from bridge.store.database.files import DatabaseFile
 from bridge.store.database.statements import together
-from bridge.store.database.watchdog import Watch
+from bridge.store.database.watchdog import Watchdog
 from bridge.store.inbox.accept import Look, accept, look_ahead
 from bridge.store.inbox.origins import Origins
 from bridge.store.nouns import Entry, Resolve
 from bridge.store.queue import watermark as draining
-from bridge.store.queue.lanes import Claimed, Settlement, Wish, claim, due
+from bridge.store.queue.exchange import Exchange, Turn, settle_and_lease
+from bridge.store.queue.lanes import Settlement, Wish
 from bridge.store.queue.owners import LOOK, Owner
-from bridge.store.queue.settle import settle
 from bridge.store.spool import Spool
 
 log = structlog.get_logger()
@@ -57,14 +65,6 @@ SETTLING = 10.0
 BREATH = 2.0
 
 
-class Down(NotKept):
-    """The database cannot be reached."""
-
-
-class Undecided(Down):
-    """The session ended during a commit, which may or may not have taken effect."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
     """A request with what was decided at the door."""
@@ -74,25 +74,6 @@ class Arrival:
     packed: bytes
     #: None: the writer has it judged.
     entries: tuple[Entry, ...] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exchange:
-    """A worker hands in what became of a delivery and asks for the next."""
-
-    settlement: Settlement | None
-    wish: Wish | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
-    """What a worker gets: a delivery, or how long to wait for one."""
-
-    claimed: Claimed | None
-    #: In ms; None: nothing is queued.
-    wait: int | None = None
-    #: The settlement counted; False when the lane had been leased to somebody else since.
-    settled: bool = True
 
 
 #: Any other writing: called inside the transaction with the instant in ms, and once more for each
@@ -225,8 +206,8 @@ class Writer:
         self._embedded = engine.dialect.name == "sqlite"
         path = file_of(engine.url)
         self._file = DatabaseFile(str(path)) if path is not None else None
-        self._turns = Turns(str(engine.url.database) if self._embedded else "")
-        self._watch = Watch()
+        self._file_lock = FileLock(str(engine.url.database) if self._embedded else "")
+        self._watchdog = Watchdog()
         self._origins = Origins()
         #: How many times another file was found in the place of the database.
         self.replaced = 0
@@ -242,7 +223,7 @@ class Writer:
         if adopted:
             log.info("spool.adopted", segments=adopted)
         if not self._embedded:
-            self._watch.start()
+            self._watchdog.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -252,8 +233,8 @@ class Writer:
             self._wake.notify()
         self._thread.join()
         self._spool.close()
-        self._turns.close()
-        self._watch.stop()
+        self._file_lock.close()
+        self._watchdog.stop()
 
     @property
     def backlog(self) -> bool:
@@ -280,7 +261,7 @@ class Writer:
         done = _Promise()
         self._submit(Exchange(settlement=settlement, wish=wish), done)
         turn = done.result()
-        assert isinstance(turn, Turn)  # noqa: S101 - what _run_exchanges sets
+        assert isinstance(turn, Turn)  # noqa: S101 - what settle_and_lease returns
         return turn
 
     def run(self, work: Work) -> object:
@@ -431,7 +412,7 @@ class Writer:
             if entries or settling:
                 self._keeper.keep(conn, now)
             since = began if self._may_deal() else None
-            turns = _run_exchanges(conn, now, exchanges, policy=self._policy, since=since)
+            turns = settle_and_lease(conn, now, exchanges, policy=self._policy, since=since)
             return [_result(conn, now, job.task, turns) for job in jobs], ready
 
         repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
@@ -554,7 +535,7 @@ class Writer:
         conn = self._conn
         if not aside or self._embedded or conn is None:
             return
-        with suppress(Exception), self._watch.over(conn), conn.begin():
+        with suppress(Exception), self._watchdog.over(conn), conn.begin():
             now = self._clock.now(conn)
             oldest = min(self._place_of(request, now) for request in aside)
             draining.tell(conn, now, self._spool.process, oldest)
@@ -632,7 +613,7 @@ class Writer:
             try:
                 done = self._once(work, None if again else ask, again=again)
             except DBAPIError as error:
-                ended = _session_ended(error)
+                ended = is_session_end(error)
                 if ended:
                     self._hang_up()
                 if ended and self._committing and not repeatable:
@@ -647,7 +628,7 @@ class Writer:
     def _once(self, work: _Again[_Done], ask: _Asks | None, *, again: bool) -> _Done:
         self._committing = False
         conn = self._connect()
-        with self._turns.mine(), self._watch.over(conn), conn.begin():
+        with self._file_lock.held(), self._watchdog.over(conn), conn.begin():
             done = work(conn, self._begun(conn, ask), again)
             self._committing = True
         if self._file is not None:
@@ -701,8 +682,8 @@ class Writer:
         now = time.monotonic()
         self._again_at = now + min(LONGEST, max(PATIENCE, now - self._began))
         if not self.trouble:
-            log.error("store.lost", detail=plain(error))
-        self.trouble = plain(error)
+            log.error("store.lost", detail=without_values(error))
+        self.trouble = without_values(error)
         self._hang_up()
 
     def _hang_up(self) -> None:
@@ -760,53 +741,12 @@ class _Tries:
             self._ended += 1
             return self._ended == 1 or time.monotonic() < self._until
         self._left -= 1
-        return bool(self._left) and _was_in_the_way(error)
+        return bool(self._left) and is_deadlock(error)
 
 
 def _apart(engine: int, wall: int) -> int:
     """Tell by how much the engine's clock is ahead of another, in ms."""
     return engine - wall if abs(engine - wall) > ABOUT else 0
-
-
-def plain(error: Exception) -> str:
-    """Say what a database said, without the statement and its values."""
-    said = str(getattr(error, "orig", error)).strip().splitlines()
-    return said[0] if said else type(error).__name__
-
-
-#: How the codes of PostgreSQL's errors begin that are about the values of one row. Others, such as
-#: for a missing table or right, are about the database as it is just now.
-_ABOUT_VALUES = ("22", "23", "54")
-
-
-def is_outage(error: Exception) -> bool:
-    """Tell a database that is not there, or not ours, from one that refuses a row."""
-    if isinstance(error, WrongSchema | DatabaseGone):
-        return True
-    if not isinstance(error, DBAPIError):
-        return False
-    code = _code(error)
-    if code:
-        return not code.startswith(_ABOUT_VALUES)
-    return not isinstance(error, IntegrityError | DataError | ProgrammingError)
-
-
-#: Prefixes of the codes with which PostgreSQL ends a session.
-_ENDING = ("08", "25P03", "57P01", "57P02", "57P05")
-
-
-def _session_ended(error: DBAPIError) -> bool:
-    """Tell whether an error ended an established session; failing to connect does not count."""
-    return error.connection_invalidated or _code(error).startswith(_ENDING)
-
-
-def _was_in_the_way(error: DBAPIError) -> bool:
-    return _code(error).startswith("40")
-
-
-def _code(error: DBAPIError) -> str:
-    """Return PostgreSQL's code of an error, or ""."""
-    return getattr(error.orig, "sqlstate", None) or ""
 
 
 def _refused(request: Request, reason: str) -> Entry:
@@ -826,50 +766,3 @@ def _result(conn: Connection, now: int, task: object, turns: dict[int, Turn]) ->
     if isinstance(task, Exchange):
         return turns[id(task)]
     return None if isinstance(task, Arrival) else task(conn, now)  # type: ignore[operator]
-
-
-def _run_exchanges(
-    conn: Connection, now: int, exchanges: Sequence[Exchange], *, policy: Policy, since: int | None
-) -> dict[int, Turn]:
-    """Settle everything first, then deal the free lanes out, unless none may be.
-
-    `since` is when this began, on the clock that never steps; None: nothing is dealt out.
-    """
-    settlements = [e.settlement for e in exchanges if e.settlement is not None]
-    asking = [e.wish.destination for e in exchanges if e.wish is not None and e.wish.limits.any]
-    counted = settle(conn, now, settlements, policy, asking=asking) if settlements else []
-    dealt = {} if since is None else _deal(conn, now, exchanges, policy=policy, since=since)
-    return {
-        id(e): Turn(
-            claimed=dealt.get(id(e), _NOTHING)[0],
-            wait=dealt.get(id(e), _NOTHING)[1],
-            settled=e.settlement is None or e.settlement in counted,
-        )
-        for e in exchanges
-    }
-
-
-_NOTHING = (None, None)
-
-
-def _deal(
-    conn: Connection, now: int, exchanges: Sequence[Exchange], *, policy: Policy, since: int
-) -> dict[int, tuple[Claimed | None, int | None]]:
-    by_destination: dict[str, list[Exchange]] = {}
-    dealt: dict[int, tuple[Claimed | None, int | None]] = {}
-    for e in exchanges:
-        dealt[id(e)] = (None, None)
-        if e.wish is not None:
-            by_destination.setdefault(e.wish.destination, []).append(e)
-    for _, asking in sorted(by_destination.items()):
-        wish = asking[0].wish
-        assert wish is not None  # noqa: S101 - only wishes were gathered
-        found = claim(conn, now, wish, len(asking), policy)
-        for e, claimed in zip(asking, found, strict=False):
-            dealt[id(e)] = (replace(claimed, start_by=since + wish.start), 0)
-        if len(found) < len(asking):
-            at = due(conn, now, wish)
-            wait = None if at is None else max(1, at - now)
-            for e in asking[len(found) :]:
-                dealt[id(e)] = (None, wait)
-    return dealt

@@ -8,7 +8,7 @@ import threading
 import pytest
 from running import until
 
-from bridge.store.database.file_lock import Turns
+from bridge.store.database.file_lock import FileLock
 from bridge.store.wire import Wire
 
 # Newer Pythons warn of forking with threads about; what is forked here only writes, and ends.
@@ -63,14 +63,14 @@ def test_what_would_be_torn_is_not_told():
 
 
 def test_one_has_its_turn_at_a_time(tmp_path):
-    mine, others = Turns(str(tmp_path / "bridge.db")), Turns(str(tmp_path / "bridge.db"))
+    mine, others = FileLock(str(tmp_path / "bridge.db")), FileLock(str(tmp_path / "bridge.db"))
     order = []
 
     def wait():
-        with others.mine():
+        with others.held():
             order.append("other")
 
-    with mine.mine():
+    with mine.held():
         thread = threading.Thread(target=wait)
         thread.start()
         with open(tmp_path / "bridge.db-turn") as file:  # noqa: PTH123 - a lock needs a descriptor
@@ -93,21 +93,21 @@ def _is_locked(file):
 
 
 def test_a_process_that_dies_in_its_turn_holds_up_nobody(tmp_path):
-    turns = Turns(str(tmp_path / "bridge.db"))
+    turns = FileLock(str(tmp_path / "bridge.db"))
 
     def die():
-        with turns.mine():
+        with turns.held():
             os._exit(9)
 
     process = fork.Process(target=die)
     process.start()
     process.join(10)
-    with turns.mine():
+    with turns.held():
         assert process.exitcode == 9
 
 
 def test_what_is_no_file_and_where_none_can_be(tmp_path):
-    for turns in (Turns(""), Turns(str(tmp_path / "missing" / "bridge.db"))):
-        with turns.mine():
+    for turns in (FileLock(""), FileLock(str(tmp_path / "missing" / "bridge.db"))):
+        with turns.held():
             assert list(tmp_path.iterdir()) == []
         turns.close()
