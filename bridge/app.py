@@ -23,7 +23,7 @@ from bridge.desk import naming, sites
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
-from bridge.store import Down, Store, Wire, renaming
+from bridge.store import Down, Store, WakeupPipe, renaming
 from bridge.store import retention as keeping
 from bridge.worker import Crew
 
@@ -103,11 +103,11 @@ class Bridge:
         receive: bool = True,
         deliver: bool = True,
         periodic: bool = True,
-        wire: Wire | None = None,
+        pipe: WakeupPipe | None = None,
     ) -> None:
         """Open the store and begin; `deliver` starts the workers too.
 
-        Of a bridge in two processes, one receives and one delivers; a `wire` is between them.
+        Of a bridge in two processes, one receives and wakes the one that delivers through `pipe`.
 
         An embedded database is migrated; any other must already have this version's schema. One
         that is away is waited for: events are kept in the spool meanwhile.
@@ -124,10 +124,10 @@ class Bridge:
             grace=self.settings.grace_seconds * 1000,
             policy=self.policy,
             adopt=receive,
-            on_ready=wire.tell if wire is not None and not deliver else None,
+            on_ready=pipe.send if pipe is not None and not deliver else None,
         )
-        if wire is not None and deliver:
-            wire.listen(self.store.bell.ring)
+        if pipe is not None and deliver:
+            pipe.receive(self.store.wakeups.notify)
         self._delivering = deliver
         self._staff()
         self._look_at_names()
@@ -299,7 +299,7 @@ class Bridge:
     def _dismiss(self, name: str) -> None:
         gang = self._gangs.pop(name)
         gang.stopping.set()
-        self.store.bell.ring({name: len(gang.threads)})
+        self.store.wakeups.notify({name: len(gang.threads)})
         for thread in gang.threads:
             thread.join()
         gang.destination.close()

@@ -112,7 +112,7 @@ def run(crew: Crew, stopping: threading.Event) -> None:
             return
         else:
             wait = LOOK_AGAIN if turn.wait is None else min(LOOK_AGAIN, turn.wait / 1000)
-            crew.store.bell.wait(crew.target.name, wait)
+            crew.store.wakeups.wait(crew.target.name, wait)
 
 
 def _attend(crew: Crew, claimed: Claimed) -> Settlement | None:

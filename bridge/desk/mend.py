@@ -141,7 +141,7 @@ def discard(store: Store, parcels: Iterable[Parcel], *, who: str, reason: str) -
 def resume(store: Store, destination: str, *, who: str) -> None:
     """End a destination's pause and try at once what waits there; raises `NotFound`."""
     store.run_here(partial(mending.resume, destination=destination, who=who))
-    store.bell.ring({destination: 1})
+    store.wakeups.notify({destination: 1})
 
 
 def _mended(store: Store, parcel: Parcel, work: Work) -> Mended:
@@ -149,7 +149,7 @@ def _mended(store: Store, parcel: Parcel, work: Work) -> Mended:
         store.run_here(work)
     except (NotFound, WrongState) as error:
         return Mended(parcel=parcel, trouble=str(error))
-    store.bell.ring({parcel.destination: 1})
+    store.wakeups.notify({parcel.destination: 1})
     return Mended(parcel=parcel)
 
 
@@ -173,7 +173,7 @@ def replay(store: Store, plan: Plan, event: str, *, route: str = "", who: str) -
     ]
     carried = [(each.route, each.destination, each.effects) for each in plans]
     store.run_here(partial(mending.replay, event=again, plans=carried, who=who))
-    store.bell.ring({each.destination: 1 for each in plans})
+    store.wakeups.notify({each.destination: 1 for each in plans})
     return plans
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from bridge.core.retry import Policy
-from bridge.store.bell import Bell
 from bridge.store.database import connect as engines
 from bridge.store.database import files
 from bridge.store.database.clocks import Sources, ahead, clock_of, steady
@@ -18,7 +17,6 @@ from bridge.store.database.errors import Down, is_outage, without_values
 from bridge.store.database.statements import now_ms
 from bridge.store.inbox.newer import Newest, newest
 from bridge.store.inbox.text import as_kept
-from bridge.store.listening import Listener
 from bridge.store.nouns import Entry, Resolve
 from bridge.store.queue.exchange import Turn
 from bridge.store.queue.grace import drop_decided, send_decided
@@ -26,7 +24,7 @@ from bridge.store.queue.lanes import Claimed, Settlement, Wish
 from bridge.store.queue.owners import Owner
 from bridge.store.snapshots import pack, remember, twin, unpack
 from bridge.store.spool import Spool
-from bridge.store.wire import Wire
+from bridge.store.wakeups import Listener, WakeupPipe, Wakeups
 from bridge.store.writer.loop import Arrival, Judge, Told, Work, Writer
 
 __all__ = [
@@ -38,7 +36,7 @@ __all__ = [
     "Settlement",
     "Store",
     "Turn",
-    "Wire",
+    "WakeupPipe",
     "Wish",
     "as_kept",
     "drop_decided",
@@ -72,8 +70,8 @@ class Store:
         self._sources = Sources.given(clock, steady_clock)
         self._writer: Writer | None = None
         self._listener: Listener | None = None
-        #: Rung whenever lanes may have something to do.
-        self.bell = Bell()
+        #: Notified when lanes may have work.
+        self.wakeups = Wakeups()
 
     @property
     def embedded(self) -> bool:
@@ -103,8 +101,8 @@ class Store:
     ) -> None:
         """Begin to write. `grace` is in ms; `policy` says how patiently destinations are tried.
 
-        `adopt` takes over what dead processes left in the spool; `on_ready` is told what the
-        bell is rung for otherwise.
+        `adopt` takes over what dead processes left in the spool; `on_ready` is called with the
+        lanes that have work, in place of `wakeups.notify`.
         """
         if not self.embedded:
             files.secure(None, self._spool.folder)
@@ -117,11 +115,11 @@ class Store:
             grace=grace,
             policy=policy,
             clock=clock_of(self._writers, self._sources),
-            on_ready=on_ready or self.bell.ring,
+            on_ready=on_ready or self.wakeups.notify,
         )
         self._writer.start(adopt=adopt)
         if not self.embedded:
-            self._listener = Listener(self.url, self.bell.ring)
+            self._listener = Listener(self.url, self.wakeups.notify)
             self._listener.start()
 
     def _locks(self) -> Path | None:

@@ -16,9 +16,9 @@ from bridge.store.database.clocks import wall
 from bridge.store.database.statements import insert_or_ignore
 from bridge.store.inbox.text import as_kept, short
 from bridge.store.inbox.write import queue
-from bridge.store.listening import notify
 from bridge.store.nouns import Batch, Planned
 from bridge.store.queue.settle import free_lane
+from bridge.store.wakeups import notify_processes
 
 #: What waits for an operator.
 STUCK = (State.PARKED, State.IN_DOUBT)
@@ -95,7 +95,7 @@ def retry(conn: Connection, now: int, delivery: int, *, who: str) -> Parcel:
     if parcel.state not in STUCK:
         raise WrongState(f"delivery {delivery} is {parcel.state}, neither parked nor in doubt")
     keeping.requeue(conn, now, parcel.id, parcel.lane)
-    notify(conn, {parcel.destination: 1})
+    notify_processes(conn, {parcel.destination: 1})
     note(conn, now, who=who, what="retry", event=parcel.event, delivery=parcel.id)
     return parcel
 
@@ -127,7 +127,7 @@ def discard(conn: Connection, now: int, delivery: int, *, who: str, reason: str)
         raise WrongState(f"delivery {delivery} waits for a fuller telling, for some seconds more")
     if not _behind_another(conn, parcel) or _blocked_by_nothing(conn, parcel.lane):
         free_lane(conn, now, parcel.lane)
-        notify(conn, {parcel.destination: 1})
+        notify_processes(conn, {parcel.destination: 1})
     note(conn, now, who=who, what="discard", event=parcel.event, delivery=parcel.id, why=reason)
     return parcel
 
@@ -176,7 +176,7 @@ def resume(conn: Connection, now: int, destination: str, *, who: str) -> None:
     """End a destination's pause and try at once what waits there; raises `NotFound`."""
     if not keeping.resume(conn, now, destination):
         raise NotFound(f"there is no destination {destination}")
-    notify(conn, {destination: 1})
+    notify_processes(conn, {destination: 1})
     note(conn, now, who=who, what="resume", why=destination)
 
 

@@ -18,7 +18,7 @@ from bridge.model import State, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.statements import insert_or_ignore
 from bridge.store.inbox.verdicts import refresh_outcome
-from bridge.store.listening import notify
+from bridge.store.wakeups import notify_processes
 
 #: A delivery in one of these has not been sent, as far as is known.
 _UNSENT = frozenset({State.QUEUED, State.RETRYING, State.PARKED})
@@ -92,7 +92,7 @@ def carry(conn: Connection, now: int, was: str, name: str) -> int:
     carried = _carry_lanes(conn, now, was, name)
     for twice in told_twice:
         _send_once(conn, now, name, twice)
-    notify(conn, {name: 1})
+    notify_processes(conn, {name: 1})
     return carried
 
 

@@ -24,7 +24,7 @@ from bridge.app import Bridge
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.processes import Child
-from bridge.store import Wire
+from bridge.store import WakeupPipe
 from bridge.web import create
 from bridge.web.connections import bounds
 from bridge.web.receiving import Reception
@@ -57,8 +57,8 @@ def serve(
     listening: socket.socket, settings: Settings, environ: Mapping[str, str], *, deliver: bool
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP; what is in flight then is answered and settled."""
-    wire = Wire() if deliver else None
-    half = _Half(settings=settings, environ=dict(environ), listening=listening, wire=wire)
+    pipe = WakeupPipe() if deliver else None
+    half = _Half(settings=settings, environ=dict(environ), listening=listening, pipe=pipe)
     children = [Child(name="receive", run=half.receive)]
     if deliver:
         children.append(Child(name="deliver", run=half.deliver))
@@ -77,15 +77,15 @@ class _Half:
     environ: Mapping[str, str]
     #: The port, which the parent holds.
     listening: socket.socket
-    #: To the half that delivers; None: another command does.
-    wire: Wire | None
+    #: By which the half that receives wakes the one that delivers; None without such a half.
+    pipe: WakeupPipe | None
 
     def receive(self) -> None:
         """Receive until asked to end."""
         logs.configure(self.settings.log)
         with _telling():
             bridge = Bridge(self.settings, self.environ, from_kept=True)
-            bridge.start(deliver=False, wire=self.wire)
+            bridge.start(deliver=False, pipe=self.pipe)
         try:
             _receive(bridge, self.listening)
         finally:
@@ -99,7 +99,7 @@ class _Half:
         signal.signal(signal.SIGTERM, lambda *_: asked.set())
         with _telling():
             bridge = Bridge(self.settings, self.environ, from_kept=True)
-            bridge.start(receive=False, wire=self.wire)
+            bridge.start(receive=False, pipe=self.pipe)
         asked.wait()
         bridge.stop()
 

@@ -184,7 +184,7 @@ class Scene:
 
     def wake(self) -> None:
         names = self.bridge.plan.configuration.targets
-        self.bridge.store.bell.ring(dict.fromkeys(names, self.bridge.settings.workers))
+        self.bridge.store.wakeups.notify(dict.fromkeys(names, self.bridge.settings.workers))
 
     # At the door
 

@@ -17,9 +17,9 @@ from bridge.store.database.statements import Prepared, as_rows, listing, spelled
 from bridge.store.inbox.claims import wanted
 from bridge.store.inbox.text import short
 from bridge.store.inbox.verdicts import LIVE, strongest
-from bridge.store.listening import CHANNEL, notify
 from bridge.store.nouns import Batch, Entry
 from bridge.store.queue.lanes import NEXT_AT, OPEN
+from bridge.store.wakeups import CHANNEL, notify_processes
 
 _EVENTS = Prepared(insert(t.events), [column.name for column in t.events.columns])
 _VERDICTS = """
@@ -255,7 +255,7 @@ def queue(conn: Connection, batch: Batch) -> dict[str, int]:
         at = {"now": batch.now, "wall": wall(batch.now)}
         _ADD_DELIVERIES.run(conn, {"rows": deliveries, **at})
     ready = _ready(batch, starting)
-    notify(conn, ready)
+    notify_processes(conn, ready)
     return ready
 
 

@@ -99,7 +99,7 @@ class Racer:
                 turn = self.store.exchange(settled, wish)
                 settled = None
                 if turn.claimed is None:
-                    self.store.bell.wait(to, 0.1)
+                    self.store.wakeups.wait(to, 0.1)
                     continue
                 settled = self.send(turn.claimed)
         except BaseException as error:  # noqa: BLE001 - told at the end

@@ -1,4 +1,4 @@
-"""Between the two processes of a machine: wake-ups through a pipe, turns at a file."""
+"""The lock at a database file: one process writes at a time, and none waits for a dead one."""
 
 import fcntl
 import multiprocessing
@@ -9,57 +9,11 @@ import pytest
 from running import until
 
 from bridge.store.database.file_lock import FileLock
-from bridge.store.wire import Wire
 
-# Newer Pythons warn of forking with threads about; what is forked here only writes, and ends.
+# Newer Pythons warn of forking with threads about; what is forked here only ends.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 fork = multiprocessing.get_context("fork")
-
-
-def heard(wire):
-    rings = []
-    wire.listen(rings.append)
-    return rings
-
-
-def told(rings):
-    return {name: sum(ring.get(name, 0) for ring in rings) for ring in rings for name in ring}
-
-
-def test_what_one_process_tells_another_hears():
-    wire = Wire()
-    process = fork.Process(target=lambda: [wire.tell({"aha": 2}), wire.tell({"aha": 1, "crm": 1})])
-    process.start()
-    rings = heard(wire)
-    until(lambda: told(rings) == {"aha": 3, "crm": 1})
-    process.join(10)
-
-
-def test_nothing_to_tell_wakes_nobody():
-    wire = Wire()
-    wire.tell({})
-    wire.tell({"aha": 1})
-    rings = heard(wire)
-    until(lambda: rings)
-    assert rings == [{"aha": 1}]
-
-
-def test_who_does_not_listen_keeps_nobody_waiting():
-    wire = Wire()
-    for _ in range(20_000):  # more than a pipe holds
-        wire.tell({"aha": 1})
-    rings = heard(wire)
-    until(lambda: told(rings).get("aha", 0) > 1_000)
-
-
-def test_what_would_be_torn_is_not_told():
-    wire = Wire()
-    wire.tell({"x" * 5_000: 1})
-    wire.tell({"aha": 1})
-    rings = heard(wire)
-    until(lambda: rings)
-    assert rings == [{"aha": 1}]
 
 
 def test_one_has_its_turn_at_a_time(tmp_path):

@@ -9,7 +9,7 @@ from made_up import change, event
 from running import until
 
 from bridge.store.database import connect as engines
-from bridge.store.listening import CHANNEL, Listener
+from bridge.store.wakeups import CHANNEL, Listener
 
 pytestmark = pytest.mark.postgres
 
