@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.core import jql
-from bridge.core.decide import Plan
+from bridge.core.plan import Plan
 from bridge.model import Comments, Configuration, Effect, Event, Hook, Route, RunAs, Site, Target
 
 SITE = Site(name="bench", priorities=("Highest", "High", "Medium", "Low", "Lowest"))

@@ -17,7 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from bridge import config, destinations, worker
 from bridge.config import Settings
-from bridge.core.decide import Plan
+from bridge.core.plan import Plan
 from bridge.core.retry import Policy
 from bridge.desk import naming, sites
 from bridge.errors import NotFound

@@ -11,8 +11,9 @@ from dataclasses import replace
 import structlog
 
 from bridge import sources, store
-from bridge.core import bodies, decide, ids
-from bridge.core.decide import Memory, Plan
+from bridge.core import bodies, ids, unknown
+from bridge.core.plan import Plan
+from bridge.core.snapshot import Snapshot
 from bridge.errors import BadSignature, Rejected, Unreadable, places
 from bridge.model import Event, Hook, Reply, Request, Verdict, VerdictName
 from bridge.store import Arrival, Entry, Store
@@ -114,9 +115,9 @@ class Intake:
             return (_rejected(request, "", reason, packed),)
         return self._judge(hook, replace(request, site=hook.site), packed)
 
-    def resolve(self, event: Event, memory: Memory | None) -> tuple[Verdict, ...]:
-        """Decide an event for good, with what is remembered of its record."""
-        return decide.resolve(self._plan(), event, event.received, memory=memory)
+    def resolve(self, event: Event, snapshot: Snapshot | None) -> tuple[Verdict, ...]:
+        """Decide an event for good, by a snapshot of its record."""
+        return unknown.resolve(self._plan(), event, event.received, snapshot=snapshot)
 
     def _judge(self, hook: Hook, request: Request, packed: bytes) -> tuple[Entry, ...]:
         if reason := request.headers.get(_REFUSED):

@@ -11,10 +11,11 @@ from typing import Any
 import structlog
 
 from bridge import sources, store
-from bridge.core import bodies, decide, retry, stale
-from bridge.core.decide import Memory, Plan
+from bridge.core import bodies, retry, stale, unknown
 from bridge.core.mapping import outgoing
+from bridge.core.plan import Plan
 from bridge.core.retry import Streak
+from bridge.core.snapshot import Snapshot
 from bridge.errors import (
     DeliveryError,
     Failed,
@@ -191,10 +192,10 @@ def _verdict(crew: Crew, claimed: Claimed) -> Verdict:
     event = _read_again(claimed)
     if event is None:
         return _filtered("the body is no longer kept", name)
-    memory = _recall(crew, event)
+    snapshot = _snapshot(crew, event)
     told = [
         replace(v, effects=tuple(held for held in v.effects if held in claimed.effects))
-        for v in decide.resolve(crew.plan(), event, claimed.received, memory=memory)
+        for v in unknown.resolve(crew.plan(), event, claimed.received, snapshot=snapshot)
         if v.destination in (name, "")
     ]
     wanted = next((v for v in told if v.name is VerdictName.DELIVER and v.effects), None)
@@ -208,12 +209,12 @@ def _filtered(reason: str, destination: str) -> Verdict:
     return Verdict(name=VerdictName.FILTERED, reason=reason, destination=destination)
 
 
-def _recall(crew: Crew, event: Event) -> Memory | None:
+def _snapshot(crew: Crew, event: Event) -> Snapshot | None:
     """Look for a fuller body; through the writer, which says `Down` when there is no database."""
     found = crew.store.run(
         lambda conn, _: store.twin(conn, event) or store.remember(conn, event.site, event.record)
     )
-    assert found is None or isinstance(found, Memory)  # noqa: S101 - what the two return
+    assert found is None or isinstance(found, Snapshot)  # noqa: S101 - what the two return
     return found
 
 

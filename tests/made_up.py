@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.core.decide import Plan
+from bridge.core.plan import Plan
 from bridge.model import (
     Answer,
     Clause,

@@ -11,7 +11,7 @@ import click
 
 from bridge import config
 from bridge.config import Settings
-from bridge.core.decide import Plan
+from bridge.core.plan import Plan
 from bridge.errors import BadConfiguration, BridgeError
 from bridge.model import Configuration
 from bridge.store import Store

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.core.changelog import changes, setting
+from bridge.core.jira_body import as_object, fields_of, issue_of
 from bridge.model import Effect, Event
 
 _CREATED, _DELETED = "_created", "_deleted"
@@ -54,7 +55,7 @@ class Standing:
 
 def tells_state(event: Event) -> bool:
     """Tell whether an event has fields of its record, or ends it."""
-    return bool(_fields(event.body)) or _ends(event.effects)
+    return bool(fields_of(event.body)) or _ends(event.effects)
 
 
 def told_of(event: Event, carried: Mapping[str, frozenset[str]]) -> Telling:
@@ -233,25 +234,17 @@ def renewed(
             _renew_issue(sent, bodies[name])
     newest = bodies.get(used.version, {}).get(used.part)
     if isinstance(newest, dict):
-        sent[used.part] = {**_mapping(sent.get(used.part)), **newest}
+        sent[used.part] = {**as_object(sent.get(used.part)), **newest}
     if used.without:
         told = [item for item in changes(body) if setting(item) not in used.without]
-        sent["changelog"] = {**_mapping(body.get("changelog")), "items": told}
+        sent["changelog"] = {**as_object(body.get("changelog")), "items": told}
     return sent
 
 
 def _renew_issue(sent: dict[str, Any], newer: Mapping[str, Any]) -> None:
     """Put a newer issue over that of a body; what told only some fields goes on telling those."""
-    issue, other = _mapping(sent.get("issue")), _mapping(newer.get("issue"))
-    mine, theirs = _fields(sent), _fields(newer)
+    issue, other = issue_of(sent), issue_of(newer)
+    mine, theirs = fields_of(sent), fields_of(newer)
     if "updated" not in mine:
         theirs = {name: value for name, value in theirs.items() if name in mine}
     sent["issue"] = {**issue, **other, "fields": {**mine, **theirs}}
-
-
-def _fields(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _mapping(_mapping(body.get("issue")).get("fields"))
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

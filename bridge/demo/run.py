@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from bridge.core.decide import Plan
+from bridge.core.plan import Plan
 from bridge.demo.bodies import Issue
 from bridge.demo.stage import Stage
 from bridge.demo.stories import CLOUD, DATA_CENTER

@@ -17,7 +17,7 @@ from time import monotonic
 import requests
 
 from bridge import config
-from bridge.core.decide import Plan
+from bridge.core.plan import Plan
 from bridge.errors import BridgeError
 from bridge.sandbox import Integration, Sandbox
 from bridge.store import Store

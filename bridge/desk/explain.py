@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bridge import sources
-from bridge.core import decide
-from bridge.core.decide import Case, Plan
+from bridge.core import decide, unknown
+from bridge.core.decide import Case
 from bridge.core.mapping import outgoing
+from bridge.core.plan import Plan
 from bridge.desk import instant
 from bridge.errors import NotFound, Rejected, Unmappable
 from bridge.model import Clause, Event, Hook, Request, Route, Verdict, VerdictName
@@ -109,18 +110,15 @@ def explain(plan: Plan, hook: Hook, body: bytes, now: int) -> tuple[Explanation,
 
 def _course(plan: Plan, event: Event, route: Route, now: int) -> Course:
     judge = route.filters[event.site]
-    # With nothing but this route in it, a plan says of it what it says of it among all others.
-    alone = replace(
-        plan, by_hook={event.hook: (route,)}, by_project={}, anywhere={event.hook: (route,)}
-    )
-    last = {v.destination: v for v in decide.resolve(alone, event, now, memory=None)}
+    alone = plan.alone(event.hook, route)
+    last = {v.destination: v for v in unknown.resolve(alone, event, now, snapshot=None)}
     return Course(
         route=route.name,
         description=route.description,
         when=judge.text,
         unknown=route.unknown,
         waits=event.thin,
-        steps=_walk(plan, event, route, now),
+        steps=_steps(plan, event, route, now),
         clauses=tuple(judge.explain(event.body, now)),
         outcomes=tuple(
             _outcome(plan, event, route, verdict, last[verdict.destination])
@@ -129,20 +127,16 @@ def _course(plan: Plan, event: Event, route: Route, now: int) -> Course:
     )
 
 
-def _walk(plan: Plan, event: Event, route: Route, now: int) -> tuple[Step, ...]:
-    """Go through the stages as `core.decide.decide` does, and note what each one did."""
-    ignored = plan.configuration.ignored_actors
-    case = Case(
-        event=event, route=route, now=now, ignored=ignored, effects=event.effects, body=event.body
-    )
+def _steps(plan: Plan, event: Event, route: Route, now: int) -> tuple[Step, ...]:
+    """Return what each stage did until one ended the walk."""
+    case = decide.case_of(event, route, now=now, ignored=plan.configuration.ignored_actors)
     steps = []
-    for stage in decide.STAGES:
-        found = stage(case)
+    for stage, found in decide.walk(case):
         if isinstance(found, Verdict):
-            steps.append(Step(stage=stage.__name__, outcome=found.name, why=found.reason))
-            break
-        steps.append(_passed(stage.__name__, case, found))
-        case = found
+            steps.append(Step(stage=stage, outcome=found.name, why=found.reason))
+        else:
+            steps.append(_passed(stage, case, found))
+            case = found
     return tuple(steps)
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from bridge import sources
 from bridge.core import decide
-from bridge.core.decide import Case, Plan
+from bridge.core.plan import Plan, permitted
 from bridge.desk import naming, show
 from bridge.errors import NotFound, Rejected, WrongState
 from bridge.model import Event, Request, Route, State, Verdict, VerdictName
@@ -230,18 +230,8 @@ def _route(plan: Plan, event: Event, name: str) -> Route:
 def _carried(plan: Plan, event: Event, route: Route, destination: str) -> tuple[str, ...]:
     """Name the effects to carry: all that the stages before the filter let through."""
     ignored = plan.configuration.ignored_actors
-    case = Case(
-        event=event,
-        route=route,
-        now=event.received,
-        ignored=ignored,
-        effects=event.effects,
-        body=event.body,
-    )
-    for stage in decide.STAGES:
-        if stage is decide.passes_filter:
-            continue
-        found = stage(case)
+    case = decide.case_of(event, route, now=event.received, ignored=ignored)
+    for _, found in decide.walk(case, decide.BEFORE_FILTER):
         if isinstance(found, Verdict):
             raise WrongState(f"{route.name} does not let it through: {found.reason}")
         case = found
@@ -250,7 +240,7 @@ def _carried(plan: Plan, event: Event, route: Route, destination: str) -> tuple[
     target = plan.configuration.targets.get(destination)
     if target is None:
         raise NotFound(f"there is no destination {destination} any more")
-    allowed = decide.permitted(wanted, route, target)
+    allowed = permitted(wanted, route, target)
     if allowed.name is not VerdictName.DELIVER:
         raise WrongState(allowed.reason)
     return names

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bridge.core.decide import Memory
+from bridge.core.snapshot import Snapshot
 from bridge.core.stale import Telling
 from bridge.model import Event, Verdict
 
 #: (destination, site, identity)
 ClaimKey = tuple[str, str, str]
 
-#: Judges an event for good, with what is remembered of its record.
-Resolve = Callable[[Event, Memory | None], tuple[Verdict, ...]]
+#: Decides an event for good, by a snapshot of its record.
+Resolve = Callable[[Event, Snapshot | None], tuple[Verdict, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

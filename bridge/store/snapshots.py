@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, bindparam, select
 
 from bridge.core import bodies
-from bridge.core.decide import Memory
+from bridge.core.snapshot import Snapshot
 from bridge.model import Event
 from bridge.store import schema as t
 
@@ -43,24 +43,24 @@ _LATEST_FULL = (
 )
 
 
-def remember(conn: Connection, site: str, record: str) -> Memory | None:
+def remember(conn: Connection, site: str, record: str) -> Snapshot | None:
     """Find the full body that tells the newest state of a record."""
     if not record:
         return None
     row = conn.execute(_LATEST_FULL, {"site": site, "record": record}).first()
     if row is None:
         return None
-    found = _memory(row.id, row.received, row.body, twin=False)
+    found = _snapshot(row.id, row.received, row.body, counterpart=False)
     return None if found is None else replace(found, state=(row.as_of, row.change_id))
 
 
-def recall(event: Event) -> Memory:
+def recall(event: Event) -> Snapshot:
     """Remember a full body that is only about to be kept."""
     state = (event.as_of, event.change_id)
-    return Memory(event=event.id, when=_when(event.received), body=event.body, state=state)
+    return Snapshot(event=event.id, when=_when(event.received), body=event.body, state=state)
 
 
-def twin(conn: Connection, event: Event) -> Memory | None:
+def twin(conn: Connection, event: Event) -> Snapshot | None:
     """Find a fuller telling of one of an event's effects, whatever became of it."""
     names = [effect.identity for effect in event.effects]
     row = conn.execute(
@@ -75,15 +75,15 @@ def twin(conn: Connection, event: Event) -> Memory | None:
         .order_by(t.events.c.id.desc())
         .limit(1)
     ).first()
-    return None if row is None else _memory(row.id, row.received, row.body, twin=True)
+    return None if row is None else _snapshot(row.id, row.received, row.body, counterpart=True)
 
 
-def _memory(event: str, received: int, packed: bytes, *, twin: bool) -> Memory | None:
+def _snapshot(event: str, received: int, packed: bytes, *, counterpart: bool) -> Snapshot | None:
     try:
         body = bodies.read(unpack(packed)).value
     except bodies.TooMuch:  # an earlier version took it in
         return None
-    return Memory(event=event, when=_when(received), body=body, twin=twin)
+    return Snapshot(event=event, when=_when(received), body=body, counterpart=counterpart)
 
 
 def _when(received: int) -> str:

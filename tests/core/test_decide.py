@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import InProject, change, comment, event, issue, plan, route, target, thin
 
-from bridge.core import decide, jql
-from bridge.core.decide import Memory
+from bridge.core import changelog, decide, jira_body, jql, unknown
+from bridge.core.snapshot import Snapshot, newest_of
 from bridge.model import Answer, Comments, Site, VerdictName
 
 NOW = 1_714_550_400_000
@@ -23,7 +23,7 @@ def told(found):
 
 
 def decided(given, by=None, **known):
-    return decide.decide(given, by or route(), now=NOW, **known)
+    return decide.decide(decide.case_of(given, by or route(), now=NOW, **known))
 
 
 # The stages
@@ -183,14 +183,14 @@ def test_a_move_that_does_not_tell_the_old_key_goes_through():
 def test_a_body_before_its_change(item, field, before):
     body = issue(status={"name": "Done"}, summary="new", resolution={"name": "Fixed"})
     after = {**body, "changelog": {"items": [item, "nothing"]}}
-    found = decide.before_change(after)["issue"]["fields"][field]
+    found = jira_body.before_change(after)["issue"]["fields"][field]
     assert (found["name"] if isinstance(found, dict) else found) == before
     assert after["issue"] == body["issue"], "a body is never changed in place"
 
 
 def test_a_body_before_a_move():
     given = moved(PROJECT, KEY).body
-    before = decide.before_change(given)["issue"]
+    before = jira_body.before_change(given)["issue"]
     assert before["key"] == "PLAT-1"
     assert before["fields"]["project"] == {"id": "id-PLAT", "name": "The PLAT", "key": "PLAT"}
     assert given["issue"]["key"] == "OPS-9"
@@ -200,22 +200,22 @@ def test_a_body_before_a_move():
     "body", [{}, {"issue": None}, {"issue": {"fields": []}}, {"changelog": {"items": 3}}, issue()]
 )
 def test_a_body_without_a_change_is_as_before(body):
-    before = decide.before_change(body)
+    before = jira_body.before_change(body)
     found = body.get("issue") or {}
     assert before["issue"].get("key") == found.get("key")
-    assert decide.changes(body) == []
+    assert changelog.changes(body) == []
 
 
-# Memory
+# Snapshots
 
 
-def memory(key="PLAT-1", *, twin=False, **fields):
-    return Memory(event="e0", when="then", body=issue(key, **fields), twin=twin)
+def snapshot(key="PLAT-1", *, counterpart=False, **fields):
+    return Snapshot(event="e0", when="then", body=issue(key, **fields), counterpart=counterpart)
 
 
 def test_what_the_body_says_goes_before_what_is_remembered():
     body = {"comment": 1, "issue": {"id": "1", "key": "PLAT-2", "fields": {"summary": "new"}}}
-    found = decide.remembered(body, issue("PLAT-1", summary="old", labels=["a"]))
+    found = jira_body.completed(body, issue("PLAT-1", summary="old", labels=["a"]))
     assert found["comment"] == 1
     assert found["issue"]["key"] == "PLAT-2"
     assert found["issue"]["fields"]["summary"] == "new"
@@ -228,7 +228,7 @@ fields = st.dictionaries(st.sampled_from("abcde"), st.integers(), max_size=4)
 
 @given(fields, fields)
 def test_remembering_adds_and_never_changes(known, full):
-    found = decide.remembered({"issue": {"fields": known}}, {"issue": {"fields": full}, "x": 1})
+    found = jira_body.completed({"issue": {"fields": known}}, {"issue": {"fields": full}, "x": 1})
     assert found["issue"]["fields"] == {**full, **known}
     assert "x" not in found
 
@@ -241,13 +241,13 @@ SIX = event("e", comment(), full=False, body={"issue": {"id": "1", "key": "PLAT-
     [
         (
             ("remember", "deliver"),
-            memory(),
+            snapshot(),
             DELIVER,
             "project is PLAT (as remembered from event e0 of then)",
         ),
         (
             ("remember", "deliver"),
-            memory(twin=True),
+            snapshot(counterpart=True),
             DELIVER,
             "project is PLAT (as event e0 tells of the same change)",
         ),
@@ -267,31 +267,31 @@ SIX = event("e", comment(), full=False, body={"issue": {"id": "1", "key": "PLAT-
         ),
         (
             ("deliver",),
-            memory("OPS-1"),
+            snapshot("OPS-1"),
             DELIVER,
             "unknown: the project is not in the body; unknown: deliver",
         ),
         (
             ("drop",),
-            memory(),
+            snapshot(),
             FILTERED,
             "unknown: the project is not in the body; unknown: drop",
         ),
         (
             ("drop",),
-            memory(twin=True),
+            snapshot(counterpart=True),
             DELIVER,
             "project is PLAT (as event e0 tells of the same change)",
         ),
         (
             ("remember", "deliver"),
-            memory("OPS-1"),
+            snapshot("OPS-1"),
             FILTERED,
             "the record is in id-ops, ops, the ops (as remembered from event e0 of then)",
         ),
         (
             ("remember", "drop"),
-            Memory(event="e0", when="then", body={"issue": {"fields": {}}}),
+            Snapshot(event="e0", when="then", body={"issue": {"fields": {}}}),
             FILTERED,
             "unknown: the project is not in the body (as remembered from event e0 of then); "
             "unknown: drop",
@@ -303,8 +303,8 @@ def test_resolving_what_the_filter_cannot_tell(unknown, known, name, reason):
     given = replace(SIX, key="", body={"issue": {"id": "1"}})
     [bare] = made.judge(given, NOW)
     assert bare.name is UNDECIDED
-    assert decide.wants_memory([bare], given)
-    [found] = decide.resolve(made, given, NOW, memory=known)
+    assert unknown.wants_snapshot([bare], given)
+    [found] = unknown.resolve(made, given, NOW, snapshot=known)
     assert (found.name, found.reason) == (name, reason)
     assert found.effects == ((COMMENT,) if name is DELIVER else found.effects)
 
@@ -312,19 +312,21 @@ def test_resolving_what_the_filter_cannot_tell(unknown, known, name, reason):
 def test_a_memory_in_another_project_lets_a_route_without_one_decide():
     made = plan(route("a", PLAT), route("b", InProject()))
     given = replace(SIX, body={"issue": {"id": "1"}})
-    found = decide.resolve(made, given, NOW, memory=memory("OPS-1"))
+    found = unknown.resolve(made, given, NOW, snapshot=snapshot("OPS-1"))
     assert [(v.route, v.name) for v in found] == [("a", FILTERED), ("b", DELIVER)]
 
 
 @given(
     st.lists(st.sampled_from([PLAT, OPS, InProject()]), min_size=1, max_size=4),
     st.sampled_from([("remember", "deliver"), ("drop",), ("deliver",), ("remember", "drop")]),
-    st.sampled_from([None, memory(), memory("OPS-1"), memory(twin=True), memory("X-1")]),
+    st.sampled_from(
+        [None, snapshot(), snapshot("OPS-1"), snapshot(counterpart=True), snapshot("X-1")]
+    ),
     st.sampled_from([SIX, thin(), event("e", change()), event("e", change(), body={})]),
 )
 def test_resolving_leaves_nothing_undecided(filters, unknown, known, given):
     routes = [route(f"r{n}", when, unknown=unknown) for n, when in enumerate(filters)]
-    found = decide.resolve(plan(*routes), given, NOW, memory=known)
+    found = unknown.resolve(plan(*routes), given, NOW, snapshot=known)
     assert UNDECIDED not in [verdict.name for verdict in found]
     assert all(verdict.effects for verdict in found if verdict.name is DELIVER)
 
@@ -403,7 +405,7 @@ def test_a_thin_event_waits_whatever_the_filter_says():
     [found] = plan(route()).judge(thin(), NOW)
     assert (found.name, found.effects, found.route) == (UNDECIDED, (COMMENT,), "platform")
     assert found.reason == "comment_created names only the record's id; a fuller telling may come"
-    assert not decide.wants_memory([found], thin())
+    assert not unknown.wants_snapshot([found], thin())
 
 
 def test_a_thin_event_waits_once_for_each_destination():
@@ -443,7 +445,7 @@ def test_a_thin_event_that_is_filtered_anyway_does_not_wait():
     ],
 )
 def test_the_projects_a_body_speaks_of(body, found):
-    assert decide.projects(body) == found
+    assert jira_body.projects(body) == found
 
 
 QUERIES = st.sampled_from(
@@ -516,8 +518,8 @@ def test_an_unknown_answer_never_becomes_a_verdict_of_its_own():
 )
 def test_the_memory_of_the_newer_state_is_used(first, second, picked):
     one, other = (
-        None if state is None else Memory(event=name, when="then", body={}, state=state)
+        None if state is None else Snapshot(event=name, when="then", body={}, state=state)
         for name, state in (("first", first), ("second", second))
     )
-    found = decide.newest_of(one, other)
+    found = newest_of(one, other)
     assert (found and found.event) == picked

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bridge import sources
-from bridge.core.decide import Plan
+from bridge.core.plan import Plan
 from bridge.intake import LARGE
 from bridge.model import Request
 

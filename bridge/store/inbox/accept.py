@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
-from bridge.core.decide import Memory, newest_of, wants_memory
+from bridge.core.snapshot import Snapshot, newest_of
 from bridge.core.stale import Standing, judge, told_of
+from bridge.core.unknown import wants_snapshot
 from bridge.model import Event, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.statements import together
@@ -79,7 +80,7 @@ def look_ahead(conn: Connection, entries: Sequence[Entry], settling: Sequence[in
 
     None: these entries need an answer of the database before anything else can be asked.
     """
-    if not entries or any(e.again or wants_memory(e.verdicts, e.event) for e in entries):
+    if not entries or any(e.again or wants_snapshot(e.verdicts, e.event) for e in entries):
         return None
     return _look(conn, [fit(entry) for entry in entries], settling)
 
@@ -111,14 +112,14 @@ def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
 
 def _recalled(conn: Connection, entries: Sequence[Entry], resolve: Resolve) -> list[Entry]:
     """Decide by what is remembered, also from what came just before in the same batch."""
-    latest: dict[tuple[str, str], Memory | None] = {}
+    latest: dict[tuple[str, str], Snapshot | None] = {}
     found = []
     for entry in entries:
         event = entry.event
         place = (event.site, event.record)
-        if wants_memory(entry.verdicts, event):
-            memory = newest_of(latest.get(place), remember(conn, *place))
-            found.append(fit(replace(entry, verdicts=resolve(event, memory))))
+        if wants_snapshot(entry.verdicts, event):
+            snapshot = newest_of(latest.get(place), remember(conn, *place))
+            found.append(fit(replace(entry, verdicts=resolve(event, snapshot))))
         else:
             found.append(entry)
         if event.full and event.record:

@@ -5,6 +5,7 @@ import pytest
 
 from bridge import sources
 from bridge.core import decide
+from bridge.core.plan import Plan
 from bridge.demo.stories import SYNC
 from bridge.demo.traffic import script
 from bridge.desk import explain
@@ -32,7 +33,7 @@ def test_the_first_hook_of_jira_is_taken_when_none_is_named(house):
 def test_without_a_hook_of_jira_one_has_to_be_named(house):
     hooks = {name: _other(hook) for name, hook in house.plan.configuration.hooks.items()}
     with pytest.raises(NotFound, match="name one"):
-        explain.hook_for(decide.Plan.of(_with(house.plan.configuration, hooks)), "")
+        explain.hook_for(Plan.of(_with(house.plan.configuration, hooks)), "")
 
 
 def _other(hook):

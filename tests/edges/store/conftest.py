@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from ledger import Ledger
 
-from bridge.core.decide import Plan
+from bridge.core.plan import Plan
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import orjson
 from made_up import plan, route
 from sqlalchemy import Connection, Table, event, select
 
-from bridge.core import decide
-from bridge.core.decide import Memory, Plan
+from bridge.core import unknown
+from bridge.core.plan import Plan
 from bridge.core.retry import Policy
+from bridge.core.snapshot import Snapshot
 from bridge.model import Event, Limits, State, Verdict, VerdictName
 from bridge.store import retention as keeping
 from bridge.store import schema as t
@@ -57,8 +58,8 @@ class Ledger:
         packed = pack(orjson.dumps(given.body))
         return Entry(event=given, verdicts=tuple(found), packed=packed, again=again)
 
-    def resolve(self, given: Event, memory: Memory | None) -> tuple[Verdict, ...]:
-        return decide.resolve(self.plan, given, self.now, memory=memory)
+    def resolve(self, given: Event, snapshot: Snapshot | None) -> tuple[Verdict, ...]:
+        return unknown.resolve(self.plan, given, self.now, snapshot=snapshot)
 
     def keep(self, *given: Event | Entry) -> dict[str, int]:
         """Keep events in one transaction."""

@@ -21,7 +21,7 @@ import structlog
 from ledger import POLICY, settlement
 from made_up import change, comment, event, plan, route, thin
 
-from bridge.core import decide
+from bridge.core import unknown
 from bridge.model import Event, Limits, Request, State, Verdict, VerdictName
 from bridge.store import Arrival, Entry, Store, Wish, drop_decided, pack, send_decided
 
@@ -54,7 +54,7 @@ class Racer:
 
     def run(self) -> None:
         self.store.start(
-            resolve=lambda made, memory: decide.resolve(ROUTES, made, 0, memory=memory),
+            resolve=lambda made, known: unknown.resolve(ROUTES, made, 0, snapshot=known),
             judge=lambda request, packed=None: (),
             grace=GRACE,
             policy=POLICY,

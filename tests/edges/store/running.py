@@ -17,7 +17,7 @@ from made_up import change, comment, event, plan, route
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import make_url, select
 
-from bridge.core import decide
+from bridge.core import unknown
 from bridge.model import Request
 from bridge.store import Arrival, Entry, Store, Wish, pack
 from bridge.store import retention as keeping
@@ -76,7 +76,7 @@ class Running:
         if self.store.embedded:
             sqlalchemy_event.listen(self.store._writers, "connect", _impatient)
         self.start = lambda: self.store.start(
-            resolve=lambda made, memory: decide.resolve(PLAN, made, made.received, memory=memory),
+            resolve=lambda made, known: unknown.resolve(PLAN, made, made.received, snapshot=known),
             judge=judge,
             grace=GRACE,
             policy=POLICY,

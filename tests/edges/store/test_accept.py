@@ -467,7 +467,7 @@ def test_a_fuller_telling_is_found_whatever_became_of_it(ledgers):
     ledger.keep(event("f1", comment(), body=issue("OPS-1")), event("g2", comment(11)))
     with ledger.transaction() as conn:
         found = twin(conn, thin("t1"))
-        assert (found.event, found.twin) == ("f1", True)
+        assert (found.event, found.counterpart) == ("f1", True)
         assert found.body == issue("OPS-1")
         assert twin(conn, thin("t1", comment(12))) is None
         assert twin(conn, thin("t1", site="other")) is None
