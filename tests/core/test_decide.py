@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import InProject, change, comment, event, issue, plan, route, target, thin
 
-from bridge.core import changelog, decide, jira_body, jql, unknown
+from bridge.core import changelog, decide, jira_body, jql
 from bridge.core.snapshot import Snapshot, newest_of
+from bridge.core.unknown import resolve, wants_snapshot
 from bridge.model import Answer, Comments, Site, VerdictName
 
 NOW = 1_714_550_400_000
@@ -303,8 +304,8 @@ def test_resolving_what_the_filter_cannot_tell(unknown, known, name, reason):
     given = replace(SIX, key="", body={"issue": {"id": "1"}})
     [bare] = made.judge(given, NOW)
     assert bare.name is UNDECIDED
-    assert unknown.wants_snapshot([bare], given)
-    [found] = unknown.resolve(made, given, NOW, snapshot=known)
+    assert wants_snapshot([bare], given)
+    [found] = resolve(made, given, NOW, snapshot=known)
     assert (found.name, found.reason) == (name, reason)
     assert found.effects == ((COMMENT,) if name is DELIVER else found.effects)
 
@@ -312,7 +313,7 @@ def test_resolving_what_the_filter_cannot_tell(unknown, known, name, reason):
 def test_a_memory_in_another_project_lets_a_route_without_one_decide():
     made = plan(route("a", PLAT), route("b", InProject()))
     given = replace(SIX, body={"issue": {"id": "1"}})
-    found = unknown.resolve(made, given, NOW, snapshot=snapshot("OPS-1"))
+    found = resolve(made, given, NOW, snapshot=snapshot("OPS-1"))
     assert [(v.route, v.name) for v in found] == [("a", FILTERED), ("b", DELIVER)]
 
 
@@ -326,7 +327,7 @@ def test_a_memory_in_another_project_lets_a_route_without_one_decide():
 )
 def test_resolving_leaves_nothing_undecided(filters, unknown, known, given):
     routes = [route(f"r{n}", when, unknown=unknown) for n, when in enumerate(filters)]
-    found = unknown.resolve(plan(*routes), given, NOW, snapshot=known)
+    found = resolve(plan(*routes), given, NOW, snapshot=known)
     assert UNDECIDED not in [verdict.name for verdict in found]
     assert all(verdict.effects for verdict in found if verdict.name is DELIVER)
 
@@ -405,7 +406,7 @@ def test_a_thin_event_waits_whatever_the_filter_says():
     [found] = plan(route()).judge(thin(), NOW)
     assert (found.name, found.effects, found.route) == (UNDECIDED, (COMMENT,), "platform")
     assert found.reason == "comment_created names only the record's id; a fuller telling may come"
-    assert not unknown.wants_snapshot([found], thin())
+    assert not wants_snapshot([found], thin())
 
 
 def test_a_thin_event_waits_once_for_each_destination():
