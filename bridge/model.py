@@ -337,9 +337,11 @@ class Verdict:
     route: str = ""
     destination: str = ""
     #: The identities of the effects that would be carried.
-    effects: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
     #: For a duplicate, the event that was first.
     first: str = ""
+    #: The stage that made it.
+    stage: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

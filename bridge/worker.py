@@ -177,11 +177,11 @@ def _decide_now(crew: Crew, claimed: Claimed) -> Claimed | None:
     won = crew.store.run(lambda conn, now: store.send_decided(conn, now, claimed, verdict))
     if not won:
         return None
-    carried = set(verdict.effects)
+    carried = set(verdict.identities)
     return replace(
         claimed,
         route=verdict.route,
-        effects=verdict.effects,
+        identities=verdict.identities,
         waiting=False,
         writes=any(writes for identity, _, _, writes in claimed.told if identity in carried),
     )
@@ -194,11 +194,11 @@ def _verdict(crew: Crew, claimed: Claimed) -> Verdict:
         return _filtered("the body is no longer kept", name)
     snapshot = _snapshot(crew, event)
     told = [
-        replace(v, effects=tuple(held for held in v.effects if held in claimed.effects))
+        replace(v, identities=tuple(held for held in v.identities if held in claimed.identities))
         for v in unknown.resolve(crew.plan(), event, claimed.received, snapshot=snapshot)
         if v.destination in (name, "")
     ]
-    wanted = next((v for v in told if v.name is VerdictName.DELIVER and v.effects), None)
+    wanted = next((v for v in told if v.name is VerdictName.DELIVER and v.identities), None)
     others = [v for v in told if v.name is not VerdictName.DELIVER]
     others.sort(key=lambda verdict: not verdict.destination)
     nobody = _filtered("no route sends it here any more", name)
@@ -310,7 +310,7 @@ def _newest(crew: Crew, claimed: Claimed) -> Newest:
     Through the writer, which says `Down`.
     """
     found = crew.store.run(
-        lambda conn, _: store.newest(conn, claimed.event, claimed.destination, claimed.effects)
+        lambda conn, _: store.newest(conn, claimed.event, claimed.destination, claimed.identities)
     )
     assert isinstance(found, Newest)  # noqa: S101 - what it returns
     return found
@@ -318,7 +318,7 @@ def _newest(crew: Crew, claimed: Claimed) -> Newest:
 
 def parts_left_out(claimed: Claimed) -> frozenset[str]:
     """Name the parts of the body that tell only of effects which others carry."""
-    carried = {part for identity, _, part, _ in claimed.told if identity in claimed.effects}
+    carried = {part for identity, _, part, _ in claimed.told if identity in claimed.identities}
     told = {part for _, _, part, _ in claimed.told if part}
     return frozenset(told - carried)
 

@@ -58,7 +58,7 @@ def _end(case: Case, name: VerdictName, reason: str) -> Verdict:
         name=name,
         reason=reason,
         route=case.route.name,
-        effects=tuple(effect.identity for effect in case.effects),
+        identities=tuple(effect.identity for effect in case.effects),
     )
 
 

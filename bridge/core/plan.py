@@ -108,7 +108,7 @@ def permitted(verdict: Verdict, route: Route, target: Target) -> Verdict:
         f"{target.run_as.name} of {target.name} may not write in the workspace "
         f"{route.workspace or '(none named)'}"
     )
-    return replace(verdict, name=VerdictName.FORBIDDEN, reason=reason, effects=())
+    return replace(verdict, name=VerdictName.FORBIDDEN, reason=reason, identities=())
 
 
 def _merged(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
@@ -121,7 +121,7 @@ def _merged(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
         replace(
             several[0],
             route=several[0].route if len(several) == 1 else "",
-            effects=tuple(dict.fromkeys(name for v in several for name in v.effects)),
+            identities=tuple(dict.fromkeys(name for v in several for name in v.identities)),
         )
         for several in waiting.values()
     ]

@@ -67,7 +67,7 @@ def _last_word(
     tried = "" if snapshot is not None else _no_snapshot(route)
     if "drop" in route.unknown:
         reason = f"{verdict.reason}{tried}; unknown: drop"
-        return replace(verdict, name=VerdictName.FILTERED, reason=reason, effects=())
+        return replace(verdict, name=VerdictName.FILTERED, reason=reason, identities=())
     reason = f"{verdict.reason}{tried}; unknown: deliver"
     return replace(verdict, name=VerdictName.DELIVER, reason=reason)
 

@@ -152,7 +152,7 @@ def _outcome(plan: Plan, event: Event, route: Route, verdict: Verdict, last: Ver
     if last.name is not VerdictName.DELIVER:
         return Outcome(verdict=verdict, then=then, body=None)
     told = {effect.part for effect in event.effects if effect.part}
-    carried = {effect.part for effect in event.effects if effect.identity in last.effects}
+    carried = {effect.part for effect in event.effects if effect.identity in last.identities}
     try:
         body = outgoing(
             event.body,
@@ -217,7 +217,7 @@ def _told_outcome(outcome: Outcome, *, body: bool) -> dict[str, Any]:
         "destination": verdict.destination,
         "verdict": verdict.name.value,
         "reason": verdict.reason,
-        "effects": list(verdict.effects),
+        "effects": list(verdict.identities),
         "then": None if then is None else {"verdict": then.name.value, "reason": then.reason},
         "trouble": outcome.trouble,
     }

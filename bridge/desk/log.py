@@ -41,8 +41,8 @@ LOOK_AGAIN = 0.5
 
 def told(line: Line) -> dict[str, Any]:
     """Say a line as plain data: the contract of `log --json`."""
-    said = {name: getattr(line, name) for name in FIELDS if name != "time"}
-    said |= {"time": instant(line.received), "effects": list(line.effects)}
+    said = {name: getattr(line, name) for name in FIELDS if name not in ("time", "effects")}
+    said |= {"time": instant(line.received), "effects": list(line.identities)}
     for name in ("first", "trouble"):
         if not said[name]:
             del said[name]

@@ -40,7 +40,7 @@ class Replayed:
     route: str
     destination: str
     #: The identities it carries.
-    effects: tuple[str, ...]
+    identities: tuple[str, ...]
 
 
 def told(mended: Mended) -> dict[str, Any]:
@@ -166,12 +166,12 @@ def replay(store: Store, plan: Plan, event: str, *, route: str = "", who: str) -
     found = show.whole(store, event)
     again = _read_again(found)
     plans = [
-        Replayed(event=again.id, route=by.name, destination=name, effects=effects)
+        Replayed(event=again.id, route=by.name, destination=name, identities=effects)
         for by, names in _ways(plan, found, again, route)
         for name in names
         for effects in [_carried(plan, again, by, name)]
     ]
-    carried = [(each.route, each.destination, each.effects) for each in plans]
+    carried = [(each.route, each.destination, each.identities) for each in plans]
     store.run_here(partial(mending.replay, event=again, plans=carried, who=who))
     store.wakeups.notify({each.destination: 1 for each in plans})
     return plans
@@ -236,7 +236,7 @@ def _carried(plan: Plan, event: Event, route: Route, destination: str) -> tuple[
             raise WrongState(f"{route.name} does not let it through: {found.reason}")
         case = found
     names = tuple(effect.identity for effect in case.effects)
-    wanted = Verdict(name=VerdictName.DELIVER, reason="", destination=destination, effects=names)
+    wanted = Verdict(name=VerdictName.DELIVER, reason="", destination=destination, identities=names)
     target = plan.configuration.targets.get(destination)
     if target is None:
         raise NotFound(f"there is no destination {destination} any more")

@@ -60,7 +60,7 @@ class Line:
     reason: str
     #: Of the delivery; "" when there is none.
     state: str
-    effects: tuple[str, ...]
+    identities: tuple[str, ...]
     #: For a duplicate, the event that was first.
     first: str = ""
     #: Why its delivery waits for a person; "" when it does not.
@@ -212,7 +212,7 @@ def _line(row: Row[Any], verdict: Mapping[str, str]) -> Line:
         verdict=verdict["verdict"],
         reason=verdict["reason"],
         state=verdict["state"],
-        effects=tuple(effect[0] for effect in orjson.loads(row.effects)),
+        identities=tuple(effect[0] for effect in orjson.loads(row.effects)),
         first=verdict["first"],
         trouble=verdict["trouble"],
     )

@@ -113,7 +113,7 @@ def decided(given, by=None, **known):
 )
 def test_stages(given, by, name, effects, reason):
     verdict = decided(given, by)
-    assert (verdict.name, verdict.effects, verdict.reason) == (name, effects, reason)
+    assert (verdict.name, verdict.identities, verdict.reason) == (name, effects, reason)
     assert verdict.route == by.name
 
 
@@ -307,7 +307,7 @@ def test_resolving_what_the_filter_cannot_tell(unknown, known, name, reason):
     assert wants_snapshot([bare], given)
     [found] = resolve(made, given, NOW, snapshot=known)
     assert (found.name, found.reason) == (name, reason)
-    assert found.effects == ((COMMENT,) if name is DELIVER else found.effects)
+    assert found.identities == ((COMMENT,) if name is DELIVER else found.identities)
 
 
 def test_a_memory_in_another_project_lets_a_route_without_one_decide():
@@ -329,7 +329,7 @@ def test_resolving_leaves_nothing_undecided(filters, unknown, known, given):
     routes = [route(f"r{n}", when, unknown=unknown) for n, when in enumerate(filters)]
     found = resolve(plan(*routes), given, NOW, snapshot=known)
     assert UNDECIDED not in [verdict.name for verdict in found]
-    assert all(verdict.effects for verdict in found if verdict.name is DELIVER)
+    assert all(verdict.identities for verdict in found if verdict.name is DELIVER)
 
 
 # Every route and every destination
@@ -389,7 +389,7 @@ def test_where_the_run_as_user_may_write(workspace, workspaces, name, given):
     [found] = made.judge(given, NOW)
     assert found.name is (UNDECIDED if given.thin and name is DELIVER else name)
     if name is FORBIDDEN:
-        assert found.effects == ()
+        assert found.identities == ()
         assert found.reason.startswith("Bridge of aha may not write in the workspace ")
 
 
@@ -404,7 +404,7 @@ def test_what_is_not_wanted_anyway_is_not_forbidden():
 
 def test_a_thin_event_waits_whatever_the_filter_says():
     [found] = plan(route()).judge(thin(), NOW)
-    assert (found.name, found.effects, found.route) == (UNDECIDED, (COMMENT,), "platform")
+    assert (found.name, found.identities, found.route) == (UNDECIDED, (COMMENT,), "platform")
     assert found.reason == "comment_created names only the record's id; a fuller telling may come"
     assert not wants_snapshot([found], thin())
 

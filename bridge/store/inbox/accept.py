@@ -141,15 +141,17 @@ def _without_stale(entry: Entry, gone: dict[tuple[str, str], str]) -> Entry:
 
 
 def _without(verdict: Verdict, stale: Mapping[str, str]) -> Verdict:
-    gone = [name for name in verdict.effects if name in stale]
+    gone = [name for name in verdict.identities if name in stale]
     if not gone or not wanted(verdict):
         return verdict
-    left = tuple(name for name in verdict.effects if name not in stale)
+    left = tuple(name for name in verdict.identities if name not in stale)
     reason = f"event {stale[gone[0]]} told before that the comment was deleted"
     if left:
-        return replace(verdict, effects=left, reason=f"{verdict.reason}; stale in part: {reason}")
+        return replace(
+            verdict, identities=left, reason=f"{verdict.reason}; stale in part: {reason}"
+        )
     first = stale[gone[0]]
-    return replace(verdict, name=VerdictName.STALE, reason=reason, first=first, effects=())
+    return replace(verdict, name=VerdictName.STALE, reason=reason, first=first, identities=())
 
 
 def _settle_verdict(
@@ -166,10 +168,10 @@ def _settle_verdict(
     given = tuple(name for name, holder in others.items() if holder == first)
     others = {name: holder for name, holder in others.items() if holder != first}
     standing = _standing(conn, batch, entry, verdict.destination, (*mine, *given))
-    mine = tuple(name for name in verdict.effects if name in standing.left or name in given)
+    mine = tuple(name for name in verdict.identities if name in standing.left or name in given)
     if not mine:
         return _stale(verdict, standing) if standing.stale else _duplicate(event, verdict, others)
-    found = replace(verdict, effects=mine, reason=_partly(verdict, others, standing))
+    found = replace(verdict, identities=mine, reason=_partly(verdict, others, standing))
     late = bool(standing.newest)
     if first and take_over(conn, batch, event, found, first, late=late):
         return found
@@ -196,7 +198,7 @@ def _divide(
     conn: Connection, batch: Batch, event: Event, verdict: Verdict
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Take the claims that are free; returns those effects, and who holds each of the others."""
-    keys = {name: (verdict.destination, event.site, name) for name in verdict.effects}
+    keys = {name: (verdict.destination, event.site, name) for name in verdict.identities}
     holders = {name: take(conn, batch, key, event.id) for name, key in keys.items()}
     others = {name: holder for name, holder in holders.items() if holder}
     return tuple(name for name in keys if name not in others), others
@@ -236,7 +238,7 @@ def _stale(verdict: Verdict, standing: Standing) -> Verdict:
     by = next(iter(standing.stale.values()))
     names = ", ".join(standing.stale)
     reason = f"event {by} was accepted before and is newer: nothing is left to tell of {names}"
-    return replace(verdict, name=VerdictName.STALE, reason=reason, first=by, effects=())
+    return replace(verdict, name=VerdictName.STALE, reason=reason, first=by, identities=())
 
 
 def _duplicate(event: Event, verdict: Verdict, others: Mapping[str, str]) -> Verdict:
@@ -246,7 +248,7 @@ def _duplicate(event: Event, verdict: Verdict, others: Mapping[str, str]) -> Ver
         if first == event.id
         else f"event {first} told of {', '.join(others)} before"
     )
-    return replace(verdict, name=VerdictName.DUPLICATE, reason=reason, first=first, effects=())
+    return replace(verdict, name=VerdictName.DUPLICATE, reason=reason, first=first, identities=())
 
 
 def _plan(
@@ -258,7 +260,7 @@ def _plan(
         place=entry.place,
         destination=verdict.destination,
         route=verdict.route,
-        identities=verdict.effects,
+        identities=verdict.identities,
         hold_until=hold_until,
         late=late,
     )

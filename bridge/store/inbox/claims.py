@@ -123,7 +123,7 @@ def claim(conn: Connection, batch: Batch, entries: Sequence[Entry]) -> None:
         )
         also = {effect.identity: effect.also for effect in event.effects if effect.also}
         for verdict in filter(wanted, entry.verdicts):
-            for name in verdict.effects:
+            for name in verdict.identities:
                 key = (verdict.destination, event.site, name)
                 others = tuple((*key[:2], other) for other in also.get(name, ()))
                 if others:

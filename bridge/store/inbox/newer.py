@@ -93,7 +93,7 @@ def note(batch: Batch, entry: Entry) -> None:
     """Let what comes later in the batch be compared with an event, too."""
     event = entry.event
     carried = {
-        verdict.destination: frozenset(verdict.effects)
+        verdict.destination: frozenset(verdict.identities)
         for verdict in batch.verdicts[event.id]
         if verdict.name in (VerdictName.DELIVER, VerdictName.UNDECIDED)
     }

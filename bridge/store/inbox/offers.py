@@ -210,7 +210,7 @@ def _promote_in_batch(batch: Batch, place: Place, heir: str) -> None:
                 name=VerdictName.UNDECIDED,
                 reason=_reason(place),
                 first="",
-                effects=place.identities,
+                identities=place.identities,
             )
             if _is_of(verdict, place)
             else verdict

@@ -77,7 +77,7 @@ def _fitting(verdict: Verdict) -> Verdict:
     return replace(
         verdict,
         reason=plain(verdict.reason),
-        effects=tuple(map(short, verdict.effects)),
+        identities=tuple(map(short, verdict.identities)),
     )
 
 

@@ -31,7 +31,7 @@ def take_over(
         return False
     if isinstance(waiting, Planned):
         waiting.event, waiting.route = event, verdict.route
-        waiting.identities, waiting.hold_until = verdict.effects, None
+        waiting.identities, waiting.hold_until = verdict.identities, None
         waiting.late = late
     else:
         _rewrite(conn, batch, event, verdict, waiting, late=late)
@@ -53,8 +53,8 @@ def _rewrite(
         .values(
             event=event.id,
             route=verdict.route,
-            effects=names(verdict.effects),
-            writes=writes(event, verdict.effects),
+            effects=names(verdict.identities),
+            writes=writes(event, verdict.identities),
             hold_until=None,
             late=late,
             updated=wall(batch.now),
@@ -81,7 +81,7 @@ def _hand_over(
     waiting: Waiting | Planned,
 ) -> None:
     """Give the claims to the fuller event and make the thin one its duplicate."""
-    keys = [(verdict.destination, event.site, name) for name in verdict.effects]
+    keys = [(verdict.destination, event.site, name) for name in verdict.identities]
     batch.held.update(dict.fromkeys(keys, event.id))
     conn.execute(
         update(t.claims)
@@ -89,7 +89,7 @@ def _hand_over(
             t.claims.c.destination == verdict.destination,
             t.claims.c.site == event.site,
             t.claims.c.event == first,
-            t.claims.c.identity.in_(list(verdict.effects)),
+            t.claims.c.identity.in_(list(verdict.identities)),
         )
         .values(event=event.id)
     )
@@ -162,7 +162,7 @@ def _is_unwanted(entry: Entry, destination: str, identities: Sequence[str]) -> b
     """Tell whether an event tells of these effects, and none of its verdicts asks for them."""
     told = {effect.identity for effect in entry.event.effects}.intersection(identities)
     return bool(told) and not any(
-        wanted(v) and v.destination == destination and told.intersection(v.effects)
+        wanted(v) and v.destination == destination and told.intersection(v.identities)
         for v in entry.verdicts
     )
 

@@ -361,7 +361,7 @@ def hold_lanes(
         ((verdict.destination, lane_of(entry.event)), verdict)
         for entry in entries
         for verdict in entry.verdicts
-        if verdict.effects and verdict.destination
+        if verdict.identities and verdict.destination
     ]
     needed = sorted({place for place, verdict in told if wanted(verdict)})
     if needed:  # before any is kept still: whoever waits for a new one has none that others want

@@ -28,8 +28,8 @@ def send_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict)
         .where(t.deliveries.c.id == claimed.delivery)
         .values(
             route=verdict.route,
-            effects=names(verdict.effects),
-            writes=any(parts.get(identity, False) for identity in verdict.effects),
+            effects=names(verdict.identities),
+            writes=any(parts.get(identity, False) for identity in verdict.identities),
             hold_until=None,
             state=State.SENDING,
             attempts=1,
@@ -53,7 +53,7 @@ def drop_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict)
         site=claimed.site,
         event=claimed.event,
         hook=claimed.hook,
-        identities=claimed.effects,
+        identities=claimed.identities,
     )
     if not offer(conn, now, claimed.delivery, place):
         _take_out(conn, claimed)
@@ -67,7 +67,7 @@ def _take_out(conn: Connection, claimed: Claimed) -> None:
             t.claims.c.destination == claimed.destination,
             t.claims.c.site == claimed.site,
             t.claims.c.event == claimed.event,
-            t.claims.c.identity.in_(list(claimed.effects)),
+            t.claims.c.identity.in_(list(claimed.identities)),
         )
     )
 

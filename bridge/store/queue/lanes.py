@@ -87,7 +87,7 @@ class Claimed:
     record: str
     key: str
     #: The identities it carries.
-    effects: tuple[str, ...]
+    identities: tuple[str, ...]
     #: Every effect of the event: (identity, word, part, writes).
     told: tuple[tuple[str, str, str, bool], ...]
     writes: bool
@@ -293,7 +293,7 @@ def _with_newest(
     conn: Connection, heads: Sequence[Row[Any]], claimed: Sequence[Claimed]
 ) -> list[Claimed]:
     late = {
-        one.lane: late_of(head, one.event, one.destination, one.effects)
+        one.lane: late_of(head, one.event, one.destination, one.identities)
         for head, one in zip(heads, claimed, strict=True)
         if one.late and not one.waiting
     }
@@ -317,7 +317,7 @@ def _claimed(head: Row[Any], fence: int, now: int, state: Breaker) -> Claimed:
         received=head.received,
         record=head.record,
         key=head.key,
-        effects=tuple(orjson.loads(head.effects)),
+        identities=tuple(orjson.loads(head.effects)),
         told=tuple((e[0], e[1], e[2], e[3]) for e in orjson.loads(head.told)),
         writes=head.writes,
         attempts=head.attempts,

@@ -188,7 +188,7 @@ def test_what_was_delivered_goes_once_more_at_the_end_of_its_lane(either_house):
     later = house.accept(house.changed(issue))
     [done] = replay(house, event[:18])
     assert (done.event, done.route, done.destination) == (event, "plat", "aha")
-    assert done.effects == (f"issue:{issue.id}:created:2026-03-05T08:00",)
+    assert done.identities == (f"issue:{issue.id}:created:2026-03-05T08:00",)
     assert [house.sent(State.DELIVERED).event for _ in range(2)] == [later, event]
     assert states(house, event) == ["delivered", "delivered"]
     [action] = actions(house, event)
@@ -211,7 +211,7 @@ def test_what_was_filtered_goes_by_a_route_that_is_named(either_house):
     with pytest.raises(WrongState, match=r"say by which to send it \(mob, plat\)"):
         replay(house, event)
     [done] = replay(house, event, route="plat")
-    assert house.sent(State.DELIVERED).effects == done.effects
+    assert house.sent(State.DELIVERED).identities == done.identities
 
 
 def test_a_replay_claims_what_nobody_held(either_house):

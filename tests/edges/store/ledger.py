@@ -148,5 +148,5 @@ def settlement(claimed: Claimed, state: State = State.DELIVERED, **known: Any) -
 
 def verdict(*effects: str, name: str = "deliver", to: str = "aha", by: str = "r") -> Verdict:
     return Verdict(
-        name=VerdictName(name), reason="so", route=by, destination=to, effects=tuple(effects)
+        name=VerdictName(name), reason="so", route=by, destination=to, identities=tuple(effects)
     )

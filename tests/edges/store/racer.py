@@ -124,7 +124,7 @@ def _sent(claimed: Any) -> Verdict:
         reason="so",
         route="platform",
         destination=claimed.destination,
-        effects=claimed.effects,
+        identities=claimed.identities,
     )
 
 

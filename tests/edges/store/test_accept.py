@@ -218,7 +218,7 @@ def test_a_fuller_carrier_that_comes_after_the_decision_is_the_duplicate(ledger)
     assert ledger.deliveries() == [("t1", [COMMENT]), ("f1", [CHANGE])]
     assert ledger.settle(claimed)
     [next_] = ledger.claim()
-    assert (next_.event, next_.effects) == ("f1", (CHANGE,))
+    assert (next_.event, next_.identities) == ("f1", (CHANGE,))
 
 
 def test_a_fuller_carrier_that_comes_while_it_is_being_decided_is_sent(ledger):
@@ -494,12 +494,14 @@ def test_nothing_that_a_sender_writes_is_refused(ledger, long):
     assert (row["time"], row["attempt"]) == (None, 2**31 - 1)
     assert row["actor"] == "a\ufffdb?c"
     [claimed] = ledger.claim()
-    assert claimed.effects == tuple(identity for identity, *_ in claimed.told)
+    assert claimed.identities == tuple(identity for identity, *_ in claimed.told)
     assert claimed.key == row["key"]
     assert len(claimed.key) == 250
     assert ledger.settle(claimed, outcome="delivered", answer=HORRID)
     kept = as_kept(told)
-    assert claimed.effects == tuple(each.identity for each in kept.effects), "as it is found again"
+    assert claimed.identities == tuple(each.identity for each in kept.effects), (
+        "as it is found again"
+    )
     assert as_kept(kept) == kept
 
 
@@ -607,7 +609,7 @@ def test_no_effect_is_lost(ledgers):
             deleted.update(e.identity for e in each.effects)
             for found in ROUTES.judge(each, NOW):
                 if found.name in ("deliver", "undecided"):
-                    wanted.update((found.destination, name) for name in {*found.effects} - stale)
+                    wanted.update((found.destination, name) for name in {*found.identities} - stale)
         for batch in batches:
             ledger.keep(*batch)
         carried = {(to, name) for to in ("aha", "crm") for name in ledger.holders(to)}

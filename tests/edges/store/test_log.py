@@ -70,7 +70,7 @@ def test_what_a_line_says(story):
         verdict="deliver",
         reason="project is PLAT",
         state="parked",
-        effects=("change:1:1",),
+        identities=("change:1:1",),
         trouble="no",
     )
     assert (second.destination, second.state) == ("crm", "delivered")
