@@ -119,7 +119,6 @@ class Bridge:
         except Down as error:
             log.warning("bridge.started_without_database", detail=str(error))
         self.store.start(
-            resolve=self.intake.resolve,
             judge=self.intake.judge,
             grace=self.settings.grace_seconds * 1000,
             policy=self.policy,

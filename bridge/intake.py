@@ -11,9 +11,8 @@ from dataclasses import replace
 import structlog
 
 from bridge import sources, store
-from bridge.core import bodies, ids, unknown
+from bridge.core import bodies, ids
 from bridge.core.plan import Plan
-from bridge.core.snapshot import Snapshot
 from bridge.errors import BadSignature, Rejected, Unreadable, places
 from bridge.model import Event, Hook, Reply, Request, Verdict, VerdictName
 from bridge.store import Arrival, Entry, Store
@@ -115,10 +114,6 @@ class Intake:
             return (_rejected(request, "", reason, packed),)
         return self._judge(hook, replace(request, site=hook.site), packed)
 
-    def resolve(self, event: Event, snapshot: Snapshot | None) -> tuple[Verdict, ...]:
-        """Decide an event for good, by a snapshot of its record."""
-        return unknown.resolve(self._plan(), event, event.received, snapshot=snapshot)
-
     def _judge(self, hook: Hook, request: Request, packed: bytes) -> tuple[Entry, ...]:
         if reason := request.headers.get(_REFUSED):
             return (_rejected(request, hook.source, reason, None),)
@@ -132,8 +127,9 @@ class Intake:
             return (_rejected(request, hook.source, _mistake(request, error), packed),)
 
     def _entry(self, event: Event, packed: bytes) -> Entry:
-        verdicts = self._plan().judge(event, event.received)
-        return Entry(event=event, verdicts=verdicts, packed=packed)
+        plan = self._plan()
+        verdicts = plan.judge(event, event.received)
+        return Entry(event=event, verdicts=verdicts, packed=packed, plan=plan)
 
 
 def _without_body(request: Request, reason: str) -> Arrival:

@@ -139,8 +139,6 @@ class Event:
     origin: str = ""
     #: The body, parsed. Never changed in place.
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    #: The body as it came.
-    raw: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -177,13 +177,12 @@ def _decide_now(crew: Crew, claimed: Claimed) -> Claimed | None:
     won = crew.store.run(lambda conn, now: store.send_decided(conn, now, claimed, verdict))
     if not won:
         return None
-    carried = set(verdict.identities)
     return replace(
         claimed,
         route=verdict.route,
         identities=verdict.identities,
         waiting=False,
-        writes=any(writes for identity, _, _, writes in claimed.told if identity in carried),
+        writes=any(e.writes for e in claimed.effects if e.identity in verdict.identities),
     )
 
 
@@ -194,7 +193,7 @@ def _verdict(crew: Crew, claimed: Claimed) -> Verdict:
         return _filtered("the body is no longer kept", name)
     snapshot = _snapshot(crew, event)
     told = [
-        replace(v, identities=tuple(held for held in v.identities if held in claimed.identities))
+        replace(v, identities=tuple(name for name in v.identities if name in claimed.identities))
         for v in unknown.resolve(crew.plan(), event, claimed.received, snapshot=snapshot)
         if v.destination in (name, "")
     ]
@@ -317,10 +316,9 @@ def _newest(crew: Crew, claimed: Claimed) -> Newest:
 
 
 def parts_left_out(claimed: Claimed) -> frozenset[str]:
-    """Name the parts of the body that tell only of effects which others carry."""
-    carried = {part for identity, _, part, _ in claimed.told if identity in claimed.identities}
-    told = {part for _, _, part, _ in claimed.told if part}
-    return frozenset(told - carried)
+    """Return the parts of the body whose effects other deliveries carry."""
+    carried = {e.part for e in claimed.effects if e.identity in claimed.identities}
+    return frozenset({e.part for e in claimed.effects if e.part} - carried)
 
 
 def _delivered(claimed: Claimed, receipt: Receipt) -> Settlement:

@@ -17,7 +17,7 @@ from bridge.store.database.errors import Down, is_outage, without_values
 from bridge.store.database.statements import now_ms
 from bridge.store.inbox.newer import Newest, newest
 from bridge.store.inbox.text import as_kept
-from bridge.store.nouns import Entry, Resolve
+from bridge.store.nouns import Entry
 from bridge.store.queue.exchange import Turn
 from bridge.store.queue.grace import drop_decided, send_decided
 from bridge.store.queue.lanes import Claimed, Settlement, Wish
@@ -92,7 +92,6 @@ class Store:
     def start(
         self,
         *,
-        resolve: Resolve,
         judge: Judge,
         grace: int,
         policy: Policy,
@@ -110,7 +109,6 @@ class Store:
             self._writers,
             self._spool,
             owner=Owner(self._spool.process, self._locks()),
-            resolve=resolve,
             judge=judge,
             grace=grace,
             policy=policy,

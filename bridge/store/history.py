@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, exists, func, null, or_, select,
 
 from bridge.model import State, VerdictName
 from bridge.store import schema as t
+from bridge.store.effects import decode_effects, decode_identities
 from bridge.store.inbox.verdicts import LIVE
 from bridge.store.snapshots import unpack
 
@@ -212,7 +213,7 @@ def _line(row: Row[Any], verdict: Mapping[str, str]) -> Line:
         verdict=verdict["verdict"],
         reason=verdict["reason"],
         state=verdict["state"],
-        identities=tuple(effect[0] for effect in orjson.loads(row.effects)),
+        identities=tuple(effect.identity for effect in decode_effects(row.effects)),
         first=verdict["first"],
         trouble=verdict["trouble"],
     )
@@ -243,7 +244,7 @@ def life(conn: Connection, event: str) -> Life | None:
         return None
     told = dict(row._mapping)  # noqa: SLF001 - the public name of a row's mapping
     body, packed = told.pop("body"), orjson.loads(told.pop("verdicts"))
-    told["effects"] = [effect[0] for effect in orjson.loads(told["effects"])]
+    told["effects"] = [effect.identity for effect in decode_effects(told["effects"])]
     d, a = t.deliveries.c, t.actions.c
     deliveries = _rows(conn, select(t.deliveries).where(d.event == event).order_by(d.id))
     sighted = select(t.sightings).where(
@@ -256,7 +257,9 @@ def life(conn: Connection, event: str) -> Life | None:
             *_rows(conn, select(t.verdicts).where(t.verdicts.c.event == event)),
             *({"first": "", **verdict, "event": event} for verdict in packed),
         ),
-        deliveries=tuple({**d, "effects": orjson.loads(d["effects"])} for d in deliveries),
+        deliveries=tuple(
+            {**d, "effects": list(decode_identities(d["effects"]))} for d in deliveries
+        ),
         attempts=_rows(
             conn,
             select(t.attempts)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bridge.core.snapshot import Snapshot
+from bridge.core.plan import Plan
 from bridge.core.stale import Telling
 from bridge.model import Event, Verdict
 
 #: (destination, site, identity)
 ClaimKey = tuple[str, str, str]
-
-#: Decides an event for good, by a snapshot of its record.
-Resolve = Callable[[Event, Snapshot | None], tuple[Verdict, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +20,9 @@ class Entry:
     verdicts: tuple[Verdict, ...]
     #: The raw body, packed; None when it must not be kept.
     packed: bytes | None
+    #: The plan that its verdicts are by, which also decides the undecided by a snapshot of the
+    #: record; None: no route was asked.
+    plan: Plan | None = None
     #: It may have been kept before (it comes from the spool).
     again: bool = False
     #: When it was received, by the database's clock in ms: its place in its lanes. None: now.

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Row, delete, exists, func, literal, select, text, update
 
 from bridge.model import State, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.statements import insert_or_ignore
+from bridge.store.effects import decode_identities, encode_identities
 from bridge.store.inbox.verdicts import refresh_outcome
 from bridge.store.wakeups import notify_processes
 
@@ -185,7 +185,7 @@ def _send_once(conn: Connection, now: int, name: str, twice: Row[Any]) -> None:
 def _deliveries(conn: Connection, name: str, event: str, identity: str) -> list[Row[Any]]:
     d = t.deliveries.c
     found = conn.execute(select(t.deliveries).where(d.event == event, d.destination == name))
-    return [row for row in found if identity in orjson.loads(row.effects)]
+    return [row for row in found if identity in decode_identities(row.effects)]
 
 
 def _unsent(conn: Connection, name: str, event: str, identity: str) -> Row[Any] | None:
@@ -200,10 +200,10 @@ def _carries(conn: Connection, name: str, event: str, identity: str) -> bool:
 
 def _leave_out(conn: Connection, now: int, row: Row[Any], identity: str, first: str) -> None:
     """Take an effect out of a delivery that has not been sent; without any, it is a duplicate."""
-    left = [name for name in orjson.loads(row.effects) if name != identity]
+    left = [name for name in decode_identities(row.effects) if name != identity]
     this = t.deliveries.c.id == row.id
     if left:
-        conn.execute(update(t.deliveries).where(this).values(effects=orjson.dumps(left).decode()))
+        conn.execute(update(t.deliveries).where(this).values(effects=encode_identities(left)))
         return
     conn.execute(delete(t.attempts).where(t.attempts.c.delivery == row.id))
     conn.execute(delete(t.deliveries).where(this))

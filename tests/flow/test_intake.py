@@ -34,7 +34,7 @@ def read(request):
         yield Event(
             id=f"{request.id}{number or ''}", hook=request.hook, source="strange",
             site=request.site, received=request.received, name=word, record=word,
-            effects=(Effect(identity=word, event="issue_created"),), body={}, raw=request.body,
+            effects=(Effect(identity=word, event="issue_created"),), body={},
         )
 """
 

@@ -88,7 +88,6 @@ def read(request: Request) -> tuple[Event, ...]:
         attempt=_attempt(request.headers.get("x-atlassian-webhook-retry")),
         note=note,
         body=body,
-        raw=request.body,
         origin=_origin(body),
     )
     return (event,)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from bridge.core.snapshot import Snapshot, newest_of
 from bridge.core.stale import Standing, judge, told_of
-from bridge.core.unknown import wants_snapshot
+from bridge.core.unknown import resolve, wants_snapshot
 from bridge.model import Event, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.statements import together
@@ -19,7 +19,7 @@ from bridge.store.inbox.newer import Gone, find_newer, find_told, known, note
 from bridge.store.inbox.text import fit
 from bridge.store.inbox.twins import end_waiting_twins, give_up, take_over
 from bridge.store.inbox.write import hold_lanes, lane_of, write
-from bridge.store.nouns import Batch, Entry, Planned, Resolve
+from bridge.store.nouns import Batch, Entry, Planned
 from bridge.store.snapshots import recall, remember
 
 
@@ -40,7 +40,6 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
     entries: Sequence[Entry],
     *,
     grace: int,
-    resolve: Resolve,
     settling: Sequence[int] = (),
     look: Look | None = None,
     meanwhile: Callable[[], None] | None = None,
@@ -53,7 +52,7 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
     this transaction. `meanwhile` is called while a server is at work on the rows.
     """
     if look is None:
-        entries = _recalled(conn, [fit(entry) for entry in _not_kept(conn, entries)], resolve)
+        entries = _resolved(conn, [fit(entry) for entry in _not_kept(conn, entries)])
         if not entries:
             return {}
         with together(conn):
@@ -80,7 +79,7 @@ def look_ahead(conn: Connection, entries: Sequence[Entry], settling: Sequence[in
 
     None: these entries need an answer of the database before anything else can be asked.
     """
-    if not entries or any(e.again or wants_snapshot(e.verdicts, e.event) for e in entries):
+    if not entries or any(e.again or _wants_snapshot(e) for e in entries):
         return None
     return _look(conn, [fit(entry) for entry in entries], settling)
 
@@ -110,20 +109,25 @@ def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.event.id not in kept]
 
 
-def _recalled(conn: Connection, entries: Sequence[Entry], resolve: Resolve) -> list[Entry]:
-    """Decide by what is remembered, also from what came just before in the same batch."""
+def _wants_snapshot(entry: Entry) -> bool:
+    return entry.plan is not None and wants_snapshot(entry.verdicts, entry.event)
+
+
+def _resolved(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
+    """Decide undecided events by the newest snapshot of their records, also of the same batch."""
     latest: dict[tuple[str, str], Snapshot | None] = {}
     found = []
     for entry in entries:
-        event = entry.event
-        place = (event.site, event.record)
-        if wants_snapshot(entry.verdicts, event):
-            snapshot = newest_of(latest.get(place), remember(conn, *place))
-            found.append(fit(replace(entry, verdicts=resolve(event, snapshot))))
+        event, plan = entry.event, entry.plan
+        record = (event.site, event.record)
+        if plan is not None and wants_snapshot(entry.verdicts, event):
+            snapshot = newest_of(latest.get(record), remember(conn, *record))
+            verdicts = resolve(plan, event, event.received, snapshot=snapshot)
+            found.append(fit(replace(entry, verdicts=verdicts)))
         else:
             found.append(entry)
         if event.full and event.record:
-            latest[place] = newest_of(recall(event), latest.get(place))
+            latest[record] = newest_of(recall(event), latest.get(record))
     return found
 
 

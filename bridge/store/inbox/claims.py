@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, delete
 
 from bridge.model import State, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
 from bridge.store.database.statements import as_rows, listing
+from bridge.store.effects import decode_identities
 from bridge.store.nouns import Batch, ClaimKey, Entry, Waiting
 
 
@@ -106,7 +106,7 @@ def _note_waiting(batch: Batch, rows: Iterable[Any]) -> None:
             hook=row.hook,
             site=row.site,
             record=row.record,
-            identities=tuple(orjson.loads(row.effects)),
+            identities=decode_identities(row.effects),
         )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, bindparam, select
 
 from bridge.core.stale import Sources, Telling, sources, told_of
 from bridge.model import Effect, State, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.statements import Prepared, as_rows, listing
+from bridge.store.effects import decode_effects, decode_identities
 from bridge.store.inbox.claims import wanted
 from bridge.store.nouns import Batch, Entry
 
@@ -142,7 +142,7 @@ def _telling(rows: Sequence[Any]) -> Telling:
     for row in rows:
         if row.destination is not None:
             before = carried.get(row.destination, frozenset())
-            carried[row.destination] = before.union(orjson.loads(row.carried))
+            carried[row.destination] = before.union(decode_identities(row.carried))
     row = rows[0]
     return Telling(
         event=row.event,
@@ -150,7 +150,7 @@ def _telling(rows: Sequence[Any]) -> Telling:
         change_id=row.change_id,
         state=row.as_of > 0,
         full=bool(row.full),
-        told=tuple(map(_effect, orjson.loads(row.effects))),
+        told=decode_effects(row.effects),
         carried=carried,
         waiting={
             each.destination: each.place
@@ -158,13 +158,6 @@ def _telling(rows: Sequence[Any]) -> Telling:
             if each.state == State.QUEUED and not each.attempts
         },
     )
-
-
-def _effect(kept: Sequence[Any]) -> Effect:
-    plain = Effect(identity=kept[0], event=kept[1], part=kept[2], writes=kept[3])
-    if len(kept) == 4:
-        return plain
-    return replace(plain, of=kept[4], version=kept[5], sets=tuple(kept[6]))
 
 
 # At the time of sending
@@ -223,7 +216,7 @@ def late_of(row: Any, event: str, destination: str, carried: Sequence[str]) -> L
         record=row.record,
         as_of=row.as_of,
         change_id=row.change_id,
-        told=tuple(map(_effect, orjson.loads(row.told))),
+        told=decode_effects(row.told),
         destination=destination,
         carried=carried,
     )

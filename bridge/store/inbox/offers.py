@@ -14,9 +14,9 @@ from sqlalchemy.sql import ColumnElement
 
 from bridge.model import State, Verdict, VerdictName
 from bridge.store import schema as t
+from bridge.store.effects import encode_identities
 from bridge.store.inbox.text import plain
 from bridge.store.inbox.verdicts import refresh_outcome
-from bridge.store.inbox.write import names
 from bridge.store.nouns import Batch, Planned, Waiting
 
 
@@ -158,7 +158,7 @@ def _hand_on(
         .values(
             event=heir,
             route=route,
-            effects=names(place.identities),
+            effects=encode_identities(place.identities),
             state=State.QUEUED,
             **values,
         )

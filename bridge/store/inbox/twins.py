@@ -10,10 +10,10 @@ from sqlalchemy import Connection, delete, update
 from bridge.model import Event, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
+from bridge.store.effects import encode_identities, writes_any
 from bridge.store.inbox.claims import release, wanted
 from bridge.store.inbox.offers import Place, end, follow_in_batch, offer_waiting
 from bridge.store.inbox.verdicts import set_verdict
-from bridge.store.inbox.write import names, writes
 from bridge.store.nouns import Batch, ClaimKey, Entry, Planned, Waiting
 
 
@@ -53,8 +53,8 @@ def _rewrite(
         .values(
             event=event.id,
             route=verdict.route,
-            effects=names(verdict.identities),
-            writes=writes(event, verdict.identities),
+            effects=encode_identities(verdict.identities),
+            writes=writes_any(event.effects, verdict.identities),
             hold_until=None,
             late=late,
             updated=wall(batch.now),

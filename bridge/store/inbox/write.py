@@ -14,6 +14,7 @@ from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
 from bridge.store.database.statements import Prepared, as_rows, listing, spelled, together
+from bridge.store.effects import encode_effects, encode_identities, writes_any
 from bridge.store.inbox.claims import wanted
 from bridge.store.inbox.text import short
 from bridge.store.inbox.verdicts import LIVE, strongest
@@ -174,7 +175,7 @@ def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
         "thin": event.thin,
         "full": event.full,
         "outcome": outcome,
-        "effects": _effects(event.effects),
+        "effects": encode_effects(event.effects),
         "verdicts": _fixed([verdict for verdict in found if verdict.name not in LIVE]),
         # The body of a duplicate tells nothing that the first one's does not; but an update that
         # carries a comment may be fuller than what told of the comment before.
@@ -186,17 +187,6 @@ def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
 
 def _may_be_fuller(event: Event) -> bool:
     return event.full and any(effect.part and effect.writes for effect in event.effects)
-
-
-def _effects(effects: Sequence[Effect]) -> str:
-    return orjson.dumps([_effect(effect) for effect in effects]).decode()
-
-
-def _effect(effect: Effect) -> list[object]:
-    plain: list[object] = [effect.identity, effect.event, effect.part, effect.writes]
-    if effect.of or effect.sets:
-        plain += [effect.of, effect.version, effect.sets]
-    return plain
 
 
 def _fixed(found: Sequence[Verdict]) -> str:
@@ -229,16 +219,6 @@ def _sightings(batch: Batch, event: Event) -> list[tuple[str, str, str, str]]:
 def _is_later(effect: Effect) -> bool:
     """Tell whether an effect can make another version of the same stale."""
     return not effect.event.endswith("_created")
-
-
-def names(identities: Sequence[str]) -> str:
-    """Pack the identities a delivery carries."""
-    return orjson.dumps(list(identities)).decode()
-
-
-def writes(event: Event, identities: Sequence[str]) -> bool:
-    """Tell whether carrying these effects makes the receiver write something new."""
-    return any(effect.writes for effect in event.effects if effect.identity in identities)
 
 
 # Lanes and deliveries
@@ -280,8 +260,8 @@ def _deliveries(
             p.destination,
             p.route,
             lanes[p.destination, lane_of(p.event)],
-            names(p.identities),
-            writes(p.event, p.identities),
+            encode_identities(p.identities),
+            writes_any(p.event.effects, p.identities),
             p.hold_until,
             p.place,
             p.late,

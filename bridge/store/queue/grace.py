@@ -7,9 +7,9 @@ from sqlalchemy import Connection, delete, select, update
 from bridge.model import State, Verdict
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
+from bridge.store.effects import encode_identities, writes_any
 from bridge.store.inbox.offers import Place, offer
 from bridge.store.inbox.verdicts import set_verdict
-from bridge.store.inbox.write import names
 from bridge.store.queue.destinations import spare_probe
 from bridge.store.queue.lanes import Claimed
 from bridge.store.queue.settle import free_lane, leases
@@ -22,14 +22,13 @@ def send_decided(conn: Connection, now: int, claimed: Claimed, verdict: Verdict)
     """
     if not _is_ours(conn, now, claimed):
         return False
-    parts = {identity: writes for identity, _, _, writes in claimed.told}
     conn.execute(
         update(t.deliveries)
         .where(t.deliveries.c.id == claimed.delivery)
         .values(
             route=verdict.route,
-            effects=names(verdict.identities),
-            writes=any(parts.get(identity, False) for identity in verdict.identities),
+            effects=encode_identities(verdict.identities),
+            writes=writes_any(claimed.effects, verdict.identities),
             hold_until=None,
             state=State.SENDING,
             attempts=1,

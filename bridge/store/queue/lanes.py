@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
-import orjson
 from sqlalchemy import (
     Connection,
     Row,
@@ -22,9 +21,10 @@ from sqlalchemy.sql import ColumnElement
 from bridge.core import breaker
 from bridge.core.breaker import Allowed, Breaker
 from bridge.core.retry import Policy
-from bridge.model import Limits, State
+from bridge.model import Effect, Limits, State
 from bridge.store import schema as t
 from bridge.store.database.statements import Prepared
+from bridge.store.effects import decode_effects, decode_identities
 from bridge.store.inbox.newer import STATE, Newest, late_of, newest_of
 from bridge.store.queue import leasing
 from bridge.store.queue.destinations import breaker_of, gate_of, set_breaker
@@ -88,8 +88,8 @@ class Claimed:
     key: str
     #: The identities it carries.
     identities: tuple[str, ...]
-    #: Every effect of the event: (identity, word, part, writes).
-    told: tuple[tuple[str, str, str, bool], ...]
+    #: All effects of the event.
+    effects: tuple[Effect, ...]
     writes: bool
     #: How often it was tried before this time.
     attempts: int
@@ -317,8 +317,8 @@ def _claimed(head: Row[Any], fence: int, now: int, state: Breaker) -> Claimed:
         received=head.received,
         record=head.record,
         key=head.key,
-        identities=tuple(orjson.loads(head.effects)),
-        told=tuple((e[0], e[1], e[2], e[3]) for e in orjson.loads(head.told)),
+        identities=decode_identities(head.effects),
+        effects=decode_effects(head.told),
         writes=head.writes,
         attempts=head.attempts,
         failures=head.failures,

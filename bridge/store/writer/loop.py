@@ -35,7 +35,7 @@ from bridge.store.database.statements import together
 from bridge.store.database.watchdog import Watchdog
 from bridge.store.inbox.accept import Look, accept, look_ahead
 from bridge.store.inbox.origins import Origins
-from bridge.store.nouns import Entry, Resolve
+from bridge.store.nouns import Entry
 from bridge.store.queue import watermark as draining
 from bridge.store.queue.exchange import Exchange, Turn, settle_and_lease
 from bridge.store.queue.lanes import Settlement, Wish
@@ -171,7 +171,6 @@ class Writer:
         spool: Spool,
         *,
         owner: Owner | None = None,
-        resolve: Resolve,
         judge: Judge,
         grace: int,
         policy: Policy,
@@ -181,7 +180,6 @@ class Writer:
         self._engine = engine
         self._spool = spool
         self._owner = owner or Owner(spool.process, None)
-        self._resolve = resolve
         self._judge = judge
         self._grace = grace
         self._policy = policy
@@ -437,7 +435,6 @@ class Writer:
             now,
             entries,
             grace=self._grace,
-            resolve=self._resolve,
             settling=settling,
             look=look,
             meanwhile=meanwhile,

@@ -10,10 +10,8 @@ import orjson
 from made_up import plan, route
 from sqlalchemy import Connection, Table, event, select
 
-from bridge.core import unknown
 from bridge.core.plan import Plan
 from bridge.core.retry import Policy
-from bridge.core.snapshot import Snapshot
 from bridge.model import Event, Limits, State, Verdict, VerdictName
 from bridge.store import retention as keeping
 from bridge.store import schema as t
@@ -56,17 +54,12 @@ class Ledger:
         """Judge an event by the plan, unless verdicts are given."""
         found = verdicts or self.plan.judge(given, self.now)
         packed = pack(orjson.dumps(given.body))
-        return Entry(event=given, verdicts=tuple(found), packed=packed, again=again)
-
-    def resolve(self, given: Event, snapshot: Snapshot | None) -> tuple[Verdict, ...]:
-        return unknown.resolve(self.plan, given, self.now, snapshot=snapshot)
+        return Entry(event=given, verdicts=tuple(found), packed=packed, plan=self.plan, again=again)
 
     def keep(self, *given: Event | Entry) -> dict[str, int]:
         """Keep events in one transaction."""
         entries = [each if isinstance(each, Entry) else self.entry(each) for each in given]
-        return self.run(
-            lambda conn, now: accept(conn, now, entries, grace=GRACE, resolve=self.resolve)
-        )
+        return self.run(lambda conn, now: accept(conn, now, entries, grace=GRACE))
 
     def claim(
         self, count: int = 1, to: str = "aha", limits: Limits = UNLIMITED, lease: int = LEASE

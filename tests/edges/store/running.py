@@ -17,7 +17,6 @@ from made_up import change, comment, event, plan, route
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import make_url, select
 
-from bridge.core import unknown
 from bridge.model import Request
 from bridge.store import Arrival, Entry, Store, Wish, pack
 from bridge.store import retention as keeping
@@ -64,7 +63,7 @@ def judge(given: Request, packed: bytes | None = None) -> tuple[Entry, ...]:
     if "poison" in told:
         made = event(given.id, effect, hook=None)  # type: ignore[arg-type]
     verdicts = PLAN.judge(made, given.received) if made.hook else ()
-    return (Entry(event=made, verdicts=verdicts, packed=packed or pack(given.body)),)
+    return (Entry(event=made, verdicts=verdicts, packed=packed or pack(given.body), plan=PLAN),)
 
 
 class Running:
@@ -76,7 +75,6 @@ class Running:
         if self.store.embedded:
             sqlalchemy_event.listen(self.store._writers, "connect", _impatient)
         self.start = lambda: self.store.start(
-            resolve=lambda made, known: unknown.resolve(PLAN, made, made.received, snapshot=known),
             judge=judge,
             grace=GRACE,
             policy=POLICY,

@@ -494,7 +494,7 @@ def test_nothing_that_a_sender_writes_is_refused(ledger, long):
     assert (row["time"], row["attempt"]) == (None, 2**31 - 1)
     assert row["actor"] == "a\ufffdb?c"
     [claimed] = ledger.claim()
-    assert claimed.identities == tuple(identity for identity, *_ in claimed.told)
+    assert claimed.identities == tuple(each.identity for each in claimed.effects)
     assert claimed.key == row["key"]
     assert len(claimed.key) == 250
     assert ledger.settle(claimed, outcome="delivered", answer=HORRID)

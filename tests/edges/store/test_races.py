@@ -142,7 +142,6 @@ def test_lanes_are_made_and_settled_in_at_the_same_time(pair):
                     ledger.now,
                     entries,
                     grace=GRACE,
-                    resolve=ledger.resolve,
                     settling=[each.lane for each in claimed],
                 )
                 settle(

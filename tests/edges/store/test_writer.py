@@ -492,7 +492,6 @@ def test_the_writer_outlives_what_nobody_foresaw(running, tmp_path):
     writer = Writer(
         bridge.store._writers,
         Haunted(tmp_path / "haunted", limit=1 << 30, process="p"),
-        resolve=lambda made, known: (),
         judge=judge,
         grace=0,
         policy=POLICY,
