@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, Table, func, insert, select, text
 
@@ -12,6 +12,10 @@ from bridge.store.database import connect as engines
 
 #: How many rows are read and written at a time.
 PAGE = 500
+
+#: Columns that hold only for the database they were written in: the base of a file's clock is added
+#: to the clock of a machine, that of a server to the server's.
+_RESET: Mapping[str, Mapping[str, object]] = {"clock": {"boot": "", "base": 0}}
 
 #: (table, rows moved so far, rows in all)
 Progress = Callable[[str, int, int], None]
@@ -59,7 +63,7 @@ def _move_table(read: Connection, write: Connection, table: Table, progress: Pro
         select(table).order_by(*table.primary_key.columns)
     )
     for page in rows.mappings().partitions(PAGE):
-        write.execute(insert(table), [dict(row) for row in page])
+        write.execute(insert(table), [{**row, **_RESET.get(table.name, {})} for row in page])
         done += len(page)
         progress(table.name, done, total)
     return done
