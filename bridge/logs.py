@@ -13,11 +13,11 @@ import orjson
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from bridge.core import printable
 from bridge.errors import places
 
 #: A webhook's path ends in its token: ours, and that of Aha!.
 _TOKEN = re.compile(r"(/api/v1/webhooks/)[^\s/?#\"'\\]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def configure(style: str, *, level: int = logging.INFO, colours: bool = False) -> None:
@@ -106,8 +106,7 @@ def _harmless(_: WrappedLogger, __: str, event: EventDict) -> MutableMapping[str
 
 def _cleaned(value: object) -> object:
     if isinstance(value, str):
-        masked = _TOKEN.sub(r"\1…", value)
-        return _CONTROL.sub(lambda found: repr(found[0])[1:-1], masked)
+        return printable.for_terminal(_TOKEN.sub(r"\1…", value))
     if isinstance(value, Mapping):
         return {name: _cleaned(inner) for name, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes):

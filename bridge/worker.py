@@ -12,8 +12,9 @@ import structlog
 
 from bridge import sources, store
 from bridge.core import bodies, retry, stale, unknown
-from bridge.core.mapping import outgoing
+from bridge.core.mapping import outgoing, parts_left_out
 from bridge.core.plan import Plan
+from bridge.core.printable import ANSWER_CHARS
 from bridge.core.retry import Streak
 from bridge.core.snapshot import Snapshot
 from bridge.errors import (
@@ -31,21 +32,19 @@ from bridge.model import (
     Destination,
     Event,
     Receipt,
-    Request,
     Route,
     State,
     Target,
     Verdict,
     VerdictName,
 )
+from bridge.sources import StoredBody
 from bridge.store import Claimed, Down, Newest, Settlement, Store, Wish
 
 log = structlog.get_logger()
 
 #: How long a worker that has nothing to do waits before it looks again, in seconds.
 LOOK_AGAIN = 1.0
-#: How much of an answer is kept, in characters.
-LONGEST_ANSWER = 500
 #: What a failed delivery is called in the log.
 _WORDS: tuple[tuple[type[DeliveryError], str], ...] = (
     (Gone, "gone"),
@@ -221,18 +220,18 @@ def _read_again(claimed: Claimed) -> Event | None:
     """Read a kept body as it was read at the door."""
     if claimed.packed is None:
         return None
-    request = Request(
-        id=claimed.event,
-        hook=claimed.hook,
-        site=claimed.site,
-        received=claimed.received,
-        headers={},
-        query={},
-        body=store.unpack(claimed.packed),
+    return sources.read_again(
+        StoredBody(
+            event=claimed.event,
+            source=claimed.source,
+            hook=claimed.hook,
+            site=claimed.site,
+            received=claimed.received,
+            record=claimed.record,
+            key=claimed.key,
+            body=store.unpack(claimed.packed),
+        )
     )
-    events = sources.get(claimed.source).read(request)
-    found = next(event for event in events if event.id == claimed.event)
-    return store.as_kept(replace(found, record=claimed.record, key=claimed.key))
 
 
 # Send
@@ -297,7 +296,7 @@ def _mapped(crew: Crew, claimed: Claimed, body: Mapping[str, Any], route: Route)
         body,
         record=claimed.record,
         key=claimed.key,
-        drop=parts_left_out(claimed),
+        drop=parts_left_out(((e.identity, e.part) for e in claimed.effects), claimed.identities),
         route=route,
         target=crew.target,
     )
@@ -313,12 +312,6 @@ def _newest(crew: Crew, claimed: Claimed) -> Newest:
     )
     assert isinstance(found, Newest)  # noqa: S101 - what it returns
     return found
-
-
-def parts_left_out(claimed: Claimed) -> frozenset[str]:
-    """Return the parts of the body whose effects other deliveries carry."""
-    carried = {e.part for e in claimed.effects if e.identity in claimed.identities}
-    return frozenset({e.part for e in claimed.effects if e.part} - carried)
 
 
 def _delivered(claimed: Claimed, receipt: Receipt) -> Settlement:
@@ -364,7 +357,7 @@ def _parked(settled: Settlement, claimed: Claimed, error: DeliveryError) -> Sett
         return replace(settled, state=State.PARKED, cause="refused")
     why = retry.why_parked(claimed.attempts + 1, claimed.failing_since, settled.answer)
     _log("delivery.parked", claimed, why="failing")
-    return replace(settled, state=State.PARKED, cause="failing", answer=why[:LONGEST_ANSWER])
+    return replace(settled, state=State.PARKED, cause="failing", answer=why[:ANSWER_CHARS])
 
 
 def _token_is_current(crew: Crew) -> bool:
@@ -383,7 +376,7 @@ def _settled(
         destination=claimed.destination,
         state=state,
         outcome=outcome,
-        answer=answer.replace("\0", " ")[:LONGEST_ANSWER],  # which PostgreSQL does not take
+        answer=answer[:ANSWER_CHARS],
         cause=cause,
     )
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from bridge.cli import opening, screen
 from bridge.cli.options import Instant, as_json, with_settings
+from bridge.core.printable import for_csv
 from bridge.desk import instant
 from bridge.desk import log as logs
 from bridge.desk import show as showing
@@ -101,13 +102,8 @@ class _CsvLines:
         for line in found:
             told = logs.told(line)
             row = {**told, "effects": " ".join(told["effects"])}
-            self._writer.writerow({name: _inert(value) for name, value in row.items()})
+            self._writer.writerow({name: for_csv(value) for name, value in row.items()})
         sys.stdout.flush()
-
-
-def _inert(value: str) -> str:
-    """Keep a spreadsheet from taking what a sender wrote for a formula."""
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def _text_lines(found: Iterable[Line]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from bridge.core import printable
 
 #: What is drawn where, by verdict or state.
 COLOURS = {
@@ -30,7 +31,6 @@ COLOURS = {
     "retrying": "yellow",
     "discarded": "bright_black",
 }
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def console() -> Console:
@@ -48,7 +48,7 @@ def colours() -> bool:
 
 def plain(text: object, style: str = "") -> Text:
     """Show what others wrote as it is: no markup, and nothing that a terminal would obey."""
-    return Text(_CONTROL.sub(lambda found: repr(found[0])[1:-1], str(text)), style)
+    return Text(printable.for_terminal(str(text)), style)
 
 
 def word(text: str, name: str = "") -> Text:

@@ -9,16 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bridge.config.words import nearest
+from bridge.core.nearest import nearest
 from bridge.errors import BadConfiguration, Problem
 
 PREFIX = "BRIDGE_"
 _UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = re.compile(r"([0-9]{1,15})\s*(|[KMGT]iB)")
-
-
-def _text(text: str) -> str:
-    return text
 
 
 def _size(text: str) -> int:
@@ -63,9 +59,7 @@ def _path(text: str) -> Path:
     return Path(_given(text)).expanduser()
 
 
-def _told(
-    default: str | None, sentence: str, parse: Callable[[str], Any] = _text
-) -> Mapping[str, Any]:
+def _told(default: str | None, sentence: str, parse: Callable[[str], Any]) -> Mapping[str, Any]:
     """Describe a setting: its default as one would write it, what it is, how it is read."""
     return {"default": default, "sentence": sentence, "parse": parse}
 
@@ -97,10 +91,6 @@ class Settings:
     log: str = field(
         metadata=_told("text", "How to write the log: text or json.", _one_of("text", "json"))
     )
-    console_password: str = field(
-        metadata=_told("", "The console's password; without one it stays closed.")
-    )
-    secret_key: str = field(metadata=_told("", "What sessions of the console are signed with."))
     max_body: int = field(metadata=_told("32MiB", "The largest body that is taken.", _size))
     workers: int = field(
         metadata=_told("32", "Deliveries at a time for each destination.", _whole(1, 256))
@@ -171,8 +161,6 @@ class Settings:
     def __repr__(self) -> str:
         shown = {option.name: getattr(self, option.name) for option in OPTIONS}
         shown["database"] = _without_password(self.database)
-        for secret in ("console_password", "secret_key"):
-            shown[secret] = "***" if shown[secret] else ""
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 

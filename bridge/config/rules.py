@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from bridge.config.documents import Document, Findings, Steps
 from bridge.config.drafts import Draft, Drafts
 from bridge.config.variables import Filled
-from bridge.config.words import RECORD_EVENTS, advice, nearest, quoted
+from bridge.config.words import RECORD_EVENTS, advice, quoted
+from bridge.core.nearest import nearest
 from bridge.model import Filter, Hook, Target
 
 #: The routes so far, by site, destination and each project that they are about.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
@@ -29,6 +28,7 @@ from bridge.config.fields import (
 )
 from bridge.config.variables import shown
 from bridge.config.words import EVENTS, PLANNED, advice, kinds, quoted
+from bridge.core.addresses import is_private
 
 _SAFE = r"[A-Za-z0-9._~-]*"
 _URL_SAFE = matching(_SAFE, "may only hold letters, digits, `-`, `_`, `.` and `~`")
@@ -92,12 +92,9 @@ def _web_address(text: str) -> None:
 def _not_public(url: SplitResult) -> str:
     if url.scheme == "http":
         return "must begin with https:// (http:// is for a destination with `private: true`)"
-    host = url.hostname or ""
-    try:
-        public = ip_address(host).is_global
-    except ValueError:
-        public = host != "localhost" and not host.endswith((".localhost", ".local", ".internal"))
-    return "" if public else "is a private address: say `private: true` if that is meant"
+    if is_private(url.hostname or ""):
+        return "is a private address: say `private: true` if that is meant"
+    return ""
 
 
 def _reachable(target: dict[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
+
+from bridge.core.nearest import nearest
 
 #: Kinds of senders and receivers that are planned: told apart from a misspelt one.
 PLANNED = {
@@ -56,13 +57,6 @@ def kinds(folder: str) -> frozenset[str]:
     place = Path(__file__).parent.parent / folder
     modules = pkgutil.iter_modules([str(place)])
     return frozenset(module.name for module in modules if not module.name.startswith("_"))
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Find the known word most like this one, whatever the case; None when none is."""
-    by_lower = {name.lower(): name for name in sorted(known, reverse=True)}
-    found = get_close_matches(word.lower(), sorted(by_lower), n=1, cutoff=0.55)
-    return by_lower[found[0]] if found else None
 
 
 def advice(word: str, known: Collection[str]) -> str:

@@ -22,9 +22,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
+from bridge.core.nearest import nearest
 from bridge.core.paths import DROP, NOTHING, Path, Query, place, query, walk
 from bridge.core.transforms import TRANSFORMS, text
 from bridge.errors import BadField, Unmappable
@@ -198,8 +198,8 @@ def compile_line(line: Mapping[str, object]) -> Line:
 def _check_keys(line: Mapping[str, object]) -> None:
     for key in line:
         if key not in KEYS:
-            near = get_close_matches(str(key).lower(), KEYS, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(KEYS)}"
+            near = nearest(str(key), KEYS)
+            hint = f"did you mean `{near}`?" if near else f"known are: {', '.join(KEYS)}"
             raise BadField(f"a line has no `{key}`; {hint}", name=str(key))
 
 

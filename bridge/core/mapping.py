@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +117,17 @@ def outgoing(
     _attribute(sent, route.comments.attribution)
     sent["user"] = _user(target.run_as)
     return sent
+
+
+def parts_left_out(parts: Iterable[tuple[str, str]], carried: Collection[str]) -> frozenset[str]:
+    """Return the top-level parts of a body whose effects are all carried by other deliveries.
+
+    `parts` are the effects of the event, each an identity and its part ("" for none); `carried`
+    are the identities that this delivery carries.
+    """
+    known = [(identity, part) for identity, part in parts if part]
+    kept = {part for identity, part in known if identity in carried}
+    return frozenset(part for _, part in known if part not in kept)
 
 
 def _name_record(sent: dict[str, Any], record: str, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Rich text (Atlassian Document Format, what Jira's newer API tells) as plain text."""
+"""Rich text (Atlassian Document Format, as in Jira's newer API) as plain text."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ _DEEPEST = 60
 
 #: A node and the texts of what is inside it.
 _Shape = Callable[[Mapping[str, Any], list[str]], str]
+#: How each kind of node is written, and any other one under "".
+_Style = Mapping[str, _Shape]
 
 
 def plain(document: object) -> str:
     """Write a rich-text document as plain text: blocks apart, links in brackets."""
-    return re.sub(r"\n{3,}", "\n\n", _node(document, 0)).strip()
+    return re.sub(r"\n{3,}", "\n\n", _node(document, _READABLE, 0)).strip()
 
 
-def _node(node: object, depth: int) -> str:
+def words(text: object) -> str:
+    """Return the words of a text or a rich-text document, each block on a line, without marks."""
+    return text if isinstance(text, str) else _node(text, _WORDS, 0)
+
+
+def _node(node: object, style: _Style, depth: int) -> str:
     if not isinstance(node, dict) or depth > _DEEPEST:
         return ""
     content = node.get("content")
     children = content if isinstance(content, list) else []
-    shape = _SHAPES.get(str(node.get("type")), _other)
-    return shape(node, [_node(child, depth + 1) for child in children])
+    shape = style.get(str(node.get("type"))) or style[""]
+    return shape(node, [_node(child, style, depth + 1) for child in children])
 
 
 def _other(node: Mapping[str, Any], inside: list[str]) -> str:
@@ -77,7 +84,8 @@ def _date(node: Mapping[str, Any], _: list[str]) -> str:
 
 
 #: The kinds of nodes that are more than what is inside them.
-_SHAPES: Mapping[str, _Shape] = {
+_READABLE: _Style = {
+    "": _other,
     "text": _text,
     "date": _date,
     "hardBreak": lambda _node, _inside: "\n",
@@ -93,6 +101,15 @@ _SHAPES: Mapping[str, _Shape] = {
     "decisionList": _bullets,
     "orderedList": _numbers,
 }
+
+
+def _line(node: Mapping[str, Any], inside: list[str]) -> str:
+    own = node.get("text")
+    return (own if isinstance(own, str) else "") + "".join(inside) + ("\n" if inside else "")
+
+
+#: Only what a person wrote as text: a search finds no mark, name or address that was added to it.
+_WORDS: _Style = {"": _line}
 
 
 def _attributes(node: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from bridge import sources
 from bridge.core import decide, unknown
 from bridge.core.decide import Case
-from bridge.core.mapping import outgoing
+from bridge.core.mapping import outgoing, parts_left_out
 from bridge.core.plan import Plan
 from bridge.desk import instant
 from bridge.errors import NotFound, Rejected, Unmappable
@@ -151,14 +151,13 @@ def _outcome(plan: Plan, event: Event, route: Route, verdict: Verdict, last: Ver
     then = last if verdict.name is VerdictName.UNDECIDED else None
     if last.name is not VerdictName.DELIVER:
         return Outcome(verdict=verdict, then=then, body=None)
-    told = {effect.part for effect in event.effects if effect.part}
-    carried = {effect.part for effect in event.effects if effect.identity in last.identities}
+    parts = [(effect.identity, effect.part) for effect in event.effects]
     try:
         body = outgoing(
             event.body,
             record=event.record,
             key=event.key,
-            drop=told - carried,
+            drop=parts_left_out(parts, last.identities),
             route=route,
             target=plan.configuration.targets[verdict.destination],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +12,8 @@ from bridge.core import decide
 from bridge.core.plan import Plan, permitted
 from bridge.desk import naming, show
 from bridge.errors import NotFound, Rejected, WrongState
-from bridge.model import Event, Request, Route, State, Verdict, VerdictName
+from bridge.model import Event, Route, State, Verdict, VerdictName
+from bridge.sources import StoredBody
 from bridge.store import Store, renaming
 from bridge.store import operators as mending
 from bridge.store.history import Life
@@ -184,21 +185,20 @@ def _read_again(found: Life) -> Event:
         first = next((row["first"] for row in found.verdicts if row["first"]), "")
         hint = f"it told the same as event {first}: replay that one" if first else "it is too old"
         raise WrongState(f"the body of event {kept['id']} is not kept: {hint}")
-    request = Request(
-        id=kept["id"],
+    stored = StoredBody(
+        event=kept["id"],
+        source=kept["source"],
         hook=kept["hook"],
         site=kept["site"],
         received=kept["received"],
-        headers={},
-        query={},
+        record=kept["record"],
+        key=kept["key"],
         body=found.body,
     )
     try:
-        events = sources.get(kept["source"]).read(request)
-        again = next(event for event in events if event.id == kept["id"])
+        return sources.read_again(stored)
     except (Rejected, NotFound) as error:
         raise WrongState(f"event {kept['id']} cannot be read: {error}") from error
-    return replace(again, record=kept["record"], key=kept["key"])
 
 
 def _ways(plan: Plan, found: Life, event: Event, route: str) -> list[tuple[Route, Sequence[str]]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pkgutil
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from typing import cast
 
+from bridge.core.storable import storable_event
 from bridge.errors import NotFound
-from bridge.model import Source
+from bridge.model import Event, Request, Source
 
 
 @cache
@@ -23,3 +25,39 @@ def get(name: str) -> Source:
     if name not in names():
         raise NotFound(f"there is no source {name!r}; there are: {', '.join(names())}")
     return cast("Source", import_module(f"{__name__}.{name}"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredBody:
+    """The body of an event, as the database has it, with what the event was read with."""
+
+    #: The event's id.
+    event: str
+    #: The kind of sender.
+    source: str
+    hook: str
+    site: str
+    #: When it was received, in ms since the epoch.
+    received: int
+    #: The record's id and key as they were found out when the event was stored.
+    record: str
+    key: str
+    body: bytes
+
+
+def read_again(stored: StoredBody) -> Event:
+    """Read a stored body into the event that is stored with it; raises `Rejected` or `NotFound`."""
+    request = Request(
+        id=stored.event,
+        hook=stored.hook,
+        site=stored.site,
+        received=stored.received,
+        headers={},
+        query={},
+        body=stored.body,
+    )
+    events = get(stored.source).read(request)
+    found = next((event for event in events if event.id == stored.event), None)
+    if found is None:
+        raise NotFound(f"the body holds no event {stored.event}")
+    return storable_event(replace(found, record=stored.record, key=stored.key))

@@ -16,7 +16,6 @@ from bridge.store.database.clocks import Sources, ahead, clock_of, steady
 from bridge.store.database.errors import Down, is_outage, without_values
 from bridge.store.database.statements import now_ms
 from bridge.store.inbox.newer import Newest, newest
-from bridge.store.inbox.text import as_kept
 from bridge.store.nouns import Entry
 from bridge.store.queue.exchange import Turn
 from bridge.store.queue.grace import drop_decided, send_decided
@@ -38,7 +37,6 @@ __all__ = [
     "Turn",
     "WakeupPipe",
     "Wish",
-    "as_kept",
     "drop_decided",
     "newest",
     "pack",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, exists, insert, select, tuple_, update
 
+from bridge.core.printable import key_text
+from bridge.core.storable import storable_event
 from bridge.errors import NotFound, WrongState
 from bridge.model import Event, State
 from bridge.store import renaming
@@ -14,7 +16,6 @@ from bridge.store import retention as keeping
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
 from bridge.store.database.statements import insert_or_ignore
-from bridge.store.inbox.text import as_kept, short
 from bridge.store.inbox.write import queue
 from bridge.store.nouns import Batch, Planned
 from bridge.store.queue.settle import free_lane
@@ -144,9 +145,9 @@ def replay(
     `plans` are (route, destination, identities to carry). Effects that nobody holds are claimed,
     so that a later telling of them is a duplicate. Returns how many lanes have something to do.
     """
-    batch, event = Batch(now=now), as_kept(event)
+    batch, event = Batch(now=now), storable_event(event)
     for route, destination, given in plans:
-        identities = tuple(map(short, given))
+        identities = tuple(map(key_text, given))
         claims = [
             {
                 "destination": destination,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridge import model
 from bridge.core.fields import FORBIDDEN
-from bridge.core.mapping import compile_fields, outgoing
+from bridge.core.mapping import compile_fields, outgoing, parts_left_out
 from bridge.errors import BadField, Unmappable
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus" / "jira"
@@ -670,3 +670,10 @@ def test_recorded_bodies_go_out_whole():
             }
             assert {name: result[name] for name in kept} == kept, file.name
             assert result["issue"]["id"], file.name
+
+
+def test_a_part_is_left_out_when_other_deliveries_carry_all_its_effects():
+    parts = [("change", ""), ("created", "comment"), ("edited", "comment"), ("moved", "transition")]
+    assert parts_left_out(parts, {"change", "edited"}) == {"transition"}
+    assert parts_left_out(parts, {"change"}) == {"comment", "transition"}
+    assert parts_left_out(parts, {"created", "moved"}) == frozenset()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.richtext import plain
+from bridge.core.richtext import plain, words
 
 
 def node(kind, *content, **attributes):
@@ -88,6 +88,17 @@ def test_the_rest_of_what_is_nested_too_deep_is_left_out():
     assert plain(document) == "x" * 60
 
 
+def test_the_words_of_a_document_have_no_marks():
+    asked = p("ask ", node("mention", id="5b10", text="@Ada"), text("here", link("https://x.ex")))
+    document = node("doc", asked, node("orderedList", li(p("one"))))
+    assert words(document).split("\n") == ["ask here", "one", "", "", "", ""]
+
+
+def test_the_words_of_a_text_are_the_text():
+    assert words("*as* it is") == "*as* it is"
+    assert words(None) == ""
+
+
 @given(
     st.recursive(
         st.text(max_size=3) | st.none() | st.integers(),
@@ -112,3 +123,4 @@ def test_the_rest_of_what_is_nested_too_deep_is_left_out():
 )
 def test_no_document_is_too_odd(document):
     assert isinstance(plain(document), str)
+    assert isinstance(words(document), str)

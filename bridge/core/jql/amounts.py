@@ -10,7 +10,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from bridge.core.jql import dates
-from bridge.core.jql.complaints import nearest
+from bridge.core.jql.complaints import did_you_mean
 from bridge.core.jql.dates import Instant
 from bridge.core.jql.known import Known
 from bridge.core.jql.setting import Setting
@@ -120,7 +120,7 @@ def by_priority(known: Known, sign: str, value: Value, setting: Setting) -> Matc
     wanted = ranks.get(value.text.casefold())
     if wanted is None and not value.text.isdecimal():
         message = f"The value '{value.text}' does not exist for the field '{known.name}'."
-        guess = nearest(value.text, setting.site.priorities)
+        guess = did_you_mean(value.text, setting.site.priorities)
         raise setting.refuse(value.offset, message + guess)
     if wanted is None:
         return unordered(known, sign, value)

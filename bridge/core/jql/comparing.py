@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bridge.core.jql import amounts, custom, values
-from bridge.core.jql.complaints import nearest
+from bridge.core.jql.complaints import did_you_mean
 from bridge.core.jql.known import Known
 from bridge.core.jql.setting import Setting
 from bridge.core.jql.syntax import Value
@@ -43,7 +43,7 @@ def _by_priority(known: Known, asked: Sequence[Value], setting: Setting) -> Matc
     known_names = {name.casefold() for name in setting.site.priorities}
     for value in asked:
         if known_names and not (value.text.isdecimal() or value.text.casefold() in known_names):
-            guess = nearest(value.text, setting.site.priorities)
+            guess = did_you_mean(value.text, setting.site.priorities)
             message = f"'{value.text}' is not among the site's priorities.{guess}"
             setting.warn(value.offset, message)
     return values.named(known, asked)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -13,8 +12,9 @@ from bridge.core.jql.words import (
     LOOKALIKES,
     RESERVED,
     UNQUOTABLE,
-    one_line,
 )
+from bridge.core.nearest import nearest
+from bridge.core.printable import one_line
 from bridge.errors import BadFilter
 
 OPERATORS: Final = (
@@ -52,13 +52,10 @@ class Token(NamedTuple):
     start: int
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which known word comes nearest, as the end of a message; "" when none is near."""
-    if len(word) > _LONGEST_GUESS:
-        return ""
-    by_fold = {name.casefold(): name for name in known}
-    found = difflib.get_close_matches(word.casefold(), by_fold, n=1, cutoff=0.7)
-    return f" Did you mean '{by_fold[found[0]]}'?" if found else ""
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message that names the known word most like this one, or ""."""
+    near = nearest(word, known)
+    return f" Did you mean '{near}'?" if near else ""
 
 
 def lookalike(text: str) -> tuple[int, str] | None:
@@ -123,7 +120,7 @@ def no_operator(text: str, token: Token) -> BadFilter:
         "before the end of the query" if token.kind == "end" else f"but got '{_short(token.text)}'"
     )
     meant = _FOREIGN.get(token.text.lower(), "")
-    guess = f" Did you mean '{meant}'?" if meant else nearest(token.text, _WORDS)
+    guess = f" Did you mean '{meant}'?" if meant else did_you_mean(token.text, _WORDS)
     message = f"Expecting operator {got}. The valid operators are {OPERATORS}.{guess}"
     return complaint(text, token.start, message)
 

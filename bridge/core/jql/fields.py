@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.core.jql import places, syntax
-from bridge.core.jql.complaints import nearest
+from bridge.core.jql.complaints import did_you_mean
 from bridge.core.jql.known import ANY, EMPTY, NAMED, PLAIN, RANKED, SEARCH, Known
 from bridge.core.jql.places import custom
 from bridge.core.jql.setting import Setting
-from bridge.core.jql.words import one_line
+from bridge.core.printable import one_line
 from bridge.errors import BadFilter
 
 #: Fields that only put results in order.
@@ -120,7 +120,7 @@ def _linked(known: Known, kind: str) -> Known:
 
 def _unknown(asked: syntax.Field, setting: Setting) -> BadFilter:
     names = [*_known_names(), *setting.site.fields]
-    guess = nearest(asked.name, names)
+    guess = did_you_mean(asked.name, names)
     if re.fullmatch(r"customfield_\d+", asked.name, re.ASCII):
         guess = f" Did you mean 'cf[{asked.name.removeprefix('customfield_')}]'?"
     message = (

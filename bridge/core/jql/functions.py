@@ -7,7 +7,7 @@ from typing import Final
 from bridge.core.jql import dates
 from bridge.core.jql.amounts import When, dated
 from bridge.core.jql.calls import ANY_NUMBER, CALLS, DATES, Call
-from bridge.core.jql.complaints import nearest
+from bridge.core.jql.complaints import did_you_mean
 from bridge.core.jql.known import Known
 from bridge.core.jql.setting import Setting
 from bridge.core.jql.syntax import Function
@@ -83,7 +83,7 @@ def unknown(what: str) -> Match:
 def _call(function: Function, known: Known, setting: Setting) -> Call:
     call = CALLS.get(function.name.casefold())
     if call is None:
-        guess = nearest(function.name, (call.name for call in CALLS.values()))
+        guess = did_you_mean(function.name, (call.name for call in CALLS.values()))
         message = f"Unable to find JQL function '{function.name}()'.{guess}"
         raise setting.refuse(function.offset, message)
     refuse_personal(function, setting)

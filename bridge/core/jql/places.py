@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from bridge.core.jql.view import Gap, Partial, Values, View, handle, mapping
+from bridge.core.richtext import words
 
 Reader = Callable[[View], Values | Gap]
 
@@ -237,7 +238,7 @@ def text(name: str) -> Reader:
 
     def read(view: View) -> Values | Gap:
         told = _single(view.fields, name, (str, dict))
-        return told if isinstance(told, Gap) else tuple(map(plain, told))
+        return told if isinstance(told, Gap) else tuple(map(words, told))
 
     return read
 
@@ -258,7 +259,7 @@ def _listed(holder: object, name: str, part: str, more: Iterable[object]) -> Val
     told = mapping(holder).get(name)
     listed = told if isinstance(told, list) else []
     found = [mapping(item).get(part) for item in (*listed, *more)]
-    values = [plain(value) if part != "author" else value for value in found if value]
+    values = [words(value) if part != "author" else value for value in found if value]
     complete = isinstance(told, list) and mapping(holder).get("total") == len(told)
     if complete:
         return values
@@ -280,20 +281,3 @@ def _some(told: Values | Gap) -> Values:
 
 
 _TEXTS: Final = (text("summary"), text("description"), text("environment"), comments)
-
-
-def plain(value: object) -> str:
-    """Give the words of a text or of a document in Atlassian's format."""
-    if isinstance(value, str):
-        return value
-    pieces: list[str] = []
-    waiting: list[object] = [value]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, str):
-            pieces.append(node)
-        elif isinstance(node, dict):
-            content = node.get("content")
-            waiting += ["\n", *reversed(content)] if isinstance(content, list) else []
-            pieces.append(node["text"] if isinstance(node.get("text"), str) else "")
-    return "".join(pieces)

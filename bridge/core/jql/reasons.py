@@ -7,7 +7,7 @@ from typing import Final
 
 from bridge.core.jql.known import Known
 from bridge.core.jql.view import Gap, Values, View, handle
-from bridge.core.jql.words import one_line
+from bridge.core.printable import one_line
 
 #: From a body and the answer given to what was found.
 Found = Callable[[View, bool | None], str]

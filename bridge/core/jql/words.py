@@ -91,11 +91,6 @@ def quoted(text: str) -> str:
     return text if bare else f'"{_UNPRINTABLE.sub(_printed, text)}"'
 
 
-def one_line(text: str) -> str:
-    """Give a text without what would break a line, or hide in one."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
-
-
 def _printed(match: re.Match[str]) -> str:
     character = match.group()
     return _PRINTED.get(character) or f"\\u{ord(character):04x}"

@@ -33,13 +33,13 @@ from urllib.parse import quote
 import orjson
 from h11 import Request
 
+from bridge.core.printable import ANSWER_CHARS, excerpt
 from bridge.destinations.aha.http import Answer, Client, Origin, Patience
 from bridge.errors import DeliveryError, Failed, Gone, InDoubt, Refused, Throttled
 from bridge.model import Receipt, Target
 
 _PATH = "/api/v1/webhooks/"
 _IDLE_SECONDS = 20
-_LONGEST_ANSWER = 500
 _LONGEST_PAUSE = 3_600
 #: Above it, an instant rather than a number of seconds.
 _EPOCH_SECONDS = 1e9
@@ -123,7 +123,8 @@ class Aha:
         except InDoubt as error:
             raise InDoubt(f"{self._name}: {error}") from None
         millis = round((monotonic() - started) * 1000)
-        text = _one_line(answer.body).replace(self._token, "…")[:_LONGEST_ANSWER]
+        words = excerpt(answer.body.decode(errors="replace"))
+        text = words.replace(self._token, "…")[:ANSWER_CHARS]
         if 200 <= answer.status < 300:
             return Receipt(status=answer.status, answer=text, millis=millis)
         raise self._trouble(answer, text)
@@ -143,10 +144,6 @@ def _version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "0"
-
-
-def _one_line(body: bytes) -> str:
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", body.decode(errors="replace")).strip()
 
 
 def _pause(headers: Mapping[str, str]) -> float | None:

@@ -19,12 +19,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from time import monotonic
 from urllib.parse import quote, urlsplit
 
 import h11
 
+from bridge.core.addresses import is_private
 from bridge.errors import InDoubt, NotSent, Refused
 
 log = logging.getLogger(__name__)
@@ -427,11 +428,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_private(address: str) -> bool:
-    """Tell whether an address is not one of the open internet, also when dressed as IPv6."""
-    found = ip_address(address)
-    if isinstance(found, IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return found.is_multicast or not found.is_global

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from bridge.core.printable import one_line
+
 _LONGEST_ID = 100
 _LONGEST_LABEL = 200
 _LONGEST_INSTANT = 40
@@ -40,8 +42,7 @@ def label(value: object) -> str:
     """Return a name for people to read, on one line and of bounded length."""
     if not isinstance(value, str):
         return ""
-    line = value[:_LONGEST_LABEL]
-    return line if line.isprintable() else "".join(c if c.isprintable() else " " for c in line)
+    return one_line(value[:_LONGEST_LABEL])
 
 
 def digits(value: object) -> str:

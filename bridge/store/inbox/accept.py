@@ -10,13 +10,13 @@ from sqlalchemy import Connection, select
 
 from bridge.core.snapshot import Snapshot, newest_of
 from bridge.core.stale import Standing, judge, told_of
+from bridge.core.storable import is_storable, storable_event, storable_verdict
 from bridge.core.unknown import resolve, wants_snapshot
 from bridge.model import Event, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.statements import together
 from bridge.store.inbox.claims import claim, find_late, find_waiting, take, wanted
 from bridge.store.inbox.newer import Gone, find_newer, find_told, known, note
-from bridge.store.inbox.text import fit
 from bridge.store.inbox.twins import end_waiting_twins, give_up, take_over
 from bridge.store.inbox.write import hold_lanes, lane_of, write
 from bridge.store.nouns import Batch, Entry, Planned
@@ -52,7 +52,7 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
     this transaction. `meanwhile` is called while a server is at work on the rows.
     """
     if look is None:
-        entries = _resolved(conn, [fit(entry) for entry in _not_kept(conn, entries)])
+        entries = _resolved(conn, [_storable(entry) for entry in _not_kept(conn, entries)])
         if not entries:
             return {}
         with together(conn):
@@ -81,7 +81,7 @@ def look_ahead(conn: Connection, entries: Sequence[Entry], settling: Sequence[in
     """
     if not entries or any(e.again or _wants_snapshot(e) for e in entries):
         return None
-    return _look(conn, [fit(entry) for entry in entries], settling)
+    return _look(conn, [_storable(entry) for entry in entries], settling)
 
 
 def _look(conn: Connection, entries: Sequence[Entry], settling: Sequence[int]) -> Look:
@@ -123,7 +123,7 @@ def _resolved(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
         if plan is not None and wants_snapshot(entry.verdicts, event):
             snapshot = newest_of(latest.get(record), remember(conn, *record))
             verdicts = resolve(plan, event, event.received, snapshot=snapshot)
-            found.append(fit(replace(entry, verdicts=verdicts)))
+            found.append(_storable(replace(entry, verdicts=verdicts)))
         else:
             found.append(entry)
         if event.full and event.record:
@@ -271,3 +271,11 @@ def _plan(
     batch.planned.append(planned)
     if hold_until is not None:
         batch.waiting[event.id, verdict.destination] = planned
+
+
+def _storable(entry: Entry) -> Entry:
+    """Return an entry of which both databases take every value."""
+    if is_storable(entry.event, entry.verdicts):
+        return entry
+    verdicts = tuple(map(storable_verdict, entry.verdicts))
+    return replace(entry, event=storable_event(entry.event), verdicts=verdicts)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, Select, and_, case, select, update
 from sqlalchemy.sql import ColumnElement
 
+from bridge.core.printable import storable
 from bridge.model import State, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.effects import encode_identities
-from bridge.store.inbox.text import plain
 from bridge.store.inbox.verdicts import refresh_outcome
 from bridge.store.nouns import Batch, Planned, Waiting
 
@@ -74,7 +74,7 @@ def end(conn: Connection, place: Place, verdict: Verdict) -> None:
         .where(v.event.in_(_tellers(place)), v.destination == place.destination, waited | followed)
         .values(
             verdict=VerdictName.DUPLICATE,
-            reason=case((waited, plain(verdict.reason)), else_=v.reason),
+            reason=case((waited, storable(verdict.reason)), else_=v.reason),
             first=verdict.first,
         )
     )

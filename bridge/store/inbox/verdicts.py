@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import orjson
 from sqlalchemy import Connection, select, update
 
+from bridge.core.printable import storable
 from bridge.model import Verdict, VerdictName
 from bridge.store import schema as t
-from bridge.store.inbox.text import plain
 
 #: The verdicts that may change, or that something hangs on; the others are packed into the event.
 LIVE = frozenset({VerdictName.DELIVER, VerdictName.UNDECIDED, VerdictName.DUPLICATE})
@@ -38,7 +38,7 @@ def set_verdict(conn: Connection, event: str, verdict: Verdict) -> None:
 
     A verdict that names no route leaves the one that was undecided.
     """
-    reason = plain(verdict.reason)
+    reason = storable(verdict.reason)
     values = {"verdict": verdict.name, "reason": reason, "first": verdict.first}
     if verdict.route:
         values["route"] = verdict.route

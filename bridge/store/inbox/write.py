@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, case, func, insert, select, text, update
 
+from bridge.core.printable import key_text
 from bridge.core.stale import tells_state
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import schema as t
@@ -16,7 +17,6 @@ from bridge.store.database.clocks import wall
 from bridge.store.database.statements import Prepared, as_rows, listing, spelled, together
 from bridge.store.effects import encode_effects, encode_identities, writes_any
 from bridge.store.inbox.claims import wanted
-from bridge.store.inbox.text import short
 from bridge.store.inbox.verdicts import LIVE, strongest
 from bridge.store.nouns import Batch, Entry
 from bridge.store.queue.lanes import NEXT_AT, OPEN
@@ -79,7 +79,7 @@ _ALL_AT_ONCE = Prepared(
 
 def lane_of(event: Event) -> str:
     """Name the lane of an event: its record at its site; what is about no record shares one."""
-    return lane_named(event.site, short(event.record))
+    return lane_named(event.site, key_text(event.record))
 
 
 def lane_named(site: str, record: str) -> str:

@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from bridge.core import breaker
 from bridge.core.breaker import Settled
+from bridge.core.printable import storable
 from bridge.core.retry import Policy
 from bridge.model import State
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
 from bridge.store.database.statements import Prepared, as_rows, listing
-from bridge.store.inbox.text import plain
 from bridge.store.queue.destinations import breaker_of, gate_of, set_breaker
 from bridge.store.queue.lanes import NEXT_AT, Claimed, Settlement
 from bridge.store.queue.leasing import FAILING
@@ -124,7 +124,7 @@ def _note_attempts(conn: Connection, now: int, settlements: Sequence[Settlement]
             "at": wall(now),
             "outcome": s.outcome,
             "status": s.status,
-            "answer": plain(s.answer),
+            "answer": storable(s.answer),
             "millis": s.millis,
         }
         for s in settlements

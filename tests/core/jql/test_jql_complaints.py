@@ -9,7 +9,7 @@ from jql_samples import SITE
 
 from bridge.core import jql
 from bridge.core.jql.calls import CALLS
-from bridge.core.jql.complaints import nearest
+from bridge.core.jql.complaints import did_you_mean
 from bridge.core.jql.known import NAMED
 from bridge.errors import BadFilter
 
@@ -192,9 +192,9 @@ def test_pasted_characters_that_do_no_harm_are_a_warning() -> None:
 
 
 def test_only_words_of_reasonable_length_are_guessed() -> None:
-    assert nearest("x" * 10_000, ["x" * 9_999]) == ""
-    assert nearest("zzz", ["abc"]) == ""
-    assert nearest("PRIORTY", ["Priority"]) == " Did you mean 'Priority'?"
+    assert did_you_mean("x" * 10_000, ["x" * 9_999]) == ""
+    assert did_you_mean("zzz", ["abc"]) == ""
+    assert did_you_mean("PRIORTY", ["Priority"]) == " Did you mean 'Priority'?"
 
 
 @pytest.mark.parametrize(

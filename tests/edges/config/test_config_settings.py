@@ -17,8 +17,6 @@ DEFAULTS = {
     "spool": Path("spool"),
     "spool_max": 1 << 30,
     "log": "text",
-    "console_password": "",
-    "secret_key": "",
     "max_body": 32 << 20,
     "workers": 32,
     "threads": 16,
@@ -103,8 +101,8 @@ def test_every_problem_is_said_at_once(tmp_path):
             "BRIDGE_SPOOL_MAX": "0",
             "BRIDGE_HOST": "a",
             "BRIDGE_HOST_FILE": "b",
-            "BRIDGE_SECRET_KEY_FILE": str(tmp_path / "binary"),
-            "BRIDGE_CONSOLE_PASSWORD_FILE": str(tmp_path / "gone"),
+            "BRIDGE_CONNECTIONS_FILE": str(tmp_path / "binary"),
+            "BRIDGE_THREADS_FILE": str(tmp_path / "gone"),
             "BRIDGE_EFFECTS_DAYS": "30",
         },
         workers="many",
@@ -116,10 +114,10 @@ def test_every_problem_is_said_at_once(tmp_path):
         "BRIDGE_PORT: must be a whole number from 0 to 65535",
         "BRIDGE_SPOOL_MAX: must be a number of bytes, like 33554432 or 32MiB",
         "BRIDGE_LOG: must be text or json",
-        f"BRIDGE_CONSOLE_PASSWORD: cannot read {tmp_path}/gone: No such file or directory",
-        f"BRIDGE_SECRET_KEY: cannot read {tmp_path}/binary: it is not UTF-8 text",
         "BRIDGE_MAX_BODY: must be a number of bytes, like 33554432 or 32MiB",
         "--workers: must be a whole number from 1 to 256",
+        f"BRIDGE_THREADS: cannot read {tmp_path}/gone: No such file or directory",
+        f"BRIDGE_CONNECTIONS: cannot read {tmp_path}/binary: it is not UTF-8 text",
         "BRIDGE_EFFECTS_DAYS: must be a whole number from 90 to 36500",
     ]
 
@@ -147,27 +145,23 @@ def test_a_flag_that_is_no_setting_is_a_mistake_of_the_caller():
 
 
 def test_a_secret_can_lie_in_a_file(tmp_path):
-    (tmp_path / "key").write_text("from a file\n")
+    (tmp_path / "url").write_text("postgresql://b:from-a-file@db/b\n")
     settings = config.settings(
-        {"BRIDGE_SECRET_KEY_FILE": str(tmp_path / "key"), "BRIDGE_CONSOLE_PASSWORD": "direct"}
+        {"BRIDGE_DATABASE_FILE": str(tmp_path / "url"), "BRIDGE_HOST": "direct"}
     )
-    assert (settings.secret_key, settings.console_password) == ("from a file", "direct")
+    assert (settings.database, settings.host) == ("postgresql://b:from-a-file@db/b", "direct")
 
 
 def test_secrets_are_masked():
     shown = repr(
         config.settings(
             {
-                "BRIDGE_CONSOLE_PASSWORD": "hidden-1",
-                "BRIDGE_SECRET_KEY": "hidden-2",
                 "BRIDGE_DATABASE": "postgresql://bridge:hid@den-3@db:5432/bridge?password=hidden-4",
             }
         )
     )
     assert "hid" not in shown
-    assert "console_password='***'" in shown
     assert "postgresql://bridge:***@db:5432/bridge" in shown
-    assert "console_password=''" in repr(config.settings({}))
 
 
 def test_an_unknown_name_is_a_warning_with_the_nearest_one():
@@ -175,12 +169,14 @@ def test_an_unknown_name_is_a_warning_with_the_nearest_one():
         "BRIDGE_PROT": "1",
         "BRIDGE_PORT": "1",
         "BRIDGE_PORT_FILE": "x",
+        "BRIDGE_CONSOLE_PASSWORD": "1",
         "BRIDGE_QQQ": "1",
         "BRIDGE_TOKEN": "1",
         "OTHER": "1",
     }
     problems = config.unknown_variables(environ, frozenset({"BRIDGE_TOKEN"}))
     assert [str(problem) for problem in problems] == [
+        "BRIDGE_CONSOLE_PASSWORD: warning: there is no such setting, and no mapping file reads it",
         "BRIDGE_PROT: warning: there is no such setting, and no mapping file reads it;"
         " did you mean BRIDGE_PORT?",
         "BRIDGE_QQQ: warning: there is no such setting, and no mapping file reads it",

@@ -14,8 +14,8 @@ import orjson
 import pytest
 
 from bridge import destinations, errors, model
+from bridge.core.addresses import is_private
 from bridge.destinations import aha
-from bridge.destinations.aha import http
 
 TOKEN = "s3cr3t-token"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -541,7 +541,7 @@ def test_a_public_address_is_connected_to(monkeypatch):
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
 def test_public_addresses_are_fine(address):
-    assert not http.is_private(address)
+    assert not is_private(address)
 
 
 @network

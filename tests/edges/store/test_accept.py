@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from ledger import GRACE, NOW, verdict
 from made_up import InProject, change, comment, deletion, event, issue, plan, route, thin
 
+from bridge.core.storable import storable_event
 from bridge.model import Comments, State
-from bridge.store import as_kept, remember, twin
+from bridge.store import remember, twin
 from bridge.store import schema as t
 from bridge.store.queue.grace import drop_decided, send_decided
 
@@ -498,11 +499,11 @@ def test_nothing_that_a_sender_writes_is_refused(ledger, long):
     assert claimed.key == row["key"]
     assert len(claimed.key) == 250
     assert ledger.settle(claimed, outcome="delivered", answer=HORRID)
-    kept = as_kept(told)
+    kept = storable_event(told)
     assert claimed.identities == tuple(each.identity for each in kept.effects), (
         "as it is found again"
     )
-    assert as_kept(kept) == kept
+    assert storable_event(kept) == kept
 
 
 def test_what_is_too_long_is_still_told_apart(ledger):
