@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bridge.core.jql import comparing, fields, functions, history, parts
-from bridge.core.jql.amounts import dated
-from bridge.core.jql.known import Known
-from bridge.core.jql.operands import Asked, asked
-from bridge.core.jql.parts import Part
-from bridge.core.jql.places import Reader
+from bridge.core.jql import comparing, fields, functions, history, predicates
+from bridge.core.jql.context import CompileContext
+from bridge.core.jql.field_defs import FieldDef
+from bridge.core.jql.operands import Operands, asked
+from bridge.core.jql.ordering import dated
+from bridge.core.jql.predicates import Predicate
+from bridge.core.jql.readers import Reader
 from bridge.core.jql.reasons import found, found_past, short
-from bridge.core.jql.setting import Setting
 from bridge.core.jql.syntax import Condition
-from bridge.core.jql.values import Holds, Match, find
+from bridge.core.jql.values import Accepts, Match, find
 from bridge.core.jql.view import Gap, Partial, View
 
 _Test = Callable[[View], bool | None]
@@ -61,87 +61,87 @@ _MEANT: Final = {
 _WAYS_OUT: Final = "; put `lookup` in the route's `unknown` to have Jira asked, or ask otherwise"
 
 
-def clause(condition: Condition, setting: Setting, *, positive: bool) -> Part:
+def clause(condition: Condition, context: CompileContext, *, positive: bool) -> Predicate:
     """Compile a clause or its opposite; raises `errors.BadFilter` for what Jira would refuse."""
-    known = fields.find(condition.field, setting)
-    told = asked(condition.operand, known)
-    _check(condition, known, told, setting)
+    field = fields.find(condition.field, context)
+    told = asked(condition.operand, field)
+    _check(condition, field, told, context)
     operator = condition.operator if positive else _FLIPPED[condition.operator]
     text = _printed(condition, operator)
     for function in told.functions:
-        functions.refuse_personal(function, setting)
-    if known.elsewhere:
-        match = functions.unknown(known.elsewhere)
-        _warn(condition, replace(known, always=True), match, setting)
-        return _part(text, known, operator, match, told)
+        functions.refuse_viewer_dependent(function, context)
+    if field.not_in_webhook:
+        match = functions.unknown(field.not_in_webhook)
+        _warn(condition, replace(field, always=True), match, context)
+        return _part(text, field, operator, match, told)
     if operator in _PAST:
-        return _of_the_past(condition, operator, text, known, told, setting)
+        return _of_the_past(condition, operator, text, field, told, context)
     if told.only_empty:
-        test = _emptiness(known.read, empty=operator not in _NEGATIVE)
-        return parts.clause(text, test, found(known, _EMPTINESS))
-    match = _match(condition, operator, known, told, setting)
-    _warn(condition, known, match, setting)
-    return _part(text, known, operator, match, told)
+        test = _emptiness(field.read, empty=operator not in _NEGATIVE)
+        return predicates.clause(text, test, found(field, _EMPTINESS))
+    match = _match(condition, operator, field, told, context)
+    _warn(condition, field, match, context)
+    return _part(text, field, operator, match, told)
 
 
-def _part(text: str, known: Known, operator: str, match: Match, told: Asked) -> Part:
+def _part(text: str, field: FieldDef, operator: str, match: Match, told: Operands) -> Predicate:
     positive = operator not in _NEGATIVE
-    because = known.partial or match.because
+    because = field.partial or match.because
     empty = positive and (told.empty or match.empty)
     needed = None
     if operator in _EQUALITY and not (told.functions or told.empty):
         needed = frozenset(value.text.casefold() for value in told.values)
-    return parts.clause(
+    return predicates.clause(
         text,
-        _test(known.read, match.holds, positive=positive, empty=empty),
-        found(known, because, searched=operator in _SEARCH, positive=positive),
-        projects=needed if known.name == "project" else None,
-        types=needed if known.name == "issuetype" else None,
+        _test(field.read, match.accepts, positive=positive, empty=empty),
+        found(field, because, searched=operator in _SEARCH, positive=positive),
+        projects=needed if field.name == "project" else None,
+        types=needed if field.name == "issuetype" else None,
     )
 
 
 def _match(
-    condition: Condition, operator: str, known: Known, told: Asked, setting: Setting
+    condition: Condition, operator: str, field: FieldDef, told: Operands, context: CompileContext
 ) -> Match:
     if operator in _ORDER:
-        return _ordered(operator, known, told, setting)
+        return _ordered(operator, field, told, context)
     matches = [
-        functions.match(function, known, condition.operator, setting) for function in told.functions
+        functions.match(function, field, condition.operator, context) for function in told.functions
     ]
     if operator in _SEARCH:
-        matches += [find(known, value, setting) for value in told.values]
+        matches += [find(field, value, context) for value in told.values]
     elif told.values:
-        matches.append(comparing.equal(known, told.values, setting))
+        matches.append(comparing.equal(field, told.values, context))
     return matches[0] if len(matches) == 1 else _any_of(matches)
 
 
-def _ordered(operator: str, known: Known, told: Asked, setting: Setting) -> Match:
+def _ordered(operator: str, field: FieldDef, told: Operands, context: CompileContext) -> Match:
     for function in told.functions:
-        when = functions.when(function, known, setting)
+        when = functions.when(function, field, context)
         if when is not None:
-            return dated(known, operator, [when], setting)
-        functions.match(function, known, operator, setting)
-        return functions.unknown(f"the order of {known.name} values")
-    return comparing.order(known, operator, told.values[0], setting)
+            return dated(field, operator, [when], context)
+        functions.match(function, field, operator, context)
+        return functions.unknown(f"the order of {field.name} values")
+    return comparing.order(field, operator, told.values[0], context)
 
 
 def _any_of(matches: Sequence[Match]) -> Match:
     """Join comparisons: one that holds is enough."""
 
-    def holds(item: object, view: View) -> bool | None:
-        held = [match.holds(item, view) for match in matches]
+    def accepts(item: object, view: View) -> bool | None:
+        held = [match.accepts(item, view) for match in matches]
         return True if True in held else None if None in held else False
 
-    sights = {match.sight for match in matches}
+    sights = {match.decidable for match in matches}
     return Match(
-        holds=holds,
-        because=next((m.because for m in matches if m.sight != "clear"), matches[0].because),
-        sight=sights.pop() if len(sights) == 1 else "dim",
+        accepts=accepts,
+        because=next((m.because for m in matches if m.decidable != "always"), matches[0].because),
+        decidable=sights.pop() if len(sights) == 1 else "sometimes",
         empty=any(match.empty for match in matches),
     )
 
 
-def _test(read: Reader, holds: Holds, *, positive: bool, empty: bool) -> _Test:
+def _test(read: Reader, accepts: Accepts, *, positive: bool, empty: bool) -> _Test:
     """Judge a field's values: any one that holds decides; an empty field is no match by itself."""
 
     def test(view: View) -> bool | None:
@@ -150,7 +150,7 @@ def _test(read: Reader, holds: Holds, *, positive: bool, empty: bool) -> _Test:
             return None
         sure = not isinstance(items, Partial)
         for item in items:
-            held = holds(item, view)
+            held = accepts(item, view)
             if held:
                 return positive
             if held is None:
@@ -178,28 +178,30 @@ def _of_the_past(
     condition: Condition,
     operator: str,
     text: str,
-    known: Known,
-    told: Asked,
-    setting: Setting,
-) -> Part:
-    because = f"the past of {known.name} is not in the body, beyond this event's changelog"
+    field: FieldDef,
+    told: Operands,
+    context: CompileContext,
+) -> Predicate:
+    because = f"the past of {field.name} is not in the body, beyond this event's changelog"
     if condition.operator == "changed":
-        test = history.changed(known, condition, setting)
+        test = history.changed(field, condition, context)
     else:
-        present = _present(condition, known, told, setting)
-        test = history.was(known, condition, present, setting)
-    _doubt(condition.offset, text, because, setting)
+        present = _present(condition, field, told, context)
+        test = history.was(field, condition, present, context)
+    _doubt(condition.offset, text, because, context)
     if operator in _NEGATIVE:
         test = _opposite(test)
-    return parts.clause(text, test, found_past(known, because))
+    return predicates.clause(text, test, found_past(field, because))
 
 
-def _present(condition: Condition, known: Known, told: Asked, setting: Setting) -> _Test:
+def _present(
+    condition: Condition, field: FieldDef, told: Operands, context: CompileContext
+) -> _Test:
     if told.only_empty:
-        return _emptiness(known.read, empty=True)
+        return _emptiness(field.read, empty=True)
     operator = "in" if condition.operator.endswith("in") else "="
-    match = _match(condition, operator, known, told, setting)
-    return _test(known.read, match.holds, positive=True, empty=told.empty)
+    match = _match(condition, operator, field, told, context)
+    return _test(field.read, match.accepts, positive=True, empty=told.empty)
 
 
 def _opposite(test: _Test) -> _Test:
@@ -210,48 +212,48 @@ def _opposite(test: _Test) -> _Test:
     return opposite
 
 
-def _check(condition: Condition, known: Known, told: Asked, setting: Setting) -> None:
+def _check(condition: Condition, field: FieldDef, told: Operands, context: CompileContext) -> None:
     """Raise where Jira takes the operator not with this field, or not with this value."""
     operator = condition.operator
-    if known.personal:
+    if field.depends_on_viewer:
         message = (
-            f"The field '{known.name}' is another one for everybody who looks, and nobody looks "
+            f"The field '{field.name}' is another one for everybody who looks, and nobody looks "
             "when a webhook comes in."
         )
-        raise setting.refuse(condition.field.offset, message)
-    emptying = told.only_empty and operator in _EMPTYING and "is" in known.operators
-    if operator not in known.operators and not emptying:
-        raise setting.refuse(condition.offset, _unsupported(operator, known))
-    if told.empty and ("is" not in known.operators or operator in _ORDER):
-        message = f"The field '{known.name}' does not support searching for EMPTY values this way."
-        raise setting.refuse(condition.offset, message)
+        raise context.refuse(condition.field.offset, message)
+    emptying = told.only_empty and operator in _EMPTYING and "is" in field.operators
+    if operator not in field.operators and not emptying:
+        raise context.refuse(condition.offset, _unsupported(operator, field))
+    if told.empty and ("is" not in field.operators or operator in _ORDER):
+        message = f"The field '{field.name}' does not support searching for EMPTY values this way."
+        raise context.refuse(condition.offset, message)
 
 
-def _unsupported(operator: str, known: Known) -> str:
-    meant = next((m for m in _MEANT.get(operator, ()) if m in known.operators), "")
+def _unsupported(operator: str, field: FieldDef) -> str:
+    meant = next((m for m in _MEANT.get(operator, ()) if m in field.operators), "")
     guess = f" Did you mean '{meant}'?" if meant else ""
-    takes = ", ".join(sorted(known.operators))
+    takes = ", ".join(sorted(field.operators))
     return (
-        f"The operator '{operator}' is not supported by the '{known.name}' field."
+        f"The operator '{operator}' is not supported by the '{field.name}' field."
         f"{guess} It takes: {takes}."
     )
 
 
-def _warn(condition: Condition, known: Known, match: Match, setting: Setting) -> None:
+def _warn(condition: Condition, field: FieldDef, match: Match, context: CompileContext) -> None:
     text = _printed(condition, condition.operator)
     place = condition.field.offset
-    if match.sight == "blind" and known.always:
-        if not setting.lookup:
+    if match.decidable == "never" and field.always:
+        if not context.lookup:
             message = f"'{text}' can never be decided by a webhook body: {match.because}"
-            raise setting.refuse(place, f"{message}{_WAYS_OUT}.")
-        setting.warn(place, f"'{text}' is unknown for every body: {match.because}.")
-    elif match.sight != "clear" or known.partial:
-        _doubt(place, text, known.partial or match.because, setting)
+            raise context.refuse(place, f"{message}{_WAYS_OUT}.")
+        context.warn(place, f"'{text}' is unknown for every body: {match.because}.")
+    elif match.decidable != "always" or field.partial:
+        _doubt(place, text, field.partial or match.because, context)
 
 
-def _doubt(place: int, text: str, because: str, setting: Setting) -> None:
-    ways_out = "" if setting.lookup else _WAYS_OUT
-    setting.warn(place, f"'{text}' is unknown for most bodies: {because}{ways_out}.")
+def _doubt(place: int, text: str, because: str, context: CompileContext) -> None:
+    ways_out = "" if context.lookup else _WAYS_OUT
+    context.warn(place, f"'{text}' is unknown for most bodies: {because}{ways_out}.")
 
 
 def _printed(condition: Condition, operator: str) -> str:

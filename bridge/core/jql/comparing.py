@@ -5,72 +5,72 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from bridge.core.jql import amounts, custom, values
-from bridge.core.jql.complaints import did_you_mean
-from bridge.core.jql.known import Known
-from bridge.core.jql.setting import Setting
+from bridge.core.jql import custom_fields, ordering, values
+from bridge.core.jql.context import CompileContext
+from bridge.core.jql.errors import did_you_mean
+from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.syntax import Value
 from bridge.core.jql.values import Match
 
 
-def equal(known: Known, asked: Sequence[Value], setting: Setting) -> Match:
+def equal(field: FieldDef, asked: Sequence[Value], context: CompileContext) -> Match:
     """Compare with any of several values; raises `errors.BadFilter` for one that cannot be."""
-    return _EQUAL.get(known.kind, _by_name)(known, asked, setting)
+    return _EQUAL.get(field.kind, _by_name)(field, asked, context)
 
 
-def order(known: Known, sign: str, value: Value, setting: Setting) -> Match:
+def order(field: FieldDef, sign: str, value: Value, context: CompileContext) -> Match:
     """Compare by <, >, <= or >=; raises `errors.BadFilter` for a value that has no order."""
-    match known.kind:
+    match field.kind:
         case "date" | "day":
-            return amounts.dated(known, sign, [amounts.when(known, value, setting)], setting)
+            return ordering.dated(field, sign, [ordering.when(field, value, context)], context)
         case "number" | "span":
-            return amounts.counted(known, sign, [value], setting)
-        case "priority" if setting.site.priorities:
-            return amounts.by_priority(known, sign, value, setting)
+            return ordering.counted(field, sign, [value], context)
+        case "priority" if context.site.priorities:
+            return ordering.by_priority(field, sign, value, context)
         case "key":
-            return amounts.by_number(known, sign, value, setting)
+            return ordering.by_number(field, sign, value, context)
         case "custom":
-            return custom.order(known, sign, value, setting)
+            return custom_fields.order(field, sign, value, context)
         case _:
-            return amounts.unordered(known, sign, value)
+            return ordering.unordered(field, sign, value)
 
 
-def _by_name(known: Known, asked: Sequence[Value], _setting: Setting) -> Match:
-    return values.named(known, asked)
+def _by_name(field: FieldDef, asked: Sequence[Value], _setting: CompileContext) -> Match:
+    return values.named(field, asked)
 
 
-def _by_priority(known: Known, asked: Sequence[Value], setting: Setting) -> Match:
-    known_names = {name.casefold() for name in setting.site.priorities}
+def _by_priority(field: FieldDef, asked: Sequence[Value], context: CompileContext) -> Match:
+    known_names = {name.casefold() for name in context.site.priorities}
     for value in asked:
         if known_names and not (value.text.isdecimal() or value.text.casefold() in known_names):
-            guess = did_you_mean(value.text, setting.site.priorities)
+            guess = did_you_mean(value.text, context.site.priorities)
             message = f"'{value.text}' is not among the site's priorities.{guess}"
-            setting.warn(value.offset, message)
-    return values.named(known, asked)
+            context.warn(value.offset, message)
+    return values.named(field, asked)
 
 
-def _by_user(_known: Known, asked: Sequence[Value], setting: Setting) -> Match:
+def _by_user(_known: FieldDef, asked: Sequence[Value], context: CompileContext) -> Match:
     for value in asked:
         if "@" in value.text:
             message = (
                 f"Where Jira hides the address '{value.text}', this is unknown; "
                 "account ids are surest."
             )
-            setting.warn(value.offset, message)
+            context.warn(value.offset, message)
     return values.user(asked)
 
 
-def _by_date(known: Known, asked: Sequence[Value], setting: Setting) -> Match:
-    return amounts.dated(
-        known, "=", [amounts.when(known, value, setting) for value in asked], setting
+def _by_date(field: FieldDef, asked: Sequence[Value], context: CompileContext) -> Match:
+    return ordering.dated(
+        field, "=", [ordering.when(field, value, context) for value in asked], context
     )
 
 
-def _by_amount(known: Known, asked: Sequence[Value], setting: Setting) -> Match:
-    return amounts.counted(known, "=", asked, setting)
+def _by_amount(field: FieldDef, asked: Sequence[Value], context: CompileContext) -> Match:
+    return ordering.counted(field, "=", asked, context)
 
 
-_EQUAL: Final[Mapping[str, Callable[[Known, Sequence[Value], Setting], Match]]] = {
+_EQUAL: Final[Mapping[str, Callable[[FieldDef, Sequence[Value], CompileContext], Match]]] = {
     "priority": _by_priority,
     "user": _by_user,
     "key": values.key,
@@ -80,5 +80,5 @@ _EQUAL: Final[Mapping[str, Callable[[Known, Sequence[Value], Setting], Match]]] 
     "number": _by_amount,
     "span": _by_amount,
     "label": values.label,
-    "custom": custom.equal,
+    "custom": custom_fields.equal,
 }

@@ -8,13 +8,13 @@ from datetime import UTC, timedelta, tzinfo
 from typing import Any, Final
 
 from bridge.core.jql import dates, functions
-from bridge.core.jql.amounts import When, when
+from bridge.core.jql.context import CompileContext
 from bridge.core.jql.dates import Instant
-from bridge.core.jql.known import USER, Known
+from bridge.core.jql.field_defs import USER, FieldDef
 from bridge.core.jql.operands import asked
-from bridge.core.jql.setting import Setting
-from bridge.core.jql.syntax import Condition, Function, Items, Operand, Predicate, Value
-from bridge.core.jql.values import Holds, user
+from bridge.core.jql.ordering import When, when
+from bridge.core.jql.syntax import Condition, Function, HistoryPredicate, Items, Operand, Value
+from bridge.core.jql.values import Accepts, user
 from bridge.core.jql.view import View, handle
 
 Test = Callable[[View], bool | None]
@@ -73,7 +73,7 @@ class Past:
 
     #: Of each of these one has to do: ON may name several days.
     windows: tuple[tuple[Window, ...], ...]
-    actors: tuple[Holds, ...]
+    actors: tuple[Accepts, ...]
     before: tuple[Wanted, ...]
     after: tuple[Wanted, ...]
 
@@ -113,9 +113,9 @@ def _time(view: View) -> int | None:
     return _instant(view, "updated")
 
 
-def changed(known: Known, condition: Condition, setting: Setting) -> Test:
+def changed(field: FieldDef, condition: Condition, context: CompileContext) -> Test:
     """Judge CHANGED: true by this event's changelog, false where nothing can have changed."""
-    past = _past(known, condition.predicates, setting)
+    past = _past(field, condition.predicates, context)
 
     def fits(item: Mapping[str, Any], at: int | None, view: View) -> bool:
         sides = all(w.at(item, _FROM) for w in past.before) and all(
@@ -129,21 +129,21 @@ def changed(known: Known, condition: Condition, setting: Setting) -> Test:
         if view.created or past.never(view) or past.unchanged(view):
             return False
         at = _time(view)
-        return True if any(fits(i, at, view) for i in view.changes(known.history)) else None
+        return True if any(fits(i, at, view) for i in view.changes(field.history)) else None
 
     return test
 
 
-def was(known: Known, condition: Condition, present: Test, setting: Setting) -> Test:
+def was(field: FieldDef, condition: Condition, present: Test, context: CompileContext) -> Test:
     """Judge WAS: by the present value and this event's changelog; by all there is at creation."""
-    past = _past(known, condition.predicates, setting)
-    wanted = _wanted(condition.operand, known, setting)
+    past = _past(field, condition.predicates, context)
+    wanted = _wanted(condition.operand, field, context)
 
     def test(view: View) -> bool | None:
         if past.never(view):
             return False
         now = present(view)
-        if any(_held(past, wanted, view, held_now=now is True, history=known.history)):
+        if any(_held(past, wanted, view, held_now=now is True, history=field.history)):
             return True
         if view.created and not (now and (past.actors or past.windows)):
             return now
@@ -168,38 +168,40 @@ def _held(
             yield not past.windows or (at is not None and past.meets(at - 1, at - 1, view.now))
 
 
-def _past(known: Known, predicates: Sequence[Predicate], setting: Setting) -> Past:
+def _past(field: FieldDef, predicates: Sequence[HistoryPredicate], context: CompileContext) -> Past:
     told: dict[str, list[Operand]] = {}
     for predicate in predicates:
         told.setdefault(predicate.operator, []).append(predicate.operand)
     windows = [
-        _windows(known, operator, operand, setting)
+        _windows(field, operator, operand, context)
         for operator in ("after", "before", "on", "during")
         for operand in told.get(operator, ())
     ]
     return Past(
         windows=tuple(windows),
-        actors=tuple(_actor(operand, setting) for operand in told.get("by", ())),
-        before=tuple(_wanted(operand, known, setting) for operand in told.get("from", ())),
-        after=tuple(_wanted(operand, known, setting) for operand in told.get("to", ())),
+        actors=tuple(_actor(operand, context) for operand in told.get("by", ())),
+        before=tuple(_wanted(operand, field, context) for operand in told.get("from", ())),
+        after=tuple(_wanted(operand, field, context) for operand in told.get("to", ())),
     )
 
 
-def _windows(known: Known, operator: str, operand: Operand, setting: Setting) -> tuple[Window, ...]:
+def _windows(
+    field: FieldDef, operator: str, operand: Operand, context: CompileContext
+) -> tuple[Window, ...]:
     if operator == "on" and isinstance(operand, Items):
-        return tuple(_window(known, operator, each, setting) for each in operand.values)
-    return (_window(known, operator, operand, setting),)
+        return tuple(_window(field, operator, each, context) for each in operand.values)
+    return (_window(field, operator, operand, context),)
 
 
-def _window(known: Known, operator: str, operand: Operand, setting: Setting) -> Window:
+def _window(field: FieldDef, operator: str, operand: Operand, context: CompileContext) -> Window:
     if operator == "during":
-        return _during(known, operand, setting)
-    at = _when(known, operand, setting).at
+        return _during(field, operand, context)
+    at = _when(field, operand, context).at
     if operator == "after":
         return Window(lower=at)
     if operator == "before":
         return Window(upper=at)
-    zone = setting.zone
+    zone = context.zone
     return Window(
         lower=lambda now: _midnight(at(now), 0, zone),
         upper=lambda now: _midnight(at(now), 1, zone) - 1,
@@ -207,11 +209,11 @@ def _window(known: Known, operator: str, operand: Operand, setting: Setting) -> 
     )
 
 
-def _during(known: Known, operand: Operand, setting: Setting) -> Window:
+def _during(field: FieldDef, operand: Operand, context: CompileContext) -> Window:
     if not isinstance(operand, Items) or len(operand.values) != 2:
         message = "DURING needs two dates in parentheses: DURING (from, to)."
-        raise setting.refuse(operand.offset, message)
-    first, last = (_when(known, value, setting).at for value in operand.values)
+        raise context.refuse(operand.offset, message)
+    first, last = (_when(field, value, context).at for value in operand.values)
     return Window(lower=first, upper=last, closed=True)
 
 
@@ -221,35 +223,35 @@ def _midnight(at: int, later: int, zone: tzinfo) -> int:
     return dates.millis((day + _DAY * later).replace(fold=0))
 
 
-def _when(known: Known, operand: Operand, setting: Setting) -> When:
-    dated = replace(known, kind="date")
+def _when(field: FieldDef, operand: Operand, context: CompileContext) -> When:
+    dated = replace(field, kind="date")
     match operand:
         case Value():
-            return when(dated, operand, setting)
+            return when(dated, operand, context)
         case Function():
-            at = functions.when(operand, dated, setting)
+            at = functions.when(operand, dated, context)
         case _:
             at = None
     if at is None:
-        raise setting.refuse(operand.offset, f"'{operand}' is not a date.")
+        raise context.refuse(operand.offset, f"'{operand}' is not a date.")
     return at
 
 
-def _actor(operand: Operand, setting: Setting) -> Holds:
+def _actor(operand: Operand, context: CompileContext) -> Accepts:
     told = asked(operand, USER)
     if told.empty:
-        raise setting.refuse(operand.offset, "BY needs a user.")
-    matches = [user(told.values).holds] + [
-        functions.match(function, USER, "in", setting).holds for function in told.functions
+        raise context.refuse(operand.offset, "BY needs a user.")
+    matches = [user(told.values).accepts] + [
+        functions.match(function, USER, "in", context).accepts for function in told.functions
     ]
-    return lambda item, view: any(holds(item, view) for holds in matches)
+    return lambda item, view: any(accepts(item, view) for accepts in matches)
 
 
-def _wanted(operand: Operand | None, known: Known, setting: Setting) -> Wanted:
-    told = asked(operand, known)
+def _wanted(operand: Operand | None, field: FieldDef, context: CompileContext) -> Wanted:
+    told = asked(operand, field)
     for function in told.functions:
-        functions.match(function, known, "in", setting)
+        functions.match(function, field, "in", context)
     # One version coming does not tell that there was none.
-    empty = told.empty and known.kind != "version"
+    empty = told.empty and field.kind != "version"
     names = frozenset(value.text.casefold() for value in told.values)
     return Wanted(names=names, empty=empty)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bridge.core.jql.known import Known
+from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.syntax import Empty, Function, Items, Operand, Value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class Operands:
     """A clause's operand, whatever way it is written."""
 
     values: tuple[Value, ...]
@@ -24,7 +24,7 @@ class Asked:
         return self.empty and not (self.values or self.functions)
 
 
-def asked(operand: Operand | None, known: Known) -> Asked:
+def asked(operand: Operand | None, field: FieldDef) -> Operands:
     """Take an operand apart; lists in lists count like one list."""
     values: list[Value] = []
     functions: list[Function] = []
@@ -32,15 +32,15 @@ def asked(operand: Operand | None, known: Known) -> Asked:
     for single in _singles(operand):
         if isinstance(single, Function):
             functions.append(single)
-        elif isinstance(single, Empty) or _is_unresolved(single, known):
+        elif isinstance(single, Empty) or _is_unresolved(single, field):
             empty = True
         else:
             values.append(single)
-    return Asked(values=tuple(values), functions=tuple(functions), empty=empty)
+    return Operands(values=tuple(values), functions=tuple(functions), empty=empty)
 
 
-def _is_unresolved(value: Value, known: Known) -> bool:
-    return known.kind == "resolution" and value.text.casefold() == "unresolved"
+def _is_unresolved(value: Value, field: FieldDef) -> bool:
+    return field.kind == "resolution" and value.text.casefold() == "unresolved"
 
 
 def _singles(operand: Operand | None) -> Iterator[Value | Function | Empty]:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.core.jql import complaints
-from bridge.core.jql.complaints import Token
+from bridge.core.jql import errors
+from bridge.core.jql.errors import Token
+from bridge.core.jql.lexicon import unescape
 from bridge.core.jql.syntax import (
     And,
     Condition,
     Empty,
     Field,
     Function,
+    HistoryPredicate,
     Items,
     Node,
     Not,
     Operand,
     Or,
-    Predicate,
     Property,
     Query,
     Sort,
     Value,
 )
 from bridge.core.jql.tokens import tokens
-from bridge.core.jql.words import unescape
 from bridge.errors import BadFilter
 
 #: Jira itself takes no more than this many values in one list.
@@ -72,7 +72,7 @@ class _Reading:
             self._take("end", "',', 'ASC', 'DESC' or the end of the query")
         elif self._kind() != "end":
             expecting = "'AND', 'OR' or the end of the query"
-            raise complaints.unfollowed(self._text, self._tokens, self._at, expecting)
+            raise errors.unfollowed(self._text, self._tokens, self._at, expecting)
         return Query(where=where, order_by=sorts, order_offset=at)
 
     def _sorts(self) -> tuple[Sort, ...]:
@@ -116,7 +116,7 @@ class _Reading:
         field = self._field()
         token = self._next()
         kind = token.kind
-        predicates: tuple[Predicate, ...] = ()
+        predicates: tuple[HistoryPredicate, ...] = ()
         if kind in _SYMBOLS:
             operand: Operand | None = self._single(_ANY, empty=kind in _EQUALITY)
         else:
@@ -129,7 +129,7 @@ class _Reading:
             offset=token.start,
         )
 
-    def _worded(self, token: Token) -> tuple[str, Operand | None, tuple[Predicate, ...]]:
+    def _worded(self, token: Token) -> tuple[str, Operand | None, tuple[HistoryPredicate, ...]]:
         match token.kind:
             case "IN":
                 return "in", self._several(), ()
@@ -144,21 +144,23 @@ class _Reading:
             case "CHANGED":
                 return "changed", None, self._predicates(_CHANGES)
             case _:
-                raise complaints.no_operator(self._text, token)
+                raise errors.no_operator(self._text, token)
 
-    def _was(self) -> tuple[str, Operand, tuple[Predicate, ...]]:
+    def _was(self) -> tuple[str, Operand, tuple[HistoryPredicate, ...]]:
         operator = "was not" if self._skip("NOT") else "was"
         if self._skip("IN"):
             return f"{operator} in", self._several(), self._predicates(_WHEN)
         operand = self._single("either a value or function", empty=True)
         return operator, operand, self._predicates(_WHEN)
 
-    def _predicates(self, allowed: frozenset[str]) -> tuple[Predicate, ...]:
+    def _predicates(self, allowed: frozenset[str]) -> tuple[HistoryPredicate, ...]:
         predicates = []
         while self._kind() in allowed:
             token = self._next()
             predicates.append(
-                Predicate(operator=token.kind.lower(), operand=self._any(), offset=token.start)
+                HistoryPredicate(
+                    operator=token.kind.lower(), operand=self._any(), offset=token.start
+                )
             )
         return tuple(predicates)
 
@@ -169,17 +171,17 @@ class _Reading:
         if token.kind == "number":
             return Field(name=token.text, offset=token.start)
         if token.kind not in _TEXTS:
-            raise complaints.unexpected(self._text, token, "a field name", "field name")
+            raise errors.unexpected(self._text, token, "a field name", "field name")
         return Field(name=unescape(token.text), properties=self._properties(), offset=token.start)
 
     def _numbered(self, token: Token) -> Field:
         self._take("[", "'[' and the number of a custom field")
         number = self._next()
         if not number.text.isdecimal():
-            raise complaints.unexpected(self._text, number, "the number of a custom field")
+            raise errors.unexpected(self._text, number, "the number of a custom field")
         if len(number.text) > _MAX_DIGITS:
             message = "No custom field has so long a number."
-            raise complaints.complaint(self._text, number.start, message)
+            raise errors.complaint(self._text, number.start, message)
         self._take("]", "']'")
         return Field(
             name=f"cf[{number.text}]",
@@ -209,7 +211,7 @@ class _Reading:
         if isinstance(operand, Value):
             message = f"Operator 'in' does not support the non-list value '{operand.text}'."
             hint = f" Write it in parentheses: ({operand.raw})."
-            raise complaints.complaint(self._text, operand.offset, message + hint)
+            raise errors.complaint(self._text, operand.offset, message + hint)
         return operand
 
     def _items(self) -> Items:
@@ -219,7 +221,7 @@ class _Reading:
             values.append(self._any())
             if len(values) > MAX_LIST:
                 message = f"A list cannot have more than {MAX_LIST:,} values."
-                raise complaints.complaint(self._text, start, message)
+                raise errors.complaint(self._text, start, message)
         self._take(")", "',' or ')'")
         self._depth -= 1
         return Items(values=tuple(values), offset=start)
@@ -230,7 +232,7 @@ class _Reading:
             return Empty(offset=token.start)
         if token.kind not in _TEXTS:
             before = self._tokens[self._at - 2]
-            raise complaints.no_operand(self._text, token, before.text, expecting)
+            raise errors.no_operand(self._text, token, before.text, expecting)
         if self._skip("("):
             return self._function(token)
         return Value(
@@ -252,7 +254,7 @@ class _Reading:
     def _argument(self, expecting: str) -> str:
         token = self._next()
         if token.kind not in _TEXTS:
-            raise complaints.unexpected(self._text, token, expecting, "value")
+            raise errors.unexpected(self._text, token, expecting, "value")
         return unescape(token.text)
 
     def _kind(self) -> str:
@@ -272,7 +274,7 @@ class _Reading:
     def _take(self, kind: str, expecting: str) -> Token:
         token = self._next()
         if token.kind != kind:
-            raise complaints.unexpected(self._text, token, expecting)
+            raise errors.unexpected(self._text, token, expecting)
         return token
 
     def _enter(self) -> Token:
@@ -280,7 +282,7 @@ class _Reading:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             message = f"The query is nested more than {MAX_DEPTH} levels deep."
-            raise complaints.complaint(self._text, token.start, message)
+            raise errors.complaint(self._text, token.start, message)
         return token
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bridge.core.jql.known import Known
+from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.view import Gap, Values, View, handle
 from bridge.core.printable import one_line
 
@@ -22,16 +22,16 @@ _SHOWN: Final = {
 }
 
 
-def found(known: Known, because: str, *, searched: bool = False, positive: bool = True) -> Found:
+def found(field: FieldDef, because: str, *, searched: bool = False, positive: bool = True) -> Found:
     """Make the reasons of a clause; `because` is what an unknown means when the field is there."""
-    name, read = known.name, known.read
-    described = _described(known)
-    hidden = known.kind == "text" and searched
+    name, read = field.name, field.read
+    described = _described(field)
+    hidden = field.kind == "text" and searched
 
     def tell(view: View, value: bool | None) -> str:
         items = read(view)
         if isinstance(items, Gap):
-            return because if known.elsewhere else f"{name} {items.value}"
+            return because if field.not_in_webhook else f"{name} {items.value}"
         if value is None:
             return because
         if items and hidden:
@@ -41,19 +41,19 @@ def found(known: Known, because: str, *, searched: bool = False, positive: bool 
     return tell
 
 
-def found_past(known: Known, because: str) -> Found:
+def found_past(field: FieldDef, because: str) -> Found:
     """Make the reasons of a clause about the past."""
-    described = _described(known)
+    described = _described(field)
 
     def tell(view: View, value: bool | None) -> str:
         if value is None:
             return because
-        items = known.read(view)
-        told = [] if isinstance(items, Gap) else [f"{known.name} is {described(items)}"]
+        items = field.read(view)
+        told = [] if isinstance(items, Gap) else [f"{field.name} is {described(items)}"]
         told += [
             f"this event changed it from {_quoted(change.get('fromString'))} "
             f"to {_quoted(change.get('toString'))}"
-            for change in view.changes(known.history)
+            for change in view.changes(field.history)
         ]
         told += ["the issue has just been created"] if view.created else []
         return ", ".join(told) or because
@@ -61,10 +61,10 @@ def found_past(known: Known, because: str) -> Found:
     return tell
 
 
-def _described(known: Known) -> Callable[[Values], str]:
-    if known.kind == "text":
+def _described(field: FieldDef) -> Callable[[Values], str]:
+    if field.kind == "text":
         return lambda items: "not empty" if items else "empty"
-    handles = _SHOWN.get(known.kind, known.handles)
+    handles = _SHOWN.get(field.kind, field.handles)
 
     def described(items: Values) -> str:
         if len(items) == 1:

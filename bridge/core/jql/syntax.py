@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from bridge.core.jql.words import quoted
+from bridge.core.jql.lexicon import quoted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +89,7 @@ Operand = Value | Empty | Items | Function
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Predicate:
+class HistoryPredicate:
     """What narrows WAS and CHANGED: after, before, on, during, by, from, to."""
 
     operator: str
@@ -109,7 +109,7 @@ class Condition:
     operator: str
     #: None for CHANGED alone.
     operand: Operand | None = None
-    predicates: tuple[Predicate, ...] = ()
+    predicates: tuple[HistoryPredicate, ...] = ()
     #: Where the operator stands.
     offset: int = dataclasses.field(default=0, compare=False)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from bridge.core.jql import complaints
-from bridge.core.jql.complaints import Token
-from bridge.core.jql.words import ESCAPE, KEYWORDS, RESERVED, UNQUOTABLE, WORD_CHARACTER
+from bridge.core.jql import errors
+from bridge.core.jql.errors import Token
+from bridge.core.jql.lexicon import ESCAPE, KEYWORDS, RESERVED, UNQUOTABLE, WORD_CHARACTER
 
 _TOKEN: Final = re.compile(
     rf"""
@@ -37,7 +37,7 @@ def tokens(text: str) -> list[Token]:
         if kind is None:
             continue
         if kind == "bad":
-            raise complaints.unreadable(text, match.start())
+            raise errors.unreadable(text, match.start())
         piece = match.group()
         if kind != "string":
             kind = _kind(piece, kind)

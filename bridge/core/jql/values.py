@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.core.jql.known import Known
-from bridge.core.jql.setting import Setting
+from bridge.core.jql.context import CompileContext
+from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.syntax import Value
-from bridge.core.jql.text import Unfaithful, search
+from bridge.core.jql.text_search import Unfaithful, search
 from bridge.core.jql.view import View, handle, mapping
 
 #: Whether a value is wanted; None: the body says too little of it.
-Holds = Callable[[Any, View], bool | None]
+Accepts = Callable[[Any, View], bool | None]
 
 KEY: Final = re.compile(r"[^\W\d_]\w*-\d{1,15}")
 _PROJECT_KEY: Final = re.compile(r"[A-Z][A-Z0-9_]+")
@@ -29,17 +29,17 @@ _CATEGORIES: Final = {"to do": "new", "in progress": "indeterminate", "done": "d
 class Match:
     """A comparison, and what it means when it cannot tell."""
 
-    holds: Holds
+    accepts: Accepts
     because: str
-    #: "clear"; "dim" where it often cannot tell, "blind" where it never can.
-    sight: str = "clear"
+    #: "always", "sometimes" or "never": whether a body holds enough to decide.
+    decidable: str = "always"
     #: A field without a value is what it asks for.
     empty: bool = False
 
 
-def in_body(known: Known, holds: Holds) -> Match:
+def in_body(field: FieldDef, accepts: Accepts) -> Match:
     """Make a comparison that cannot tell only where a value is malformed."""
-    return Match(holds=holds, because=f"{known.name} is not in a form that can be read")
+    return Match(accepts=accepts, because=f"{field.name} is not in a form that can be read")
 
 
 def folded(values: Sequence[Value]) -> frozenset[str]:
@@ -47,12 +47,12 @@ def folded(values: Sequence[Value]) -> frozenset[str]:
     return frozenset(value.text.casefold() for value in values)
 
 
-def named(known: Known, values: Sequence[Value]) -> Match:
+def named(field: FieldDef, values: Sequence[Value]) -> Match:
     """Compare objects by name, key or id."""
     wanted = folded(values)
-    if known.kind == "category":
+    if field.kind == "category":
         wanted |= {_CATEGORIES[name] for name in wanted & _CATEGORIES.keys()}
-    handles = known.handles
+    handles = field.handles
     # A value may be an id only when it is a number, and in capitals it is a project's key.
     by_id = any(value.text.isdecimal() for value in values)
     keyed = "key" in handles
@@ -67,7 +67,7 @@ def named(known: Known, values: Sequence[Value]) -> Match:
         if asked and part in handles
     ]
 
-    def holds(item: object, _view: View) -> bool | None:
+    def accepts(item: object, _view: View) -> bool | None:
         if not isinstance(item, dict):
             return None
         for part in handles:
@@ -80,7 +80,7 @@ def named(known: Known, values: Sequence[Value]) -> Match:
         return False
 
     parts = " or ".join(needed)
-    return Match(holds=holds, because=f"the {parts} of {known.name} is not in the body")
+    return Match(accepts=accepts, because=f"the {parts} of {field.name} is not in the body")
 
 
 def user(values: Sequence[Value]) -> Match:
@@ -90,59 +90,59 @@ def user(values: Sequence[Value]) -> Match:
     accounts = any(_ACCOUNT.fullmatch(value.text) for value in values)
     names = any("@" not in v.text and not _ACCOUNT.fullmatch(v.text) for v in values)
 
-    def holds(item: object, _view: View) -> bool | None:
+    def accepts(item: object, _view: View) -> bool | None:
         if not isinstance(item, dict):
             return None
         told = {part: handle(item.get(part)) for part in _USER}
         if not wanted.isdisjoint(told.values()):
             return True
         # Cloud has no user names and Data Center no account ids: one of them is enough.
-        known = told["accountId"] or told["name"]
+        field = told["accountId"] or told["name"]
         unsure = (
             (mails and told["emailAddress"] is None)
-            or (accounts and known is None)
-            or (names and (told["displayName"] is None or known is None))
+            or (accounts and field is None)
+            or (names and (told["displayName"] is None or field is None))
         )
         return None if unsure else False
 
     because = "the body does not tell the user's e-mail address, or who it is at all"
-    return Match(holds=holds, because=f"{because}; account ids are surest")
+    return Match(accepts=accepts, because=f"{because}; account ids are surest")
 
 
-def key(known: Known, values: Sequence[Value], setting: Setting) -> Match:
+def key(field: FieldDef, values: Sequence[Value], context: CompileContext) -> Match:
     """Compare issues by key or id."""
     loose = [v for v in values if not (v.text.isdecimal() or KEY.fullmatch(v.text))]
-    if loose and known.kind == "key":
-        message = f"The issue key '{loose[0].text}' for field '{known.name}' is invalid."
-        raise setting.refuse(loose[0].offset, message)
-    inner = named(known, values)
+    if loose and field.kind == "key":
+        message = f"The issue key '{loose[0].text}' for field '{field.name}' is invalid."
+        raise context.refuse(loose[0].offset, message)
+    inner = named(field, values)
 
-    def holds(item: object, view: View) -> bool | None:
-        found = inner.holds({"key": item} if isinstance(item, str) else item, view)
+    def accepts(item: object, view: View) -> bool | None:
+        found = inner.accepts({"key": item} if isinstance(item, str) else item, view)
         return None if loose and not found else found
 
-    because = f"{known.name} is told by key, not by name" if loose else inner.because
-    return Match(holds=holds, because=because)
+    because = f"{field.name} is told by key, not by name" if loose else inner.because
+    return Match(accepts=accepts, because=because)
 
 
-def label(known: Known, values: Sequence[Value], _setting: Setting) -> Match:
+def label(field: FieldDef, values: Sequence[Value], _setting: CompileContext) -> Match:
     """Compare plain words."""
     wanted = folded(values)
-    return in_body(known, lambda item, _view: _holds(handle(item), wanted))
+    return in_body(field, lambda item, _view: _holds(handle(item), wanted))
 
 
 def _holds(found: str | None, wanted: frozenset[str]) -> bool | None:
     return None if found is None else found in wanted
 
 
-def find(known: Known, value: Value, setting: Setting) -> Match:
+def find(field: FieldDef, value: Value, context: CompileContext) -> Match:
     """Search for words, or for a name with wildcards; raises `errors.BadFilter` with the reason."""
-    if known.kind in ("key", "version"):
+    if field.kind in ("key", "version"):
         # Only * and ? are wildcards here; a key that begins with its hyphen is its number alone.
         text = value.text.casefold().replace("[", "[[]")
-        text = f"*{text}" if known.kind == "key" and text.startswith("-") else text
+        text = f"*{text}" if field.kind == "key" and text.startswith("-") else text
         pattern = re.compile(fnmatch.translate(text))
-        return in_body(known, lambda item, _view: _like(pattern, item, known.handles[0]))
+        return in_body(field, lambda item, _view: _like(pattern, item, field.handles[0]))
     try:
         found = search(value.text)
     except Unfaithful as error:
@@ -150,10 +150,10 @@ def find(known: Known, value: Value, setting: Setting) -> Match:
             f"The text search for '{value.text}' cannot be done faithfully here: {error}. "
             'Words, "phrases" and a * at the end of a word can.'
         )
-        raise setting.refuse(value.offset, message) from error
+        raise context.refuse(value.offset, message) from error
     because = "only the site's text index knows whether a form of the word counts"
     return Match(
-        holds=lambda item, _view: found(item) if isinstance(item, str) else None, because=because
+        accepts=lambda item, _view: found(item) if isinstance(item, str) else None, because=because
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from jql_samples import SITE, body, judge
 
 from bridge.core import jql
-from bridge.core.jql.calls import CALLS
+from bridge.core.jql.function_defs import FUNCTIONS
 from bridge.errors import BadFilter
 
 OUT = {"name": "1.0", "released": True}
@@ -124,15 +124,15 @@ def test_functions_of_apps_go_with_the_fields_of_apps() -> None:
     assert judge("approvals = approved()") is None
 
 
-@pytest.mark.parametrize("call", sorted({call.name for call in CALLS.values()}))
+@pytest.mark.parametrize("call", sorted({call.name for call in FUNCTIONS.values()}))
 def test_every_function_has_a_field_it_goes_with_and_many_it_does_not(call: str) -> None:
-    known = CALLS[call.casefold()]
+    known = FUNCTIONS[call.casefold()]
     arguments = ", ".join(["x"] * known.arguments[0])
     with pytest.raises(BadFilter):
         jql.compile(f"labels in {call}({arguments})", SITE, lookup=True)
     sign = "in" if known.several else "="
     text = f"cf[1] {sign} {call}({arguments})"
-    if known.personal:
+    if known.depends_on_viewer:
         with pytest.raises(BadFilter, match="everybody who looks"):
             jql.compile(text, SITE, lookup=True)
     else:

@@ -17,11 +17,11 @@ from bridge.core.jql.syntax import (
     Empty,
     Field,
     Function,
+    HistoryPredicate,
     Items,
     Node,
     Not,
     Or,
-    Predicate,
     Property,
     Query,
     Sort,
@@ -415,8 +415,8 @@ LIST = st.recursive(
 ITEMS_ONLY = st.builds(Items, values=st.lists(LIST, min_size=1, max_size=3).map(tuple))
 
 
-def predicates(operators: str) -> st.SearchStrategy[tuple[Predicate, ...]]:
-    one = st.builds(Predicate, operator=st.sampled_from(operators.split()), operand=LIST)
+def predicates(operators: str) -> st.SearchStrategy[tuple[HistoryPredicate, ...]]:
+    one = st.builds(HistoryPredicate, operator=st.sampled_from(operators.split()), operand=LIST)
     return st.lists(one, max_size=2).map(tuple)
 
 

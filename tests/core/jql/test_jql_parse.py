@@ -8,7 +8,7 @@ import pytest
 from jql_samples import shared
 
 from bridge.core import jql
-from bridge.core.jql import words
+from bridge.core.jql import lexicon
 from bridge.core.jql.parse import MAX_DEPTH, MAX_LENGTH, MAX_LIST
 from bridge.core.jql.syntax import (
     And,
@@ -16,10 +16,10 @@ from bridge.core.jql.syntax import (
     Empty,
     Field,
     Function,
+    HistoryPredicate,
     Items,
     Not,
     Or,
-    Predicate,
     Property,
     Query,
     Sort,
@@ -129,15 +129,17 @@ def test_fields(text: str, field: Field) -> None:
 
 def test_predicates_are_kept_in_order() -> None:
     parsed = jql.parse("a changed from (b, c) to d by f() after x before y on z during (1, 2)")
-    told = [Predicate(operator="from", operand=Items(values=(Value(text="b"), Value(text="c"))))]
-    told += [Predicate(operator="to", operand=Value(text="d"))]
-    told += [Predicate(operator="by", operand=Function(name="f"))]
+    told = [
+        HistoryPredicate(operator="from", operand=Items(values=(Value(text="b"), Value(text="c"))))
+    ]
+    told += [HistoryPredicate(operator="to", operand=Value(text="d"))]
+    told += [HistoryPredicate(operator="by", operand=Function(name="f"))]
     told += [
-        Predicate(operator=operator, operand=Value(text=text))
+        HistoryPredicate(operator=operator, operand=Value(text=text))
         for operator, text in (("after", "x"), ("before", "y"), ("on", "z"))
     ]
     pair = Items(values=(Value(text="1", number=True), Value(text="2", number=True)))
-    told += [Predicate(operator="during", operand=pair)]
+    told += [HistoryPredicate(operator="during", operand=pair)]
     field = Field(name="a")
     wanted = Condition(field=field, operator="changed", operand=None, predicates=tuple(told))
     assert parsed.where == wanted
@@ -177,7 +179,7 @@ def test_escapes(raw: str, text: str) -> None:
     assert where.operand == Value(text=text)
 
 
-@pytest.mark.parametrize("word", sorted(words.RESERVED | {"AND", "IN", "EMPTY", "CF", "ORDER"}))
+@pytest.mark.parametrize("word", sorted(lexicon.RESERVED | {"AND", "IN", "EMPTY", "CF", "ORDER"}))
 def test_reserved_words_want_quotes(word: str) -> None:
     for text in (f"{word} = 1", f"a = {word}()", f"a = f({word})", f"a in ({word.lower()}, b c)"):
         with pytest.raises(BadFilter):
@@ -186,9 +188,9 @@ def test_reserved_words_want_quotes(word: str) -> None:
 
 
 def test_there_are_as_many_reserved_words_as_in_jira() -> None:
-    assert len(words.RESERVED) == 159
-    assert len(words.KEYWORDS) == 20
-    assert len(words.STOP_WORDS) == 33
+    assert len(lexicon.RESERVED) == 159
+    assert len(lexicon.KEYWORDS) == 20
+    assert len(lexicon.STOP_WORDS) == 33
 
 
 @pytest.mark.parametrize("word", ["all", "the", "\u017fet", "\u0131f", "at", "be"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.jql.text import Unfaithful, search
+from bridge.core.jql.text_search import Unfaithful, search
 
 TEXT = "Windows wins: the issue-collector's full screen mode (v1.10) will not crash. Café ABC_9"
 

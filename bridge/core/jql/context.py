@@ -8,13 +8,13 @@ from datetime import tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from bridge.core.jql.complaints import complaint
+from bridge.core.jql.errors import complaint
 from bridge.errors import BadFilter
 from bridge.model import Site
 
 
 @dataclass(kw_only=True)
-class Setting:
+class CompileContext:
     """One compilation of one filter."""
 
     text: str

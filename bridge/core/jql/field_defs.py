@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bridge.core.jql import places
-from bridge.core.jql.places import Reader, several, single, text, within
+from bridge.core.jql import readers
+from bridge.core.jql.readers import Reader, several, single, text, within
 
 _EQUAL: Final = frozenset({"=", "!=", "in", "not in"})
 EMPTY: Final = frozenset({"is", "is not"})
@@ -20,7 +20,7 @@ ANY: Final = RANKED | SEARCH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
+class FieldDef:
     """A field as Jira knows it."""
 
     #: As reasons call it.
@@ -39,75 +39,79 @@ class Known:
     #: No issue is without it.
     always: bool = False
     #: Why a body can never tell; "" when one can.
-    elsewhere: str = ""
+    not_in_webhook: str = ""
     #: What of it a body leaves out, so that only what is found is sure; "" when nothing.
     partial: str = ""
     #: It is another one for everybody who looks.
-    personal: bool = False
+    depends_on_viewer: bool = False
 
 
-def _date(name: str, place: str, *aliases: str) -> Known:
-    return Known(name=name, aliases=aliases, kind="date", operators=RANKED, read=single(place, str))
+def _date(name: str, place: str, *aliases: str) -> FieldDef:
+    return FieldDef(
+        name=name, aliases=aliases, kind="date", operators=RANKED, read=single(place, str)
+    )
 
 
-def _span(name: str, place: str, *aliases: str) -> Known:
-    return Known(
+def _span(name: str, place: str, *aliases: str) -> FieldDef:
+    return FieldDef(
         name=name, aliases=aliases, kind="span", operators=RANKED, read=single(place, int, float)
     )
 
 
-def _named(name: str, place: str, *aliases: str) -> Known:
-    return Known(
+def _named(name: str, place: str, *aliases: str) -> FieldDef:
+    return FieldDef(
         name=name, aliases=aliases, kind="named", operators=PLAIN, read=single(place, dict)
     )
 
 
-def _user(name: str, *, history: bool) -> Known:
-    known = Known(name=name, kind="user", operators=PLAIN, read=single(name, dict))
+def _user(name: str, *, history: bool) -> FieldDef:
+    known = FieldDef(name=name, kind="user", operators=PLAIN, read=single(name, dict))
     if not history:
         return known
     return replace(known, operators=PLAIN | _HISTORY, history=frozenset({name}))
 
 
-def _text(name: str) -> Known:
-    return Known(name=name, kind="text", operators=SEARCH | EMPTY, read=text(name))
+def _text(name: str) -> FieldDef:
+    return FieldDef(name=name, kind="text", operators=SEARCH | EMPTY, read=text(name))
 
 
-def _people(name: str, outer: str, inner: str) -> Known:
-    return Known(
+def _people(name: str, outer: str, inner: str) -> FieldDef:
+    return FieldDef(
         name=name,
         kind="user",
         operators=PLAIN,
-        read=places.count(outer, inner),
+        read=readers.count(outer, inner),
         partial=f"a body only counts {name}s",
     )
 
 
-def _number(name: str, outer: str, inner: str) -> Known:
-    return Known(
+def _number(name: str, outer: str, inner: str) -> FieldDef:
+    return FieldDef(
         name=name, kind="number", operators=_EQUAL | _ORDER, read=within(outer, inner, int)
     )
 
 
-def _linked(name: str, kind: str, *aliases: str) -> Known:
-    return Known(
+def _linked(name: str, kind: str, *aliases: str) -> FieldDef:
+    return FieldDef(
         name=name,
         aliases=aliases,
         kind="key",
         operators=PLAIN,
-        read=places.linked_as(kind),
+        read=readers.linked_as(kind),
         handles=("key", "id"),
     )
 
 
-def _elsewhere(name: str, why: str, *aliases: str, operators: frozenset[str] = ANY) -> Known:
-    return Known(
+def _not_in_webhook(
+    name: str, why: str, *aliases: str, operators: frozenset[str] = ANY
+) -> FieldDef:
+    return FieldDef(
         name=name,
         aliases=aliases,
-        kind="elsewhere",
+        kind="unknown",
         operators=operators,
-        read=places.nowhere,
-        elsewhere=why,
+        read=readers.nowhere,
+        not_in_webhook=why,
     )
 
 
@@ -115,26 +119,26 @@ def _elsewhere(name: str, why: str, *aliases: str, operators: frozenset[str] = A
 USER: Final = _user("user", history=False)
 
 _SYSTEM: Final = (
-    Known(
+    FieldDef(
         name="project",
         aliases=("space",),
         kind="named",
         operators=PLAIN,
-        read=places.project,
+        read=readers.project,
         handles=("key", "name", "id"),
         always=True,
     ),
     replace(_named("issuetype", "issuetype", "type", "workType"), always=True),
-    Known(
+    FieldDef(
         name="key",
         aliases=("issue", "issuekey", "id", "workItemKey", "workItem"),
         kind="key",
         operators=_EQUAL | _ORDER | SEARCH,
-        read=places.issue,
+        read=readers.issue,
         handles=("key", "id"),
         always=True,
     ),
-    Known(
+    FieldDef(
         name="parent",
         kind="key",
         operators=PLAIN,
@@ -147,7 +151,7 @@ _SYSTEM: Final = (
         history=frozenset({"status"}),
         always=True,
     ),
-    Known(
+    FieldDef(
         name="statusCategory",
         kind="category",
         operators=PLAIN,
@@ -170,21 +174,21 @@ _SYSTEM: Final = (
     _user("assignee", history=True),
     _user("reporter", history=True),
     _user("creator", history=False),
-    Known(
+    FieldDef(
         name="labels",
         aliases=("label",),
         kind="label",
         operators=PLAIN,
         read=several("labels"),
     ),
-    Known(
+    FieldDef(
         name="component",
         aliases=("components",),
         kind="named",
         operators=PLAIN,
         read=several("components"),
     ),
-    Known(
+    FieldDef(
         name="fixVersion",
         aliases=("fixVersions",),
         kind="version",
@@ -192,7 +196,7 @@ _SYSTEM: Final = (
         read=several("fixVersions"),
         history=frozenset({"fixversions"}),
     ),
-    Known(
+    FieldDef(
         name="affectedVersion",
         aliases=("affectsVersion", "affectedVersions"),
         kind="version",
@@ -207,7 +211,7 @@ _SYSTEM: Final = (
     _span("originalEstimate", "timeoriginalestimate", "timeOriginalEstimate"),
     _span("remainingEstimate", "timeestimate", "timeEstimate"),
     _span("timeSpent", "timespent"),
-    Known(name="workRatio", kind="number", operators=RANKED, read=places.work_ratio),
+    FieldDef(name="workRatio", kind="number", operators=RANKED, read=readers.work_ratio),
     _number("votes", "votes", "votes"),
     _number("watchers", "watches", "watchCount"),
     _number("hierarchyLevel", "issuetype", "hierarchyLevel"),
@@ -216,51 +220,51 @@ _SYSTEM: Final = (
     _text("summary"),
     _text("description"),
     _text("environment"),
-    Known(
+    FieldDef(
         name="comment",
         kind="text",
         operators=SEARCH,
-        read=places.comments,
+        read=readers.comments,
         partial="a body seldom has every comment",
     ),
-    Known(
+    FieldDef(
         name="text",
         kind="text",
         operators=SEARCH,
-        read=places.everything,
+        read=readers.everything,
         partial="a body seldom has every comment and does not tell which custom fields are texts",
     ),
-    Known(
+    FieldDef(
         name="textfields",
         kind="text",
         operators=SEARCH,
-        read=places.described,
+        read=readers.described,
         partial="a body does not tell which custom fields are texts",
     ),
-    Known(
+    FieldDef(
         name="worklogComment",
         kind="text",
         operators=SEARCH,
-        read=places.worklogs("comment"),
+        read=readers.worklogs("comment"),
         partial="a body seldom has every worklog",
     ),
-    Known(
+    FieldDef(
         name="worklogAuthor",
         kind="user",
         operators=PLAIN,
-        read=places.worklogs("author"),
+        read=readers.worklogs("author"),
         partial="a body seldom has every worklog",
     ),
-    Known(
+    FieldDef(
         name="worklogDate",
         kind="day",
         operators=RANKED,
-        read=places.worklogs("started"),
+        read=readers.worklogs("started"),
         partial="a body seldom has every worklog",
     ),
     _named("level", "security"),
     replace(_named("category", ""), read=within("project", "projectCategory", dict)),
-    Known(
+    FieldDef(
         name="projectType",
         aliases=("spaceType",),
         kind="label",
@@ -268,73 +272,75 @@ _SYSTEM: Final = (
         read=within("project", "projectTypeKey", str),
         always=True,
     ),
-    Known(name="attachments", kind="attachment", operators=EMPTY, read=several("attachment")),
-    Known(
+    FieldDef(name="attachments", kind="attachment", operators=EMPTY, read=several("attachment")),
+    FieldDef(
         name="issueLinkType",
         aliases=("workItemLinkType",),
         kind="named",
         operators=PLAIN,
-        read=places.link_types,
+        read=readers.link_types,
         handles=("name", "seen", "id"),
     ),
-    Known(
+    FieldDef(
         name="issueLink",
         aliases=("workItemLink",),
         kind="key",
         operators=_EQUAL,
-        read=places.linked,
+        read=readers.linked,
         handles=("key", "id"),
     ),
     _linked("workItemBlocks", "blocks", "issueBlocks"),
     _linked("workItemIsBlockedBy", "is blocked by", "issueIsBlockedBy"),
-    Known(
+    FieldDef(
         name="linkedWorkItem",
         aliases=("linkedIssue",),
         kind="key",
         operators=_EQUAL,
-        read=places.family,
+        read=readers.family,
         handles=("key", "id"),
         partial="a body leaves out a parent that is not there, and what is in an epic",
     ),
-    Known(
+    FieldDef(
         name="sprint",
         kind="named",
         operators=PLAIN,
-        read=places.sprints(None),
+        read=readers.sprints(None),
     ),
-    Known(
+    FieldDef(
         name="Epic Link",
         kind="epic",
         operators=PLAIN,
-        read=places.epic(None),
+        read=readers.epic(None),
         handles=("key", "id"),
     ),
-    replace(_date("lastViewed", ""), read=places.nowhere, personal=True),
+    replace(_date("lastViewed", ""), read=readers.nowhere, depends_on_viewer=True),
 )
 
-_ELSEWHERE: Final = (
-    _elsewhere("filter", "what a saved filter finds", "request", "savedFilter", "searchRequest"),
-    _elsewhere("issueFunction", "what an app's function finds"),
-    _elsewhere("parentEpic", "the epics above the parent"),
-    _elsewhere("approvals", "who has to approve", "approval"),
-    _elsewhere("organizations", "the customer's organizations", "organization"),
-    _elsewhere("entitlement", "the customer's entitlements", "entitlements"),
-    _elsewhere("request-channel-type", "the channel a request came by"),
-    _elsewhere("request-last-activity-time", "the last activity of a request"),
-    _elsewhere("Request Type", "the request type", "Customer Request Type"),
-    _elsewhere("development", "development information"),
-    _elsewhere("lastCommentedBy", "who commented last"),
-    _elsewhere("parentProject", "the project above the project", "parentSpace"),
-    _elsewhere("change-gating-type", "how a change is gated"),
-    _elsewhere("journeyID", "the journey of a work item", operators=PLAIN),
-    _elsewhere("journeyType", "the type of a work item's journey", operators=PLAIN),
-    _elsewhere("remoteLinks", "links to other sites", "issueRemoteLinks"),
-    _elsewhere("project.property", "a property of the project", "space.property"),
-    _elsewhere("user.property", "a property of a user"),
+_NOT_IN_WEBHOOK: Final = (
+    _not_in_webhook(
+        "filter", "what a saved filter finds", "request", "savedFilter", "searchRequest"
+    ),
+    _not_in_webhook("issueFunction", "what an app's function finds"),
+    _not_in_webhook("parentEpic", "the epics above the parent"),
+    _not_in_webhook("approvals", "who has to approve", "approval"),
+    _not_in_webhook("organizations", "the customer's organizations", "organization"),
+    _not_in_webhook("entitlement", "the customer's entitlements", "entitlements"),
+    _not_in_webhook("request-channel-type", "the channel a request came by"),
+    _not_in_webhook("request-last-activity-time", "the last activity of a request"),
+    _not_in_webhook("Request Type", "the request type", "Customer Request Type"),
+    _not_in_webhook("development", "development information"),
+    _not_in_webhook("lastCommentedBy", "who commented last"),
+    _not_in_webhook("parentProject", "the project above the project", "parentSpace"),
+    _not_in_webhook("change-gating-type", "how a change is gated"),
+    _not_in_webhook("journeyID", "the journey of a work item", operators=PLAIN),
+    _not_in_webhook("journeyType", "the type of a work item's journey", operators=PLAIN),
+    _not_in_webhook("remoteLinks", "links to other sites", "issueRemoteLinks"),
+    _not_in_webhook("project.property", "a property of the project", "space.property"),
+    _not_in_webhook("user.property", "a property of a user"),
 )
 
-NAMED: Final[Mapping[str, Known]] = {
+FIELDS: Final[Mapping[str, FieldDef]] = {
     name.casefold(): known
-    for known in (*_SYSTEM, *_ELSEWHERE)
+    for known in (*_SYSTEM, *_NOT_IN_WEBHOOK)
     for name in (known.name, *known.aliases)
 }

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.core.jql import clauses, complaints, fields, parts
+from bridge.core.jql import clauses, errors, fields, predicates
+from bridge.core.jql.context import CompileContext
 from bridge.core.jql.parse import parse
-from bridge.core.jql.parts import Part
-from bridge.core.jql.setting import Setting
+from bridge.core.jql.predicates import Predicate
 from bridge.core.jql.syntax import And, Condition, Node, Not, Query
 from bridge.core.jql.view import View
 from bridge.model import Answer, Clause, Site
@@ -29,7 +29,7 @@ class CompiledFilter:
     #: What `check` says of it: where in the text, and what.
     warnings: tuple[tuple[int, str], ...] = ()
     #: None lets everything through.
-    part: Part | None = field(default=None, repr=False)
+    part: Predicate | None = field(default=None, repr=False)
 
     def match(self, body: Mapping[str, Any], now: int) -> Answer:
         """Judge a webhook body at an instant in ms since the epoch; never raises for a body."""
@@ -37,7 +37,7 @@ class CompiledFilter:
             return _EVERYTHING
         view = View(body, now)
         result = self.part.judge(view)
-        return Answer(value=result[0], why=parts.why(result, view))
+        return Answer(value=result[0], why=predicates.why(result, view))
 
     def explain(self, body: Mapping[str, Any], now: int) -> tuple[Clause, ...]:
         """Judge every clause, also those that could not change the answer."""
@@ -55,35 +55,35 @@ def compile(text: str, site: Site, lookup: bool = False) -> CompiledFilter:
     Without `lookup`, clauses that no body can ever decide are refused.
     """
     query = parse(text)
-    setting = Setting(text=text, site=site, lookup=lookup)
-    part = None if query.where is None else _part(query.where, setting, positive=True)
-    _warn(query, setting)
+    context = CompileContext(text=text, site=site, lookup=lookup)
+    part = None if query.where is None else _part(query.where, context, positive=True)
+    _warn(query, context)
     return CompiledFilter(
         text=text,
         projects=None if part is None else part.projects,
         types=None if part is None else part.types,
-        warnings=tuple(sorted(setting.warnings)),
+        warnings=tuple(sorted(context.warnings)),
         part=part,
     )
 
 
-def _warn(query: Query, setting: Setting) -> None:
+def _warn(query: Query, context: CompileContext) -> None:
     for sort in query.order_by:
-        fields.check_sort(sort.field, setting)
+        fields.check_sort(sort.field, context)
     if query.order_by:
         message = "ORDER BY does not change what a filter lets through and is ignored."
-        setting.warn(query.order_offset, message)
-    strange = complaints.lookalike(setting.text)
+        context.warn(query.order_offset, message)
+    strange = errors.lookalike(context.text)
     if strange is not None:
-        setting.warn(*strange)
+        context.warn(*strange)
 
 
-def _part(node: Node, setting: Setting, *, positive: bool) -> Part:
+def _part(node: Node, context: CompileContext, *, positive: bool) -> Predicate:
     """Compile a node, or its opposite: NOT is worked into the operators below it."""
     match node:
         case Not(part=part):
-            return _part(part, setting, positive=not positive)
+            return _part(part, context, positive=not positive)
         case Condition():
-            return clauses.clause(node, setting, positive=positive)
-    join = parts.every if isinstance(node, And) is positive else parts.either
-    return join([_part(part, setting, positive=positive) for part in node.parts])
+            return clauses.clause(node, context, positive=positive)
+    join = predicates.every if isinstance(node, And) is positive else predicates.either
+    return join([_part(part, context, positive=positive) for part in node.parts])

@@ -6,72 +6,72 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bridge.core.jql import amounts, dates
-from bridge.core.jql.amounts import COMPARE, When, dated, decimal
-from bridge.core.jql.known import Known
-from bridge.core.jql.setting import Setting
+from bridge.core.jql import dates, ordering
+from bridge.core.jql.context import CompileContext
+from bridge.core.jql.field_defs import FieldDef
+from bridge.core.jql.ordering import COMPARE, When, dated, decimal
 from bridge.core.jql.syntax import Value
-from bridge.core.jql.values import Holds, Match, folded, in_body, user
+from bridge.core.jql.values import Accepts, Match, folded, in_body, user
 from bridge.core.jql.view import View, handle, mapping
 
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:T|$)", re.ASCII)
 _OPTION: Final = ("value", "name", "key", "id")
 
 
-def equal(known: Known, values: Sequence[Value], setting: Setting) -> Match:
+def equal(field: FieldDef, values: Sequence[Value], context: CompileContext) -> Match:
     """Compare with any of several values; raises `errors.BadFilter` for one it never has."""
-    _check(known, values, setting)
+    _check(field, values, context)
     wanted = folded(values)
     numbers = [number for number in map(decimal, values) if number is not None]
-    people = user(values).holds
+    people = user(values).accepts
     options = _option(values)
-    instants = [dates.literal(v.text, number=v.number, zone=setting.zone) for v in values]
-    date = dated(known, "=", [When(at=at) for at in instants if at is not None], setting).holds
+    instants = [dates.literal(v.text, number=v.number, zone=context.zone) for v in values]
+    date = dated(field, "=", [When(at=at) for at in instants if at is not None], context).accepts
 
-    def holds(item: object, view: View) -> bool | None:
+    def accepts(item: object, view: View) -> bool | None:
         if isinstance(item, str):
             return item.casefold() in wanted or (_is_date(item) and date(item, view))
         if isinstance(item, dict):
             return people(item, view) if "displayName" in item else options(item, view)
         return item in numbers if _is_number(item) else None
 
-    return in_body(known, holds)
+    return in_body(field, accepts)
 
 
-def order(known: Known, sign: str, value: Value, setting: Setting) -> Match:
+def order(field: FieldDef, sign: str, value: Value, context: CompileContext) -> Match:
     """Compare by <, >, <= or >=, as a number or as a date."""
-    _check(known, [value], setting)
+    _check(field, [value], context)
     number = decimal(value)
-    at = dates.literal(value.text, number=value.number, zone=setting.zone)
+    at = dates.literal(value.text, number=value.number, zone=context.zone)
     if number is None and at is None:
-        message = f"The value '{value.text}' for field '{known.name}' is no number and no date."
-        raise setting.refuse(value.offset, message)
-    date = dated(known, sign, [] if at is None else [When(at=at)], setting).holds
+        message = f"The value '{value.text}' for field '{field.name}' is no number and no date."
+        raise context.refuse(value.offset, message)
+    date = dated(field, sign, [] if at is None else [When(at=at)], context).accepts
     compare = COMPARE[sign]
 
-    def holds(item: Any, view: View) -> bool | None:  # noqa: ANN401 - any JSON value
+    def accepts(item: Any, view: View) -> bool | None:  # noqa: ANN401 - any JSON value
         if _is_number(item):
             return None if number is None else compare(item, number)
         if at is None or not isinstance(item, str) or not _is_date(item):
             return None
         return date(item, view)
 
-    return Match(holds=holds, because=f"{known.name} has no number or date to compare")
+    return Match(accepts=accepts, because=f"{field.name} has no number or date to compare")
 
 
-def _check(known: Known, values: Sequence[Value], setting: Setting) -> None:
+def _check(field: FieldDef, values: Sequence[Value], context: CompileContext) -> None:
     for value in values:
-        if known.only == "number":
-            amounts.number(known, value, setting)
-        elif known.only == "date":
-            amounts.when(known, value, setting)
+        if field.only == "number":
+            ordering.number(field, value, context)
+        elif field.only == "date":
+            ordering.when(field, value, context)
 
 
-def _option(values: Sequence[Value]) -> Holds:
+def _option(values: Sequence[Value]) -> Accepts:
     wanted = folded(values)
     by_id = any(value.text.isdecimal() for value in values)
 
-    def holds(item: Any, _view: View) -> bool | None:  # noqa: ANN401 - only called for objects
+    def accepts(item: Any, _view: View) -> bool | None:  # noqa: ANN401 - only called for objects
         told = [
             handle(holder.get(p)) for holder in (item, mapping(item.get("child"))) for p in _OPTION
         ]
@@ -80,7 +80,7 @@ def _option(values: Sequence[Value]) -> Holds:
         unsure = not any(told) or (by_id and handle(item.get("id")) is None)
         return None if unsure else False
 
-    return holds
+    return accepts
 
 
 def _is_date(item: str) -> bool:

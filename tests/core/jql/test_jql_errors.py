@@ -8,9 +8,9 @@ import pytest
 from jql_samples import SITE
 
 from bridge.core import jql
-from bridge.core.jql.calls import CALLS
-from bridge.core.jql.complaints import did_you_mean
-from bridge.core.jql.known import NAMED
+from bridge.core.jql.errors import did_you_mean
+from bridge.core.jql.field_defs import FIELDS
+from bridge.core.jql.function_defs import FUNCTIONS
 from bridge.errors import BadFilter
 
 
@@ -265,5 +265,5 @@ def test_nothing_to_say_of_a_plain_filter() -> None:
 
 def test_the_page_about_filters_names_every_field_and_function() -> None:
     page = (Path(__file__).parents[3] / "docs" / "jql.md").read_text("utf-8").casefold()
-    names = {name for name in NAMED if " " not in name} | {f"{name}(" for name in CALLS}
+    names = {name for name in FIELDS if " " not in name} | {f"{name}(" for name in FUNCTIONS}
     assert {name for name in names if f"`{name}" not in page} == set()

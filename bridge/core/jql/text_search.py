@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.core.jql.words import STOP_WORDS
+from bridge.core.jql.lexicon import STOP_WORDS
 
 #: Whether a text has what is searched for; None when only the site's own index knows.
 Search = Callable[[str], bool | None]

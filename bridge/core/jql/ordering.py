@@ -10,10 +10,10 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from bridge.core.jql import dates
-from bridge.core.jql.complaints import did_you_mean
+from bridge.core.jql.context import CompileContext
 from bridge.core.jql.dates import Instant
-from bridge.core.jql.known import Known
-from bridge.core.jql.setting import Setting
+from bridge.core.jql.errors import did_you_mean
+from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.syntax import Value
 from bridge.core.jql.values import KEY, Match, in_body, named
 from bridge.core.jql.view import View, handle, mapping
@@ -40,31 +40,31 @@ class When:
     end: bool = False
 
 
-def when(known: Known, value: Value, setting: Setting) -> When:
+def when(field: FieldDef, value: Value, context: CompileContext) -> When:
     """Read an instant as written in a filter; raises `errors.BadFilter` when it is none."""
-    at = dates.literal(value.text, number=value.number, zone=setting.zone)
+    at = dates.literal(value.text, number=value.number, zone=context.zone)
     if at is None:
-        message = f"Date value '{value.text}' for field '{known.name}' is invalid. {dates.FORMATS}"
+        message = f"Date value '{value.text}' for field '{field.name}' is invalid. {dates.FORMATS}"
         if dates.MONTHS.search(value.text):
             message += " There is no unit for months: use startOfMonth(-1) or weeks."
-        raise setting.refuse(value.offset, message)
+        raise context.refuse(value.offset, message)
     if dates.MONTH_LIKE.fullmatch(value.text):
         message = f"'{value.text}' is in minutes; relative dates have no unit for months."
-        setting.warn(value.offset, message)
+        context.warn(value.offset, message)
     return When(at=at)
 
 
-def dated(known: Known, sign: str, whens: Sequence[When], setting: Setting) -> Match:
+def dated(field: FieldDef, sign: str, whens: Sequence[When], context: CompileContext) -> Match:
     """Compare instants, and days where the body tells a day."""
-    tests = [_date_test(sign, when, setting.zone, days=known.kind == "day") for when in whens]
+    tests = [_date_test(sign, when, context.zone, days=field.kind == "day") for when in whens]
 
-    def holds(item: object, view: View) -> bool | None:
+    def accepts(item: object, view: View) -> bool | None:
         if not isinstance(item, str):
             return None
         answers = [test(item, view.now) for test in tests]
         return True if True in answers else None if None in answers else False
 
-    return in_body(known, holds)
+    return in_body(field, accepts)
 
 
 def _date_test(
@@ -85,27 +85,27 @@ def _date_test(
     return test
 
 
-def counted(known: Known, sign: str, values: Sequence[Value], setting: Setting) -> Match:
+def counted(field: FieldDef, sign: str, values: Sequence[Value], context: CompileContext) -> Match:
     """Compare numbers and amounts of time."""
-    numbers = [number(known, value, setting) for value in values]
+    numbers = [number(field, value, context) for value in values]
     compare = COMPARE[sign]
 
-    return in_body(known, lambda item, _view: any(compare(item, each) for each in numbers))
+    return in_body(field, lambda item, _view: any(compare(item, each) for each in numbers))
 
 
-def number(known: Known, value: Value, setting: Setting) -> float:
+def number(field: FieldDef, value: Value, context: CompileContext) -> float:
     """Read an amount as written in a filter; raises `errors.BadFilter` when it is none."""
-    if known.kind == "span":
+    if field.kind == "span":
         found: float | None = dates.span(value.text, number=value.number)
         kind = "a duration such as '4h' or '2d 30m'"
         if found is not None and dates.WORKING.search(value.text.lower()):
             message = "A day counts 8 hours and a week 5 days here; write hours to be exact."
-            setting.warn(value.offset, message)
+            context.warn(value.offset, message)
     else:
         found, kind = decimal(value), "a number"
     if found is None:
-        message = f"The value '{value.text}' for field '{known.name}' is not {kind}."
-        raise setting.refuse(value.offset, message)
+        message = f"The value '{value.text}' for field '{field.name}' is not {kind}."
+        raise context.refuse(value.offset, message)
     return found
 
 
@@ -114,58 +114,58 @@ def decimal(value: Value) -> float | None:
     return float(value.text) if _DECIMAL.fullmatch(value.text) else None
 
 
-def by_priority(known: Known, sign: str, value: Value, setting: Setting) -> Match:
+def by_priority(field: FieldDef, sign: str, value: Value, context: CompileContext) -> Match:
     """Compare by the order the site gives its priorities."""
-    ranks = {name.casefold(): -rank for rank, name in enumerate(setting.site.priorities)}
+    ranks = {name.casefold(): -rank for rank, name in enumerate(context.site.priorities)}
     wanted = ranks.get(value.text.casefold())
     if wanted is None and not value.text.isdecimal():
-        message = f"The value '{value.text}' does not exist for the field '{known.name}'."
-        guess = did_you_mean(value.text, setting.site.priorities)
-        raise setting.refuse(value.offset, message + guess)
+        message = f"The value '{value.text}' does not exist for the field '{field.name}'."
+        guess = did_you_mean(value.text, context.site.priorities)
+        raise context.refuse(value.offset, message + guess)
     if wanted is None:
-        return unordered(known, sign, value)
+        return unordered(field, sign, value)
     compare = COMPARE[sign]
 
-    def holds(item: object, _view: View) -> bool | None:
+    def accepts(item: object, _view: View) -> bool | None:
         rank = ranks.get(handle(mapping(item).get("name")) or "")
         return None if rank is None else compare(rank, wanted)
 
-    return Match(holds=holds, because="it is not among the site's `priorities`")
+    return Match(accepts=accepts, because="it is not among the site's `priorities`")
 
 
-def unordered(known: Known, sign: str, value: Value) -> Match:
+def unordered(field: FieldDef, sign: str, value: Value) -> Match:
     """Compare by an order no body tells: only what is equal is surely not less or greater."""
-    same = named(known, [value])
+    same = named(field, [value])
     answer = sign in ("<=", ">=")
 
-    def holds(item: object, view: View) -> bool | None:
-        return answer if same.holds(item, view) else None
+    def accepts(item: object, view: View) -> bool | None:
+        return answer if same.accepts(item, view) else None
 
-    because = f"the order of {_plural(known.name)} is not in the body"
-    if known.kind == "priority":
+    because = f"the order of {_plural(field.name)} is not in the body"
+    if field.kind == "priority":
         because += "; give the site's `priorities`"
-    return Match(holds=holds, because=because, sight="dim")
+    return Match(accepts=accepts, because=because, decidable="sometimes")
 
 
 def _plural(name: str) -> str:
     return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
 
 
-def by_number(known: Known, sign: str, value: Value, setting: Setting) -> Match:
+def by_number(field: FieldDef, sign: str, value: Value, context: CompileContext) -> Match:
     """Compare keys of one project by their number; another project's key is never a match."""
     if value.text.isdecimal():
-        return unordered(known, sign, value)
+        return unordered(field, sign, value)
     if not KEY.fullmatch(value.text):
-        message = f"The issue key '{value.text}' for field '{known.name}' is invalid."
-        raise setting.refuse(value.offset, message)
+        message = f"The issue key '{value.text}' for field '{field.name}' is invalid."
+        raise context.refuse(value.offset, message)
     project, _, number = value.text.casefold().rpartition("-")
     compare = COMPARE[sign]
 
-    def holds(item: object, _view: View) -> bool | None:
+    def accepts(item: object, _view: View) -> bool | None:
         key = handle(mapping(item).get("key")) or ""
         if not KEY.fullmatch(key):
             return None
         its_project, _, its_number = key.rpartition("-")
         return its_project == project and compare(int(its_number), int(number))
 
-    return in_body(known, holds)
+    return in_body(field, accepts)

@@ -27,12 +27,12 @@ class Leaf:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class Predicate:
     """A clause, or AND or OR over several parts."""
 
     text: str
     judge: Callable[[View], Result]
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Predicate, ...] = ()
     #: Literals by one of which the project must go; None: any project may do.
     projects: frozenset[str] | None = None
     #: The same for issue types.
@@ -53,12 +53,12 @@ def clause(
     *,
     projects: frozenset[str] | None = None,
     types: frozenset[str] | None = None,
-) -> Part:
+) -> Predicate:
     """Make a part of one clause."""
     said = {answer: f"{text} is {word}: " for answer, word in _WORDS.items()}
     leaf = Leaf(found=found, said=said)
     results: dict[bool | None, Result] = {answer: (answer, leaf) for answer in _WORDS}
-    return Part(
+    return Predicate(
         text=text,
         judge=lambda view: results[test(view)],
         projects=projects,
@@ -66,9 +66,9 @@ def clause(
     )
 
 
-def every(parts: Sequence[Part]) -> Part:
+def every(parts: Sequence[Predicate]) -> Predicate:
     """Join parts by AND."""
-    return Part(
+    return Predicate(
         text="AND",
         judge=_judge([part.judge for part in parts], decisive=False),
         parts=tuple(parts),
@@ -77,9 +77,9 @@ def every(parts: Sequence[Part]) -> Part:
     )
 
 
-def either(parts: Sequence[Part]) -> Part:
+def either(parts: Sequence[Predicate]) -> Predicate:
     """Join parts by OR."""
-    return Part(
+    return Predicate(
         text="OR",
         judge=_judge([part.judge for part in parts], decisive=True),
         parts=tuple(parts),

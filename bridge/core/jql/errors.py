@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from bridge.core.jql.words import (
+from bridge.core.jql.lexicon import (
     ESCAPE,
     KEYWORDS,
     LOOKALIKES,
