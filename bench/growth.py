@@ -7,7 +7,6 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from pathlib import Path
 
 import psycopg
 from receiving import interleaved, middle
@@ -16,9 +15,7 @@ from servers import Bench
 from terms import Terms
 
 from bridge.desk import status
-from bridge.store import Store
-from bridge.store import history as log
-from bridge.store.history import Query
+from bridge.store import Query, Store
 
 CLAIMS, EVENTS = 10_000_000, 1_000_000
 #: How many issues the events are about.
@@ -81,7 +78,7 @@ def _on(terms: Terms, name: str) -> list[Row]:
         found = interleaved(bench, terms, servers, 16)
         store = Store(full, spool=terms.folder / "spool")
         try:
-            looked = _looks(store, terms.folder)
+            looked = _looks(store)
         finally:
             store.close()
     cost = middle(found, "empty") / middle(found, "full")
@@ -95,15 +92,13 @@ def _on(terms: Terms, name: str) -> list[Row]:
     ]
 
 
-def _looks(store: Store, folder: Path) -> tuple[float, float]:
+def _looks(store: Store) -> tuple[float, float]:
     """Return what `log --issue` and `status` take, in ms."""
 
     def read() -> None:
-        with store.reading() as conn:
-            found = list(log.lines(conn, Query(issue=KEY), limit=50, newest=True))
-        assert found
+        assert list(store.history.entries(Query(issue=KEY), limit=50, newest=True))
 
-    return _took(read), _took(lambda: status.take(store, folder / "spool"))
+    return _took(read), _took(lambda: status.status_of(store))
 
 
 def _took(work: Callable[[], object]) -> float:

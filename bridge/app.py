@@ -23,8 +23,7 @@ from bridge.desk import naming, sites
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
-from bridge.store import Down, Store, WakeupPipe, renaming
-from bridge.store import retention as keeping
+from bridge.store import Down, Retention, Store, WakeupPipe, operators, renaming, retention
 from bridge.worker import Crew
 
 log = structlog.get_logger()
@@ -219,11 +218,11 @@ class Bridge:
             if configuration.targets.get(name) != gang.target:
                 self._dismiss(name)
         self._carry_along(configuration, install=True)
-        self.store.run(lambda conn, now: keeping.introduce(conn, now, tokens))
+        self.store.run(lambda conn, now: retention.introduce(conn, now, tokens))
         # A process that had not heard of the new token yet may have paused it again.
         renewed = sorted(self._renewed)
-        self.store.run(lambda conn, now: [keeping.resume(conn, now, name) for name in renewed])
-        self.store.run(lambda conn, now: keeping.free_mended(conn, now, revisions))
+        self.store.run(lambda conn, now: [retention.resume(conn, now, name) for name in renewed])
+        self.store.run(lambda conn, now: operators.requeue_unmappable(conn, now, revisions))
         if self._delivering:
             for target in _targets(configuration):
                 if target.name not in self._gangs:
@@ -235,8 +234,7 @@ class Bridge:
         Only when they are installed do the mappings rename: a process that still has older ones
         would take it back at its next look.
         """
-        with self.store.reading() as conn:
-            names = renaming.compare(conn, naming.configured(configuration))
+        names = self.store.compare_names(naming.configured(configuration))
         for was, name in (*(names.new if install else ()), *names.behind):
             # On a connection of its own: it can take longer than the writer waits for its database,
             # and what comes meanwhile goes to the spool.
@@ -314,15 +312,12 @@ class Bridge:
 
     def tidy(self) -> None:
         """Delete what retention no longer keeps, unless another process is at it."""
-        keep = keeping.Retention(
+        keep = Retention(
             bodies=self.settings.bodies_days,
             decisions=self.settings.decisions_days,
             effects=self.settings.effects_days,
         )
-        if not self.store.run(lambda conn, now: keeping.alone(conn, now, "tidy", self.process)):
-            return
-        while self.store.run(lambda conn, now: keeping.forget(conn, now, keep)):
-            pass
+        self.store.purge_expired(keep)
 
 
 def _targets(configuration: Configuration) -> tuple[Target, ...]:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from bridge import logs
-from bridge.cli import checking, looking, mending, running, screen, trying
+from bridge.cli import checking, inspect, operators, running, screen, trying
 from bridge.cli.failing import Commands
 
 try:
@@ -35,12 +35,12 @@ for command in (
     checking.check,
     checking.explain,
     checking.jql,
-    looking.log,
-    looking.show,
-    looking.status,
-    mending.retry,
-    mending.discard,
-    mending.replay,
+    inspect.log,
+    inspect.show,
+    inspect.status,
+    operators.retry,
+    operators.discard,
+    operators.replay,
     running.migrate,
     trying.sandbox,
 ):

@@ -93,7 +93,7 @@ def explain(
         click.echo(f"as if through the hook {found.name} (another one: --hook)")
     explained = explaining.explain(plan, found, file.read(), now() if at is None else at)
     if as_json:
-        told = explaining.told(explained, body=body)
+        told = explaining.as_dict(explained, body=body)
         screen.json_line(told[0] if len(told) == 1 else told)
         return
     for each in explained:

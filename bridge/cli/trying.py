@@ -119,7 +119,7 @@ def _summed_up(summary: Summary) -> None:
     console.print(f"{len(summary.lost)} comments or edits lost{': ' if lost else ''}{lost}")
     if summary.unwanted:
         console.print(f"{len(summary.unwanted)} comments that should not have been written")
-    for name, count in summary.status.account.open.items():
+    for name, count in summary.status.totals.open.items():
         console.print(screen.plain(f"still on its way to {name}: {dict(count)}"))
     console.print(f"in {summary.seconds:.1f} s")
 

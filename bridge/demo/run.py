@@ -18,11 +18,10 @@ from bridge.demo.bodies import Issue
 from bridge.demo.stage import Stage
 from bridge.demo.stories import CLOUD, DATA_CENTER
 from bridge.demo.traffic import Post, Script, script
-from bridge.desk import log, status
+from bridge.desk import LogEntry, Query, decisions, status
 from bridge.desk.status import Status
 from bridge.errors import BridgeError
 from bridge.sandbox import Integration, Sandbox
-from bridge.store.history import Line, Query
 
 #: Who registered which hook: two of the Cloud's overlap.
 HOOKS = {"cloud_a": "jira-main", "cloud_b": "jira-legacy", "dc": "jira-dc"}
@@ -42,7 +41,7 @@ class Happening:
     at: float
     #: What happened, in the words of the script; "" when the answer is not there yet.
     note: str
-    line: Line
+    line: LogEntry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,12 +64,12 @@ class Summary:
     @property
     def delivered(self) -> int:
         """Count the deliveries that arrived."""
-        return self.status.account.deliveries.get("delivered", 0)
+        return self.status.totals.deliveries.get("delivered", 0)
 
     @property
     def good(self) -> bool:
         """Tell whether nothing was lost, doubled, leaked, or left on its way."""
-        return not (self.lost or self.doubled or self.unwanted or self.status.account.open)
+        return not (self.lost or self.doubled or self.unwanted or self.status.totals.open)
 
 
 def told(summary: Summary) -> dict[str, Any]:
@@ -98,7 +97,7 @@ def play(
     started = monotonic()
     with ThreadPoolExecutor(1) as beside:
         sending = beside.submit(_send, stage, written, notes, fast=fast)
-        for line in log.follow(stage.store, Query(), wait=_until_delivered(stage, sending)):
+        for line in decisions.follow(stage.store, Query(), wait=_until_delivered(stage, sending)):
             note = notes.get(line.event, "")
             tell(Happening(at=monotonic() - started, note=note, line=line))
         sending.result()
@@ -168,7 +167,7 @@ def _until_delivered(stage: Stage, sending: Future[None]) -> Callable[[float], b
         if not done:
             return False
         until[0] = until[0] or monotonic() + PATIENCE
-        nothing_open = not status.take(stage.store, stage.spool).account.open
+        nothing_open = not status.totals(stage.store).open
         return nothing_open or monotonic() > until[0]
 
     return wait
@@ -184,7 +183,7 @@ def _summary(stage: Stage, written: Script, seconds: float) -> Summary:
     created, edited = _comments(stage.aha, "created"), _comments(stage.aha, "updated")
     expected = written.expected
     return Summary(
-        status=status.take(stage.store, stage.spool),
+        status=status.status_of(stage.store),
         written=len(stage.aha.comments()),
         doubled=stage.aha.doubled(),
         naive_written=len(naive.comments()),

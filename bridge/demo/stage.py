@@ -44,9 +44,8 @@ class Stage:
     aha: Sandbox
     aha_url: str
     plan: Plan
-    #: The bridge's database and spool, to read in.
+    #: The bridge's database and spool, for reading.
     store: Store
-    spool: Path
 
 
 @contextmanager
@@ -72,8 +71,7 @@ def staged(environ: Mapping[str, str]) -> Iterator[Stage]:
         }
         plan = Plan.of(config.require(_mappings(), settings))
         url = stack.enter_context(_served(folder, environ, settings))
-        spool = folder / "spool"
-        store = Store(settings["BRIDGE_DATABASE"], spool=spool)
+        store = Store(settings["BRIDGE_DATABASE"], spool=folder / "spool")
         stack.callback(store.close)
         yield Stage(
             settings=settings,
@@ -82,7 +80,6 @@ def staged(environ: Mapping[str, str]) -> Iterator[Stage]:
             aha_url=aha_url,
             plan=plan,
             store=store,
-            spool=spool,
         )
 
 

@@ -169,20 +169,20 @@ def _outcome(plan: Plan, event: Event, route: Route, verdict: Verdict, last: Ver
 # As plain data
 
 
-def told(explained: Sequence[Explanation], *, body: bool = False) -> list[dict[str, Any]]:
-    """Say what was explained as plain data, with `body` also what would be sent."""
+def as_dict(explained: Sequence[Explanation], *, body: bool = False) -> list[dict[str, Any]]:
+    """Return explanations as plain data, with `body` also the bodies that would be sent."""
     return [
         {
             "hook": each.hook,
             "rejected": each.rejected,
-            "event": None if each.event is None else _event(each.event),
-            "routes": [_told_course(course, body=body) for course in each.courses],
+            "event": None if each.event is None else _event_as_dict(each.event),
+            "routes": [_course_as_dict(course, body=body) for course in each.courses],
         }
         for each in explained
     ]
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event_as_dict(event: Event) -> dict[str, Any]:
     return {
         "name": event.name,
         "source": event.source,
@@ -198,7 +198,7 @@ def _event(event: Event) -> dict[str, Any]:
     }
 
 
-def _told_course(course: Course, *, body: bool) -> dict[str, Any]:
+def _course_as_dict(course: Course, *, body: bool) -> dict[str, Any]:
     return {
         "route": course.route,
         "description": course.description,
@@ -206,13 +206,13 @@ def _told_course(course: Course, *, body: bool) -> dict[str, Any]:
         "unknown": list(course.unknown),
         "stages": [asdict(step) for step in course.steps],
         "filter": [asdict(clause) for clause in course.clauses],
-        "destinations": [_told_outcome(outcome, body=body) for outcome in course.outcomes],
+        "destinations": [_outcome_as_dict(outcome, body=body) for outcome in course.outcomes],
     }
 
 
-def _told_outcome(outcome: Outcome, *, body: bool) -> dict[str, Any]:
+def _outcome_as_dict(outcome: Outcome, *, body: bool) -> dict[str, Any]:
     verdict, then = outcome.verdict, outcome.then
-    said = {
+    values = {
         "destination": verdict.destination,
         "verdict": verdict.name.value,
         "reason": verdict.reason,
@@ -220,4 +220,4 @@ def _told_outcome(outcome: Outcome, *, body: bool) -> dict[str, Any]:
         "then": None if then is None else {"verdict": then.name.value, "reason": then.reason},
         "trouble": outcome.trouble,
     }
-    return said | {"body": outcome.body} if body else said
+    return values | {"body": outcome.body} if body else values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.model import Configuration
-from bridge.store import Store, renaming
+from bridge.store import Store
 
 
 def configured(configuration: Configuration) -> dict[str, str]:
@@ -13,8 +13,7 @@ def configured(configuration: Configuration) -> dict[str, str]:
 
 def take(store: Store, configuration: Configuration) -> tuple[str, ...]:
     """Say what is wrong, one line each; nothing: the names agree. Raises `Down`."""
-    with store.reading() as conn:
-        names = renaming.compare(conn, configured(configuration))
+    names = store.compare_names(configured(configuration))
     return (
         *(_homeless(name, count) for name, count in names.homeless.items()),
         *(_renamed(name, other) for name, other in names.renamed.items()),

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from bridge.store import Store
-from bridge.store.inbox import origins
-from bridge.store.inbox.origins import Named
+from bridge.store import Named, Store
 
 #: How an installation is named by those who reach it through Atlassian's gateway: by its own
 #: address, too, so that the two together are one Jira.
@@ -16,9 +14,7 @@ _GATEWAY = "api.atlassian.com/ex/"
 
 def take(store: Store) -> tuple[str, ...]:
     """Say what is confused, one sentence each; raises `Down`."""
-    now = store.now()
-    with store.reading() as conn:
-        return told(origins.named(conn, now))
+    return told(store.origins())
 
 
 def told(found: Iterable[Named]) -> tuple[str, ...]:

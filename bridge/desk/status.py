@@ -1,110 +1,110 @@
-"""How things stand: an account in which every event appears once, and what is on its way."""
+"""The state of a bridge: totals in which every event is counted once, and what is degraded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bridge import config
-from bridge.desk import instant, naming, sites
+from bridge.desk import Delivery, Totals, instant, naming, sites
 from bridge.model import Configuration, VerdictName
-from bridge.store import Store
-from bridge.store.history import Account, account, stuck
+from bridge.store import SpoolUsage, Store
 
-#: How many deliveries that wait for a person are told of one by one.
-TOLD = 20
+#: How many blocked deliveries are listed one by one.
+MAX_LISTED = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """The account of a store and its spool."""
+    """The state of a store and its spool."""
 
-    account: Account
-    #: Deliveries that wait for a person, the longest waiting first, with the reason.
-    stuck: tuple[Mapping[str, Any], ...] = ()
-    #: By how much the engine's clock is ahead of the host's, in ms.
-    ahead: int = 0
-    #: Bytes that wait in the spool, of all processes that share it.
-    spool: int
-    #: Requests that the database refused, for a person to look at.
-    refused: int
+    totals: Totals
+    #: Parked and doubtful deliveries with their last answer, the longest blocked first.
+    blocked: Sequence[tuple[Delivery, str]] = ()
+    #: By how many ms the engine's clock is ahead of the host's.
+    ahead_ms: int = 0
+    #: What the spools of all processes hold.
+    spool: SpoolUsage
     #: What does not work as it should, one sentence each.
     degraded: tuple[str, ...] = ()
 
     @property
     def received(self) -> int:
         """Count every event that was kept."""
-        return sum(self.account.events.values())
+        return sum(self.totals.events.values())
 
     @property
     def verdicts(self) -> Mapping[str, int]:
-        """Count events by what they came to; their sum is `received`."""
-        return {name.value: self.account.events.get(name, 0) for name in VerdictName}
+        """Count events by their outcome; the sum is `received`."""
+        return {name.value: self.totals.events.get(name, 0) for name in VerdictName}
 
 
-def take(store: Store, spool: Path, configuration: Configuration | None = None) -> Status:
-    """Count everything, from the rows alone, and hold it against the mappings, if there are any."""
-    with store.reading() as conn:
-        found, waiting = account(conn), stuck(conn, TOLD)
-    misnamed = () if configuration is None else naming.take(store, configuration)
+def status_of(store: Store, configuration: Configuration | None = None) -> Status:
+    """Count everything, and compare it with the mappings where they are given; raises `Down`."""
+    found, blocked = store.history.totals(), store.history.longest_blocked(MAX_LISTED)
+    names = () if configuration is None else naming.take(store, configuration)
     return Status(
-        account=found,
-        stuck=waiting,
-        ahead=store.ahead(),
-        spool=sum(path.stat().st_size for path in spool.glob("*.spool")),
-        refused=sum(1 for _ in spool.glob("*.refused")),
-        degraded=(*_mappings_not_in_use(spool), *misnamed, *sites.take(store)),
+        totals=found,
+        blocked=blocked,
+        ahead_ms=store.ahead(),
+        spool=store.spool_usage(),
+        degraded=(*_mappings_not_in_use(store.spool_folder), *names, *sites.take(store)),
     )
 
 
+def totals(store: Store) -> Totals:
+    """Count every event and delivery once; raises `Down`."""
+    return store.history.totals()
+
+
 def _mappings_not_in_use(spool: Path) -> Iterator[str]:
-    for folder, trouble in config.troubles(spool):
-        yield f"the mappings in {folder} are not in use, but the last good ones: {trouble}"
+    for folder, error in config.troubles(spool):
+        yield f"the mappings in {folder} are not in use, but the last good ones: {error}"
 
 
-def _on_the_wall(until: int, ahead: int) -> int | None:
-    """Give an instant of the engine's clock as people's clocks will show it, in ms."""
-    return until - ahead if until else None
-
-
-def told(status: Status) -> dict[str, Any]:
-    """Say it as plain data."""
-    found = status.account
+def as_dict(status: Status) -> dict[str, Any]:
+    """Return a status as plain data."""
+    found = status.totals
     return {
         "received": status.received,
         "verdicts": dict(status.verdicts),
         "deliveries": dict(found.deliveries),
         "destinations": {
             name: {
-                "paused": gate["paused"],
-                "blocked_until": instant(_on_the_wall(gate["blocked_until"], status.ahead)),
-                "failures": gate["failures"],
-                "breaker": _breaker(gate, status.ahead),
+                "paused": row["paused"],
+                "blocked_until": instant(_by_host_clock(row["blocked_until"], status.ahead_ms)),
+                "failures": row["failures"],
+                "breaker": _breaker(row, status.ahead_ms),
                 "open": dict(found.open.get(name, {})),
             }
-            for name, gate in found.destinations.items()
+            for name, row in found.destinations.items()
         },
         "stuck": [
             {
-                "event": row["event"],
-                "destination": row["destination"],
-                "key": row["key"] or row["record"],
-                "state": row["state"],
-                "since": instant(row["updated"]),
-                "why": row["why"],
+                "event": delivery.event,
+                "destination": delivery.destination,
+                "key": delivery.key or delivery.record,
+                "state": delivery.state,
+                "since": instant(delivery.updated),
+                "why": answer,
             }
-            for row in status.stuck
+            for delivery, answer in status.blocked
         ],
         "oldest_unfinished": instant(found.oldest),
         "degraded": list(status.degraded),
-        "spool": {"bytes": status.spool, "refused": status.refused},
+        "spool": {"bytes": status.spool.bytes, "refused": status.spool.refused},
     }
 
 
-def _breaker(gate: Mapping[str, Any], ahead: int) -> str:
-    if not gate["opened"]:
+def _by_host_clock(until: int, ahead_ms: int) -> int | None:
+    """Convert an instant of the engine's clock to the host's, which people read; None for 0."""
+    return until - ahead_ms if until else None
+
+
+def _breaker(row: Mapping[str, Any], ahead_ms: int) -> str:
+    if not row["opened"]:
         return "closed"
-    opened, at = (instant(_on_the_wall(gate[name], ahead)) for name in ("opened", "anyone_at"))
+    opened, at = (instant(_by_host_clock(row[name], ahead_ms)) for name in ("opened", "anyone_at"))
     return f"open since {opened}, next probe at {at}"

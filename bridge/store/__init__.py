@@ -5,35 +5,56 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from bridge.core.retry import Policy
+from bridge.store import renaming, retention
 from bridge.store.database import connect as engines
 from bridge.store.database import files
 from bridge.store.database.clocks import Sources, ahead, clock_of, steady
 from bridge.store.database.errors import Down, is_outage, without_values
 from bridge.store.database.statements import now_ms
+from bridge.store.database.transact import Work
+from bridge.store.history import Delivery, EventHistory, History, LogEntry, Query, Totals
+from bridge.store.inbox import origins
 from bridge.store.inbox.newer import Newest, newest
+from bridge.store.inbox.origins import Named
 from bridge.store.nouns import Entry
+from bridge.store.operators import Operators, Replay
 from bridge.store.queue.exchange import Turn
 from bridge.store.queue.grace import drop_decided, send_decided
 from bridge.store.queue.lanes import Claimed, Settlement, Wish
 from bridge.store.queue.owners import Owner
+from bridge.store.renaming import Names
+from bridge.store.retention import Retention
+from bridge.store.schema import OVER
 from bridge.store.snapshots import pack, remember, twin, unpack
-from bridge.store.spool import Spool
+from bridge.store.spool import Spool, SpoolUsage
 from bridge.store.wakeups import Listener, WakeupPipe, Wakeups
-from bridge.store.writer.loop import Arrival, Judge, Told, Work, Writer
+from bridge.store.writer.loop import Arrival, Judge, Told, Writer
 
 __all__ = [
+    "OVER",
     "Arrival",
     "Claimed",
+    "Delivery",
     "Down",
     "Entry",
+    "EventHistory",
+    "LogEntry",
+    "Named",
+    "Names",
     "Newest",
+    "Query",
+    "Replay",
+    "Retention",
     "Settlement",
+    "SpoolUsage",
     "Store",
+    "Totals",
     "Turn",
     "WakeupPipe",
     "Wish",
@@ -46,6 +67,9 @@ __all__ = [
     "twin",
     "unpack",
 ]
+
+
+T = TypeVar("T")
 
 
 class Store:
@@ -70,6 +94,10 @@ class Store:
         self._listener: Listener | None = None
         #: Notified when lanes may have work.
         self.wakeups = Wakeups()
+        #: What happened to events, and which deliveries are on their way.
+        self.history = History(self.reading)
+        #: What operators may do to deliveries.
+        self.operators = Operators(self.run_here, self.wakeups.notify)
 
     @property
     def embedded(self) -> bool:
@@ -152,17 +180,47 @@ class Store:
         """Settle a delivery and claim the next; raises `Down`."""
         return self.writer.exchange(settlement, wish)
 
-    def run(self, work: Work) -> object:
+    def run(self, work: Work[T]) -> T:
         """Write something else in the writer's next transaction; raises `Down`."""
-        return self.writer.run(work)
+        return cast("T", self.writer.run(work))
 
-    def run_here(self, work: Work) -> object:
+    def run_here(self, work: Work[T]) -> T:
         """Write something in a transaction of this thread: for commands beside a running bridge.
 
         Raises `Down`.
         """
         with _reached(), self._writers.begin() as conn:
             return work(conn, clock_of(self._writers, self._sources, beside=True).now(conn))
+
+    def compare_names(self, configured: Mapping[str, str]) -> Names:
+        """Compare the destinations of the mappings with those of the database; raises `Down`.
+
+        `configured` has the former name, or "", of each destination by its name.
+        """
+        with self.reading() as conn:
+            return renaming.compare(conn, configured)
+
+    def origins(self) -> list[Named]:
+        """List the installations that the bodies of each hook named lately; raises `Down`."""
+        now = self.now()
+        with self.reading() as conn:
+            return origins.named(conn, now)
+
+    def purge_expired(self, keep: Retention) -> None:
+        """Delete all that has expired, unless another process is doing it; raises `Down`."""
+        owner = self._spool.process
+        if self.run(lambda conn, now: retention.acquire_job_lock(conn, now, "tidy", owner)):
+            while self.run(lambda conn, now: retention.purge_expired(conn, now, keep)):
+                pass
+
+    @property
+    def spool_folder(self) -> Path:
+        """The folder with the spools of all processes that share the database's machine."""
+        return self._spool.folder
+
+    def spool_usage(self) -> SpoolUsage:
+        """Measure what the spools of all processes hold."""
+        return self._spool.usage()
 
     def now(self) -> int:
         """Read the clock of the database's host, in ms since the epoch."""

@@ -73,7 +73,7 @@ def _has_any(conn: Connection, destination: str) -> bool:
 
 def _open_count(conn: Connection, destination: str) -> int:
     d = t.deliveries.c
-    found = select(func.count()).where(d.destination == destination, d.state.in_(t.OPEN_STATES))
+    found = select(func.count()).where(d.destination == destination, d.state.in_(t.OPEN))
     return conn.scalar(found) or 0
 
 
@@ -154,7 +154,7 @@ def _carry_lanes(conn: Connection, now: int, was: str, name: str) -> int:
     d = t.deliveries.c
     here = select(t.lanes.c.id).where(t.lanes.c.destination == name)
     moved = (d.destination == was) & d.lane.in_(here)
-    carried = conn.scalar(select(func.count()).where(moved, d.state.in_(t.OPEN_STATES)))
+    carried = conn.scalar(select(func.count()).where(moved, d.state.in_(t.OPEN)))
     conn.execute(update(t.deliveries).where(moved).values(destination=name))
     return carried or 0
 

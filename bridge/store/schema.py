@@ -17,13 +17,20 @@ from sqlalchemy import (
     text,
 )
 
+from bridge.model import State
+
 metadata = MetaData()
 
 #: A 64-bit key that both databases count up by themselves.
 _Counted = BigInteger().with_variant(Integer, "sqlite")
 
-#: What a lane may still have to do something about; what the partial index below holds.
-OPEN_STATES = ("queued", "sending", "retrying", "in_doubt", "parked")
+#: The states of a delivery that stays in its lane: the partial index below contains these.
+OPEN = (State.QUEUED, State.SENDING, State.RETRYING, State.IN_DOUBT, State.PARKED)
+#: The states in which a delivery blocks its lane until an operator decides.
+BLOCKED = (State.PARKED, State.IN_DOUBT)
+#: The states of a delivery that has left its lane.
+OVER = (State.DELIVERED, State.DISCARDED)
+OPEN_CONDITION = f"state IN ({','.join(repr(state.value) for state in OPEN)})"
 
 #: Everything that arrived, one row each, for ever explaining itself.
 events = Table(
@@ -174,8 +181,8 @@ deliveries = Table(
         "lane",
         "place",
         "id",
-        sqlite_where=text("state IN ('queued','sending','retrying','in_doubt','parked')"),
-        postgresql_where=text("state IN ('queued','sending','retrying','in_doubt','parked')"),
+        sqlite_where=text(OPEN_CONDITION),
+        postgresql_where=text(OPEN_CONDITION),
     ),
     sqlite_autoincrement=True,
 )

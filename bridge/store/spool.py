@@ -40,6 +40,16 @@ class _Record:
     length: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpoolUsage:
+    """What the folder of a spool holds, of every process that shares it."""
+
+    #: How many bytes wait for the database.
+    bytes: int
+    #: How many requests the database refused. Their files are kept for an operator to inspect.
+    refused: int
+
+
 class Spool:
     """Segments in one folder. Not thread-safe: the store's writer alone uses it."""
 
@@ -64,6 +74,10 @@ class Spool:
             with contextlib.suppress(FileNotFoundError):  # another process drained it just now
                 size += path.stat().st_size
         return size
+
+    def usage(self) -> SpoolUsage:
+        """Measure what the folder holds, of every process that shares it."""
+        return SpoolUsage(bytes=len(self), refused=sum(1 for _ in self.folder.glob("*.refused")))
 
     @property
     def backlog(self) -> bool:

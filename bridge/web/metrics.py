@@ -1,4 +1,4 @@
-"""What this process counts by itself; the rest is counted from the database when asked."""
+"""Metrics: some are counted in this process, the others in the database, at each scrape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from bridge.app import Bridge
-from bridge.store.history import Account, account
+from bridge.desk import Totals, status
 
 log = structlog.get_logger()
 
@@ -23,36 +23,35 @@ ACCEPTED = Histogram(
 
 
 class Rows(Collector):
-    """The account, as gauges: the same numbers as `aha-bridge status`."""
+    """The totals of the database as gauges: the same numbers as `aha-bridge status`."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
 
     def collect(self) -> Iterator[Metric]:
-        """Read the account once; what needs no database is told without one, too."""
+        """Read the totals once; what needs no database is reported without one, too."""
         yield GaugeMetricFamily(
             "bridge_spool_waiting",
             "Whether events wait in the spool.",
             value=float(self._bridge.store.writer.backlog),
         )
-        found = self._account()
+        found = self._totals()
         yield GaugeMetricFamily(
             "bridge_database_up", "Whether the database answers.", value=float(found is not None)
         )
         if found is not None:
-            yield from _of(found)
+            yield from _gauges(found)
 
-    def _account(self) -> Account | None:
+    def _totals(self) -> Totals | None:
         try:
-            with self._bridge.store.reading() as conn:
-                return account(conn)
-        except Exception as error:  # noqa: BLE001 - a database that is away has many faces
+            return status.totals(self._bridge.store)
+        except Exception as error:  # noqa: BLE001 - an outage shows as many kinds of error
             log.warning("metrics.without_database", error=type(error).__name__)
             return None
 
 
-def _of(found: Account) -> Iterator[Metric]:
-    paused = {name: float(bool(gate["paused"])) for name, gate in found.destinations.items()}
+def _gauges(found: Totals) -> Iterator[Metric]:
+    paused = {name: float(bool(row["paused"])) for name, row in found.destinations.items()}
     yield _gauge("bridge_events", "Events kept, by what they came to.", "outcome", found.events)
     yield _gauge("bridge_deliveries", "Deliveries, by where they are.", "state", found.deliveries)
     yield _gauge(

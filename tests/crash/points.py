@@ -119,13 +119,16 @@ POINTS: dict[str, Point] = {
     ),
     # Retention
     "during retention": Point(
-        place="bridge.store.retention:_drop_events",
+        place="bridge.store.retention:_purge_events",
         when=_deleted,
         needs="retention",
         passages=(1, 2),
     ),
     "a slice forgotten, before commit": Point(
-        place="bridge.store.retention:forget", when=_deleted, needs="retention", passages=(1, 2)
+        place="bridge.store.retention:purge_expired",
+        when=_deleted,
+        needs="retention",
+        passages=(1, 2),
     ),
 }
 
@@ -141,9 +144,9 @@ def arm() -> None:
 
 def _tidy_at_once() -> None:
     """Make a bridge that was started forget in small slices, without waiting for the hour."""
-    keeping = importlib.import_module("bridge.store.retention")
+    retention = importlib.import_module("bridge.store.retention")
     app = importlib.import_module("bridge.app")
-    keeping.SLICE = 20
+    retention.PURGE_BATCH = 20
     start = app.Bridge.start
 
     @functools.wraps(start)

@@ -78,5 +78,5 @@ def verdicts(conn: Connection) -> dict[tuple[str, str, str], str]:
 
 def unfinished(conn: Connection) -> int:
     """Count what is still on its way."""
-    open_ones = t.deliveries.c.state.in_(t.OPEN_STATES)
+    open_ones = t.deliveries.c.state.in_(t.OPEN)
     return conn.scalar(select(func.count()).select_from(t.deliveries).where(open_ones)) or 0

@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from bridge.errors import BridgeError
 from bridge.model import State
 from bridge.store import Store
-from bridge.store import operators as mending
 from bridge.store import schema as t
 from crash.journal import Tail
 from crash.rows import deliveries
@@ -75,20 +74,18 @@ class Operator:
 
     def _give_up_poison(self) -> None:
         with self._store.reading() as conn:
-            left = [d for d in deliveries(conn, *t.OPEN_STATES) if is_poison(d.record)]
+            left = [d for d in deliveries(conn, *t.OPEN) if is_poison(d.record)]
         for delivery in left:
             with suppress(BridgeError):  # it is being sent just now
-                self._store.run_here(
-                    lambda conn, now, id=delivery.id: mending.discard(
-                        conn, now, id, who="operator", reason="Aha! never takes it"
-                    )
+                self._store.operators.discard(
+                    delivery.id, who="operator", reason="Aha! never takes it"
                 )
                 self.given_up += 1
 
     def hurry(self) -> None:
         """Let everything be tried at once."""
         with suppress(DBAPIError, BridgeError):
-            self._store.run_here(lambda conn, now: mending.resume(conn, now, "aha", who="operator"))
+            self._store.operators.resume("aha", who="operator")
 
     def _read_sink(self) -> None:
         for line in self._tail.news():
@@ -96,11 +93,9 @@ class Operator:
                 self._written.update((kind, one, verb) for kind, one, verb in line["effects"])
 
     def _decide(self, delivery: int, *, written: bool) -> None:
-        def decide(conn: object, now: int) -> object:
-            if written:
-                return mending.discard(conn, now, delivery, who="operator", reason="it is there")
-            return mending.retry(conn, now, delivery, who="operator")
-
-        self._store.run_here(decide)
+        if written:
+            self._store.operators.discard(delivery, who="operator", reason="it is there")
+        else:
+            self._store.operators.retry(delivery, who="operator")
         self.discarded += written
         self.retried += not written

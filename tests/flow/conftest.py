@@ -27,8 +27,7 @@ from bridge.demo.bodies import Body, Change, Comment, Installation, Issue, Item,
 from bridge.demo.stories import ANA, CLOUD, DATA_CENTER
 from bridge.model import Limits
 from bridge.sandbox import Integration, Sandbox
-from bridge.store import Turn, Wish
-from bridge.store import history as log
+from bridge.store import EventHistory, LogEntry, Query, Totals, Turn, Wish
 from bridge.web import create
 
 #: By the names that `bridge.demo.traffic` gives the registrations of its two Jiras.
@@ -223,20 +222,18 @@ class Scene:
 
     # What came of it
 
-    def life(self, event: str) -> log.Life:
-        with self.bridge.store.reading() as conn:
-            found = log.life(conn, event)
+    def life(self, event: str) -> EventHistory:
+        found = self.bridge.store.history.event(event)
         assert found is not None, "the event was not kept"
         return found
 
-    def line(self, event: str) -> log.Line:
+    def line(self, event: str) -> LogEntry:
         """Read the one line that the log has of an event."""
         [line] = self.lines(event)
         return line
 
-    def lines(self, event: str = "") -> list[log.Line]:
-        with self.bridge.store.reading() as conn:
-            every = list(log.lines(conn, log.Query(), limit=None, newest=False))
+    def lines(self, event: str = "") -> list[LogEntry]:
+        every = list(self.bridge.store.history.entries(Query()))
         return [line for line in every if not event or line.event == event]
 
     def state(self, event: str) -> str:
@@ -247,15 +244,14 @@ class Scene:
         """Read what the attempts of an event's delivery came to."""
         return [attempt["outcome"] for attempt in self.life(event).attempts]
 
-    def account(self) -> log.Account:
-        with self.bridge.store.reading() as conn:
-            return log.account(conn)
+    def account(self) -> Totals:
+        return self.bridge.store.history.totals()
 
     def rows(self, statement: str) -> list[Any]:
         with self.bridge.store.reading() as conn:
             return list(conn.execute(text(statement)))
 
-    def finish(self) -> log.Account:
+    def finish(self) -> Totals:
         """Wait until nothing is on its way, and return the account."""
         until(lambda: not self.account().open)
         return self.account()

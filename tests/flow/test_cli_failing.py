@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from commands import logging_as_it_was, ok, run
 
 from bridge import logs
-from bridge.cli import mending
+from bridge.cli import operators
 from bridge.cli.failing import Commands
 from bridge.cli.screen import console, rows
 from bridge.errors import BadConfiguration, NotFound, Problem
@@ -77,7 +77,7 @@ def test_someone_is_someone_where_nobody_has_a_name(monkeypatch):
         raise KeyError("no such user")
 
     monkeypatch.setattr("getpass.getuser", nobody)
-    assert mending.who_is_here() == "someone"
+    assert operators.current_user() == "someone"
 
 
 def test_colours_are_for_terminals(monkeypatch):

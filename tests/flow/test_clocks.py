@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from bridge.desk.status import take, told
+from bridge.desk.status import as_dict, status_of
 
 pytestmark = pytest.mark.enable_socket
 
@@ -87,7 +87,7 @@ def test_a_pause_that_the_destination_asked_for_is_kept(stepping, cloud, step):
     stepping.sandbox.behave(fail_share=0.0)
     stepping.step(step)
     assert stepping.asked().claimed is None
-    shown = told(take(stepping.bridge.store, stepping.folder / "spool"))
+    shown = as_dict(status_of(stepping.bridge.store))
     until = datetime.fromisoformat(shown["destinations"]["aha"]["blocked_until"])
     assert 0 < until.timestamp() - stepping.clock() / 1000 <= 60, "as the clock on the wall says"
     stepping.later(20)

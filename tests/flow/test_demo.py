@@ -22,7 +22,7 @@ from bridge.demo import stage
 from bridge.demo.run import Summary, told
 from bridge.desk.status import Status
 from bridge.errors import BridgeError
-from bridge.store.history import Account
+from bridge.store import SpoolUsage, Totals
 
 pytestmark = pytest.mark.enable_socket
 ROOT = Path(__file__).parents[2]
@@ -80,11 +80,11 @@ def test_it_can_be_left_running_and_looked_at():
 
 
 def summary(**more):
-    account = Account(
+    account = Totals(
         events={"deliver": 2}, deliveries={"delivered": 2}, open={}, destinations={}, oldest=None
     )
     plain = Summary(
-        status=Status(account=account, spool=0, refused=0),
+        status=Status(totals=account, spool=SpoolUsage(bytes=0, refused=0)),
         written=2,
         doubled=0,
         naive_written=5,
@@ -101,8 +101,8 @@ def test_what_is_lost_doubled_or_leaked_is_not_good():
     assert not summary(doubled=1).good
     assert not summary(lost=(("cloud", "1"),)).good
     assert not summary(unwanted=(("cloud", "1"),)).good
-    stuck = replace(summary().status.account, open={"aha": {"queued": 1}})
-    assert not summary(status=replace(summary().status, account=stuck)).good
+    stuck = replace(summary().status.totals, open={"aha": {"queued": 1}})
+    assert not summary(status=replace(summary().status, totals=stuck)).good
 
 
 def test_the_summary_is_the_contract():
@@ -120,12 +120,12 @@ def test_the_summary_is_the_contract():
 
 
 def test_what_is_not_good_is_said(capsys):
-    stuck = replace(summary().status.account, open={"aha": {"queued": 1}})
+    stuck = replace(summary().status.totals, open={"aha": {"queued": 1}})
     trying._summed_up(
         summary(
             lost=(("cloud", "10042"),),
             unwanted=(("dc", "7"),),
-            status=replace(summary().status, account=stuck),
+            status=replace(summary().status, totals=stuck),
         )
     )
     said = capsys.readouterr().out

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.demo.bodies import Item
 from bridge.demo.stories import ANA
-from bridge.desk import mend
+from bridge.desk import operators
 
 pytestmark = pytest.mark.enable_socket
 
@@ -200,7 +200,7 @@ def test_a_replay_does_not_set_back_either(started, jira):
     older = started.tell(jira.edited(first, to("status", "In Progress", id="3")))
     started.tell(jira.edited(second, to("status", "Done", id="5")))
     started.finish()
-    mend.replay(started.bridge.store, started.bridge.plan, older, who="a test")
+    operators.replay(started.bridge.store, started.bridge.plan, older, who="a test")
     started.finish()
     assert len(started.sandbox.writes()) == 3
     assert held(started).fields["status"]["name"] == "Done"

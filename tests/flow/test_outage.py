@@ -11,7 +11,7 @@ import pytest
 
 from bridge.model import State
 from bridge.sandbox import Integration
-from bridge.store import retention as keeping
+from bridge.store import operators, retention
 from bridge.store.schema import deliveries
 
 pytestmark = pytest.mark.enable_socket
@@ -200,7 +200,7 @@ def test_a_pause_by_a_process_that_did_not_know_the_new_token_yet(scene, cloud):
     scene.sandbox.add(Integration(token="callback-0002", account="acme"))
     scene.start()
     # Another process has told the database of the new token, and a third paused it again.
-    scene.write(lambda conn, now: keeping.introduce(conn, now, {"aha": HASH_OF_0002}))
+    scene.write(lambda conn, now: retention.introduce(conn, now, {"aha": HASH_OF_0002}))
     scene.write(
         lambda conn, now: conn.exec_driver_sql("UPDATE destinations SET paused = 'late 410'")
     )
@@ -242,7 +242,7 @@ def test_a_refused_body_is_parked_with_the_answer_and_its_record_waits(scene, cl
 def test_a_retry_lets_the_record_go_on(scene, cloud):
     first, _ = parked(scene, cloud)
     [delivery] = scene.life(first).deliveries
-    scene.write(lambda c, now: keeping.requeue(c, now, delivery["id"], delivery["lane"]))
+    scene.write(lambda c, now: operators.requeue(c, now, delivery["id"], delivery["lane"]))
     scene.wake()
     all_in_order(scene)
 
@@ -254,7 +254,7 @@ def test_a_discard_lets_the_later_events_go_on(scene, cloud):
     def discard(conn, now):
         where = deliveries.c.id == delivery["id"]
         conn.execute(deliveries.update().where(where).values(state=State.DISCARDED))
-        keeping.unblock(conn, now, delivery["lane"])
+        operators.unblock(conn, now, delivery["lane"])
 
     scene.write(discard)
     scene.wake()

@@ -8,7 +8,7 @@ from commands import lines
 
 from bridge.errors import BadConfiguration
 from bridge.sandbox import Integration
-from bridge.store import retention as keeping
+from bridge.store import retention
 
 pytestmark = pytest.mark.enable_socket
 
@@ -344,7 +344,7 @@ def test_one_process_at_a_time_tidies(scene, cloud):
     scene.start(deliver=False, bodies_days=1)
     event = scene.send("cloud_a", b'{"webhookEvent": "x"}')
     scene.later(2 * 24 * 3600)
-    assert scene.write(lambda conn, now: keeping.alone(conn, now, "tidy", "another"))
+    assert scene.write(lambda conn, now: retention.acquire_job_lock(conn, now, "tidy", "another"))
     scene.bridge.tidy()
     assert scene.life(event).body is not None
 

@@ -143,11 +143,11 @@ def _request(house, hook, body):
 
 def test_as_plain_data_it_is_json(house):
     found = [explained(house, house.created(house.issue("MOB")))]
-    [told] = orjson.loads(orjson.dumps(explain.told(found)))
+    [told] = orjson.loads(orjson.dumps(explain.as_dict(found)))
     assert [route["route"] for route in told["routes"]] == ["mob", "plat"]
     assert told["event"]["effects"][0]["event"] == "issue_created"
     assert "body" not in told["routes"][0]["destinations"][0]
-    [told] = explain.told(found, body=True)
+    [told] = explain.as_dict(found, body=True)
     assert told["routes"][0]["destinations"][0]["body"]["issue"]
-    [told] = explain.told([explained(house, b"")])
+    [told] = explain.as_dict([explained(house, b"")])
     assert (told["event"], told["routes"]) == (None, [])

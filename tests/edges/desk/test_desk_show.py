@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from bridge.desk import instant, mend, show, status
+from bridge.desk import instant, operators, show, status
 from bridge.errors import NotFound
 from bridge.model import State
 
@@ -14,9 +14,9 @@ def test_a_life_holds_everything_in_plain_data(house):
     first = house.accept(body)
     again = house.accept(body, hook="second")
     house.sent(State.PARKED)
-    [parcel] = mend.named(house.store, [first])
-    mend.retry(house.store, [parcel], who="ana")
-    told = orjson.loads(orjson.dumps(show.told(show.whole(house.store, first), body=True)))
+    [parcel] = operators.find_deliveries(house.store, [first])
+    operators.retry(house.store, [parcel], who="ana")
+    told = orjson.loads(orjson.dumps(show.as_dict(show.history_of(house.store, first), body=True)))
     assert (told["id"], told["key"], told["hook"]) == (first, "PLAT-1", "main")
     assert told["received"] == instant(house.now - 1000)
     assert told["effects"] == [f"issue:{issue.id}:created:2026-03-05T08:00"]
@@ -36,22 +36,22 @@ def test_without_a_kept_body_that_is_said(house):
     body = house.created()
     house.accept(body)
     again = house.accept(body, hook="second")
-    told = show.told(show.whole(house.store, again), body=True)
+    told = show.as_dict(show.history_of(house.store, again), body=True)
     assert (told["body_kept"], told["body"]) == (False, None)
-    assert "body" not in show.told(show.whole(house.store, again))
+    assert "body" not in show.as_dict(show.history_of(house.store, again))
 
 
 def test_the_beginning_of_an_id_is_enough_when_it_is_one_events(house):
     first, second = house.accept(house.created()), house.accept(house.created())
-    assert show.identify(house.store, first[:15]) == first
-    assert show.identify(house.store, second) == second
+    assert show.find_event(house.store, first[:15]) == first
+    assert show.find_event(house.store, second) == second
     shared = first[:4]
     assert second.startswith(shared)
     with pytest.raises(NotFound, match=f"several events begin with {shared}: {first}, {second}"):
-        show.identify(house.store, shared)
+        show.find_event(house.store, shared)
     for nothing in ("", "zzz", f"{first}0"):
         with pytest.raises(NotFound, match="there is no event"):
-            show.whole(house.store, nothing)
+            show.history_of(house.store, nothing)
 
 
 def test_the_account_adds_up(house):
@@ -64,8 +64,8 @@ def test_the_account_adds_up(house):
     oldest = house.now
     house.accept(house.created(), hook="idle")
     house.accept(house.created())
-    found = status.take(house.store, house.settings.spool)
-    told = status.told(found)
+    found = status.status_of(house.store)
+    told = status.as_dict(found)
     assert told["received"] == 6 == sum(told["verdicts"].values())
     assert told["verdicts"] == {
         "deliver": 2, "duplicate": 1, "filtered": 2, "echo": 0, "forbidden": 0, "undecided": 0,
@@ -86,5 +86,5 @@ def test_what_waits_in_the_spool_is_counted(house):
     (spool / "a-1.spool").write_bytes(b"12345")
     (spool / "b-1.spool").write_bytes(b"12")
     (spool / "x.refused").write_bytes(b"1")
-    told = status.told(status.take(house.store, spool))
+    told = status.as_dict(status.status_of(house.store))
     assert told["spool"] == {"bytes": 7, "refused": 1}

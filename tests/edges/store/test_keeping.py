@@ -5,9 +5,9 @@ from ledger import GRACE, NOW, Ledger, verdict
 from made_up import change, comment, event, plan, route, thin
 
 from bridge.model import State
-from bridge.store import retention as keeping
+from bridge.store import operators, retention
 from bridge.store import schema as t
-from bridge.store.retention import SLICE, Retention
+from bridge.store.retention import PURGE_BATCH, Retention
 
 DAY = 24 * 3600 * 1000
 KEEP = Retention(bodies=14, decisions=90, effects=400)
@@ -19,8 +19,8 @@ TWO = plan(route(destinations=("aha", "crm")))
 
 def test_a_destination_is_made_known_once(ledger):
     before = ledger.gate()
-    ledger.run(lambda conn, now: keeping.introduce(conn, now, {"aha": "hash", "new": "n"}))
-    ledger.run(lambda conn, now: keeping.introduce(conn, now, {}))
+    ledger.run(lambda conn, now: retention.introduce(conn, now, {"aha": "hash", "new": "n"}))
+    ledger.run(lambda conn, now: retention.introduce(conn, now, {}))
     assert ledger.gate() == before
     assert ledger.gate("new")["token_hash"] == "n"
 
@@ -31,7 +31,7 @@ def test_a_new_token_ends_a_pause_and_hurries(ledgers):
     for to in ("aha", "crm"):
         [claimed] = ledger.claim(to=to)
         ledger.settle(claimed, State.RETRYING, delay=900_000, pause="410", failed=True)
-    ledger.run(lambda conn, now: keeping.introduce(conn, now, {"aha": "another", "crm": "hash"}))
+    ledger.run(lambda conn, now: retention.introduce(conn, now, {"aha": "another", "crm": "hash"}))
     gate = ledger.gate("aha")
     assert (gate["token_hash"], gate["paused"], gate["failures"]) == ("another", "", 0)
     assert ledger.lane("aha")["next_at"] == NOW
@@ -43,18 +43,18 @@ def test_resuming(ledger):
     ledger.keep(event("e1", change()))
     [claimed] = ledger.claim()
     ledger.settle(claimed, State.RETRYING, delay=900_000, pause="410", block=60_000)
-    assert ledger.run(lambda conn, now: keeping.resume(conn, now, "aha")) is True
+    assert ledger.run(lambda conn, now: retention.resume(conn, now, "aha")) is True
     gate = ledger.gate()
     assert (gate["paused"], gate["blocked_until"], gate["failures"]) == ("", 0, 0)
     assert len(ledger.claim()) == 1
-    assert ledger.run(lambda conn, now: keeping.resume(conn, now, "nobody")) is False
+    assert ledger.run(lambda conn, now: retention.resume(conn, now, "nobody")) is False
 
 
 def test_hurrying_moves_only_what_is_tried_again(ledger):
     ledger.keep(event("e1", change(1), record="1"), thin("t2", record="2"))
     [claimed] = ledger.claim()
     ledger.settle(claimed, State.RETRYING, delay=900_000)
-    ledger.run(lambda conn, now: keeping.resume(conn, now, "aha"))
+    ledger.run(lambda conn, now: retention.resume(conn, now, "aha"))
     assert ledger.lane(record="jira/1")["next_at"] == NOW
     assert ledger.lane(record="jira/2")["next_at"] == NOW + GRACE, "a grace is not cut short"
 
@@ -80,8 +80,8 @@ def test_what_could_not_be_mapped_is_sent_once_it_can_be(ledger, cause, revision
     [claimed] = ledger.claim()
     ledger.settle(claimed, State.PARKED, cause=cause, revision=revision)
     assert ledger.claim() == []
-    assert ledger.run(lambda conn, now: keeping.free_mended(conn, now, now_known)) == freed
-    assert ledger.run(lambda conn, now: keeping.free_mended(conn, now, now_known)) == 0
+    assert ledger.run(lambda conn, now: operators.requeue_unmappable(conn, now, now_known)) == freed
+    assert ledger.run(lambda conn, now: operators.requeue_unmappable(conn, now, now_known)) == 0
     found = ledger.claim()
     assert [each.event for each in found] == ["e1"] * freed
     if freed:
@@ -93,7 +93,7 @@ def test_what_was_freed_by_another_process_is_left_alone(ledger):
     ledger.keep(event("e1", change()))
     [claimed] = ledger.claim()
     before = ledger.rows(t.deliveries), ledger.rows(t.lanes)
-    ledger.run(lambda conn, now: keeping.requeue(conn, now, claimed.delivery, claimed.lane))
+    ledger.run(lambda conn, now: operators.requeue(conn, now, claimed.delivery, claimed.lane))
     assert (ledger.rows(t.deliveries), ledger.rows(t.lanes)) == before
 
 
@@ -104,7 +104,7 @@ def forget(ledger, days, keep=KEEP):
     """Forget all there is to forget so many days later; returns how often it took."""
     ledger.now = NOW + days * DAY
     times = 0
-    while ledger.run(lambda conn, now: keeping.forget(conn, now, keep)):
+    while ledger.run(lambda conn, now: retention.purge_expired(conn, now, keep)):
         times += 1
         assert times < 50
     return times
@@ -177,14 +177,14 @@ def test_no_claim_goes_before_its_decision(ledger):
 
 def test_slices(sqlite):
     ledger = Ledger(sqlite)
-    count = 2 * SLICE + 1
+    count = 2 * PURGE_BATCH + 1
     ledger.keep(*(event(f"e{n:04}", change(n), record=str(n)) for n in range(count)))
     deliver(ledger)
     deliver(ledger)
     ledger.now += 15 * DAY
-    gone = ledger.run(lambda conn, now: keeping.forget(conn, now, KEEP))
-    assert gone == SLICE
-    assert sum(row["body"] is None for row in ledger.rows(t.events)) == SLICE
+    gone = ledger.run(lambda conn, now: retention.purge_expired(conn, now, KEEP))
+    assert gone == PURGE_BATCH
+    assert sum(row["body"] is None for row in ledger.rows(t.events)) == PURGE_BATCH
     assert forget(ledger, 15) == 2
     assert forget(ledger, 91) == 3
     assert forget(ledger, 401) == 3
@@ -223,12 +223,12 @@ def test_a_lane_that_has_something_to_do_stays(ledger, lane):
 
 def test_a_job_runs_alone(ledger):
     def take(owner):
-        return ledger.run(lambda conn, now: keeping.alone(conn, now, "tidy", owner))
+        return ledger.run(lambda conn, now: retention.acquire_job_lock(conn, now, "tidy", owner))
 
     assert take("a") is True
     assert take("b") is False
     assert take("a") is True, "its own process may have it again"
-    assert ledger.run(lambda conn, now: keeping.alone(conn, now, "other", "b")) is True
-    ledger.now += keeping.ALONE
+    assert ledger.run(lambda conn, now: retention.acquire_job_lock(conn, now, "other", "b")) is True
+    ledger.now += retention.JOB_LEASE_MS
     assert take("b") is True
     assert take("a") is False

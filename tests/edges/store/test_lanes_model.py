@@ -23,8 +23,7 @@ from made_up import change, comment, event, plan, route, thin
 
 from bridge.errors import WrongState
 from bridge.model import State
-from bridge.store import operators as mending
-from bridge.store import retention as keeping
+from bridge.store import operators, retention
 from bridge.store import schema as t
 from bridge.store.queue.grace import drop_decided, send_decided
 from bridge.store.queue.lanes import Claimed
@@ -86,7 +85,7 @@ class Lanes(RuleBasedStateMachine):
                 if table.name != "destinations":
                     conn.execute(table.delete())
         self.ledger.now = NOW
-        self.ledger.run(lambda conn, now: keeping.resume(conn, now, "aha"))
+        self.ledger.run(lambda conn, now: retention.resume(conn, now, "aha"))
         self.lanes: dict[str, Lane] = {}
         self.hands: list[Ours] = []
         self.paused = False
@@ -258,7 +257,7 @@ class Lanes(RuleBasedStateMachine):
     @rule()
     def pause_or_resume(self) -> None:
         if self.paused:
-            self.ledger.run(lambda conn, now: keeping.resume(conn, now, "aha"))
+            self.ledger.run(lambda conn, now: retention.resume(conn, now, "aha"))
             for lane in self.lanes.values():
                 head = lane.head
                 if head and head.state == "retrying" and lane.next_at and lane.next_at > self.now:
@@ -284,9 +283,9 @@ class Lanes(RuleBasedStateMachine):
         try:
             self.ledger.run(
                 lambda conn, now: (
-                    mending.discard(conn, now, row["id"], who="me", reason="no")
+                    operators.discard(conn, now, row["id"], who="me", reason="no")
                     if discard
-                    else mending.retry(conn, now, row["id"], who="me")
+                    else operators.retry(conn, now, row["id"], who="me")
                 )
             )
         except WrongState:

@@ -9,17 +9,19 @@ from ledger import GRACE, NOW, Ledger, verdict
 from made_up import InProject, change, comment, deletion, event, issue, plan, route, thin
 
 from bridge.model import State
-from bridge.store import history as log
-from bridge.store import operators as mending
+from bridge.store import operators
 from bridge.store import schema as t
-from bridge.store.history import PAGE, Query, account, life, lines
+from bridge.store.history import LogEntry, Query, deliveries, entries
+from bridge.store.history.entries import PAGE
+from bridge.store.history.events import history_of
+from bridge.store.history.totals import count as count_totals
 
 HOUR = 3_600_000
 
 
 def read(ledger, limit=None, newest=False, **asked):
     with ledger.transaction() as conn:
-        return list(lines(conn, Query(**asked), limit=limit, newest=newest))
+        return list(entries.read(conn, Query(**asked), limit=limit, newest=newest))
 
 
 def events(found):
@@ -57,7 +59,7 @@ def story(ledgers):
 
 def test_what_a_line_says(story):
     first, second, *_ = read(story)
-    assert first == log.Line(
+    assert first == LogEntry(
         event="e1",
         received=NOW,
         hook="main",
@@ -71,7 +73,7 @@ def test_what_a_line_says(story):
         reason="project is PLAT",
         state="parked",
         identities=("change:1:1",),
-        trouble="no",
+        error="no",
     )
     assert (second.destination, second.state) == ("crm", "delivered")
 
@@ -190,10 +192,10 @@ def test_the_limit_counts_what_is_told(ledgers):
 
 def test_the_whole_life_of_an_event(story):
     with story.transaction() as conn:
-        [parcel] = mending.stuck(conn, states=["parked"])
-        mending.retry(conn, story.now, parcel.id, who="ana")
-        told = life(conn, "e1")
-        assert life(conn, "nothing") is None
+        [parcel] = deliveries.blocked(conn, states=["parked"])
+        operators.retry(conn, story.now, parcel.id, who="ana")
+        told = history_of(conn, "e1")
+        assert history_of(conn, "nothing") is None
     assert told.event["id"] == "e1"
     assert told.event["effects"] == ["change:1:1"]
     assert b"PLAT-1" in told.body
@@ -218,7 +220,7 @@ def test_the_whole_life_of_an_event(story):
 def test_the_life_of_an_event_whose_body_is_not_kept(ledger):
     ledger.keep(event("e1", change()), event("e2", change()))
     with ledger.transaction() as conn:
-        told = life(conn, "e2")
+        told = history_of(conn, "e2")
     assert told.body is None
     assert told.deliveries == told.attempts == told.actions == ()
 
@@ -231,7 +233,7 @@ OUTCOMES = st.sampled_from(["delivered", "retrying", "parked", "in_doubt"])
 
 def test_the_account_of_an_empty_database(ledger):
     with ledger.transaction() as conn:
-        told = account(conn)
+        told = count_totals(conn)
     assert (told.events, told.deliveries, told.open, told.oldest) == ({}, {}, {}, None)
     assert told.destinations == {
         "aha": {"paused": "", "blocked_until": 0, "failures": 0, "opened": 0, "anyone_at": 0}
@@ -272,8 +274,8 @@ def test_the_account_adds_up(ledgers):
                 kept.settle(claimed, State(outcome), delay=GRACE)
         kept.now -= GRACE
         with kept.transaction() as conn:
-            found = account(conn)
-            told = list(lines(conn, Query(), limit=None, newest=False))
+            found = count_totals(conn)
+            told = list(entries.read(conn, Query(), limit=None, newest=False))
         assert sum(found.events.values()) == len(stream)
         assert {line.event for line in told} == {f"e{n}" for n in range(len(stream))}
         rows = kept.rows(t.deliveries)

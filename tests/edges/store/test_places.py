@@ -11,7 +11,7 @@ from running import WISH, Running, request, until
 from sqlalchemy import select
 
 from bridge.model import State
-from bridge.store import operators as mending
+from bridge.store import operators
 from bridge.store import schema as t
 from bridge.store.queue import watermark as draining
 from bridge.store.writer import loop as writer
@@ -85,7 +85,9 @@ def test_a_lane_goes_on_when_what_is_discarded_is_not_its_head(ledger):
     ledger.settle(claimed, State.PARKED)
     ledger.keep(late(ledger, "e1", 1, NOW - 20))
     assert ledger.claim() == []
-    ledger.run(lambda conn, now: mending.discard(conn, now, claimed.delivery, who="x", reason="y"))
+    ledger.run(
+        lambda conn, now: operators.discard(conn, now, claimed.delivery, who="x", reason="y")
+    )
     assert sent(ledger) == ["e1"]
 
 
@@ -95,7 +97,7 @@ def test_what_is_discarded_behind_a_head_that_waits_hurries_nobody(ledger):
     [claimed] = ledger.claim()
     ledger.settle(claimed, State.RETRYING, delay=30_000)
     [second] = ledger.rows(t.deliveries, event="e2")
-    ledger.run(lambda conn, now: mending.discard(conn, now, second["id"], who="x", reason="y"))
+    ledger.run(lambda conn, now: operators.discard(conn, now, second["id"], who="x", reason="y"))
     assert ledger.lane()["next_at"] == NOW + 30_000
 
 

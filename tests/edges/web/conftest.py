@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +11,7 @@ import structlog
 
 from bridge.errors import NotFound
 from bridge.model import Hook, Reply, Request
+from bridge.store import Totals
 
 TOKEN = "token-of-the-only-hook"
 
@@ -28,10 +28,12 @@ class Bridge:
         self.reply: Reply | Exception | None = None
         self.room = True
         self.troubles: tuple[str, ...] = ()
-        #: What reading raises.
+        #: What counting the rows raises.
         self.rows: Exception | None = None
         self.store = SimpleNamespace(
-            can_keep=lambda: self.room, writer=SimpleNamespace(backlog=True), reading=self._reading
+            can_keep=lambda: self.room,
+            writer=SimpleNamespace(backlog=True),
+            history=SimpleNamespace(totals=self._totals),
         )
         self.plan = SimpleNamespace(configuration=SimpleNamespace(routes={"one": 1, "two": 2}))
 
@@ -55,11 +57,10 @@ class Bridge:
     def degraded(self) -> tuple[str, ...]:
         return self.troubles
 
-    @contextmanager
-    def _reading(self) -> Iterator[Any]:
+    def _totals(self) -> Totals:
         if self.rows is not None:
             raise self.rows
-        yield
+        return Totals(events={}, deliveries={}, open={}, destinations={}, oldest=None)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from bridge import config
 from bridge.app import Bridge
-from bridge.store.history import Account
+from bridge.store import Totals
 from bridge.web import create, health, metrics
 
 
@@ -60,7 +60,7 @@ def test_without_a_database_the_rest_is_told(bridge, client, logged):
 
 
 def test_the_account_becomes_gauges():
-    account = Account(
+    account = Totals(
         events={"deliver": 3, "duplicate": 2},
         deliveries={"delivered": 2, "parked": 1},
         open={"aha": {"parked": 1}},
@@ -69,7 +69,7 @@ def test_the_account_becomes_gauges():
     )
     found = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in metrics._of(account)
+        for family in metrics._gauges(account)
         for sample in family.samples
     }
     assert found == {

@@ -5,23 +5,22 @@ import threading
 import orjson
 import pytest
 
-from bridge.desk import mend, show
+from bridge.desk import operators, show
 from bridge.errors import NotFound, WrongState
 from bridge.model import State
-from bridge.store import operators as mending
 
 
 def parcels(house, **asked):
-    return mend.waiting(house.store, **asked)
+    return operators.blocked(house.store, **asked)
 
 
 def actions(house, event):
-    told = show.told(show.whole(house.store, event))
+    told = show.as_dict(show.history_of(house.store, event))
     return [(a["who"], a["what"], a["delivery"], a["note"]) for a in told["actions"]]
 
 
 def states(house, event):
-    return [row["state"] for row in show.whole(house.store, event).deliveries]
+    return [row["state"] for row in show.history_of(house.store, event).deliveries]
 
 
 # --- retry
@@ -35,8 +34,8 @@ def test_what_waits_for_a_person_is_sent_again(either_house, state):
     assert house.claim() is None
     [parcel] = parcels(house)
     assert (parcel.id, parcel.event, parcel.state) == (sent.delivery, event, state)
-    [done] = mend.retry(house.store, [parcel], who="ana")
-    assert (done.trouble, mend.told(done)["was"]) == ("", state)
+    [done] = operators.retry(house.store, [parcel], who="ana")
+    assert (done.error, operators.as_dict(done)["was"]) == ("", state)
     assert house.claim().delivery == sent.delivery
     assert actions(house, event) == [("ana", "retry", sent.delivery, "")]
 
@@ -44,10 +43,10 @@ def test_what_waits_for_a_person_is_sent_again(either_house, state):
 def test_what_does_not_wait_for_a_person_is_left_alone(either_house):
     house = either_house
     event = house.accept(house.created())
-    [parcel] = mend.named(house.store, [event])
-    [done] = mend.retry(house.store, [parcel], who="ana")
-    assert "neither parked nor in doubt" in done.trouble
-    assert mend.told(done)["done"] is False
+    [parcel] = operators.find_deliveries(house.store, [event])
+    [done] = operators.retry(house.store, [parcel], who="ana")
+    assert "neither parked nor in doubt" in done.error
+    assert operators.as_dict(done)["done"] is False
     assert actions(house, event) == []
 
 
@@ -60,14 +59,14 @@ def test_two_people_retry_it_once(either_house):
 
     def press(who):
         gate.wait(10)
-        done.extend(mend.retry(house.store, [parcel], who=who))
+        done.extend(operators.retry(house.store, [parcel], who=who))
 
     threads = [threading.Thread(target=press, args=(who,)) for who in ("ana", "bo")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(bool(each.trouble) for each in done) == [False, True]
+    assert sorted(bool(each.error) for each in done) == [False, True]
     assert len(actions(house, event)) == 1
 
 
@@ -88,15 +87,15 @@ def test_what_waits_can_be_narrowed_down(either_house):
 
 def test_deliveries_are_named_by_number_or_by_event(house):
     event = house.accept(house.created())
-    [by_event] = mend.named(house.store, [event[:18]])
-    assert mend.named(house.store, [str(by_event.id), event]) == [by_event]
+    [by_event] = operators.find_deliveries(house.store, [event[:18]])
+    assert operators.find_deliveries(house.store, [str(by_event.id), event]) == [by_event]
     with pytest.raises(NotFound, match="there is no delivery 99"):
-        mend.named(house.store, ["99"])
+        operators.find_deliveries(house.store, ["99"])
     with pytest.raises(NotFound, match="there is no event x"):
-        mend.named(house.store, ["x"])
+        operators.find_deliveries(house.store, ["x"])
     house.sent(State.DELIVERED)
     with pytest.raises(NotFound, match="no delivery that is not over"):
-        mend.named(house.store, [event])
+        operators.find_deliveries(house.store, [event])
 
 
 # --- discard
@@ -109,8 +108,8 @@ def test_what_is_given_up_lets_the_next_one_go(either_house):
     second = house.accept(house.changed(issue))
     sent = house.sent(State.PARKED)
     assert house.claim() is None
-    [done] = mend.discard(house.store, parcels(house), who="ana", reason="not ours")
-    assert done.trouble == ""
+    [done] = operators.discard(house.store, parcels(house), who="ana", reason="not ours")
+    assert done.error == ""
     assert states(house, first) == ["discarded"]
     assert house.claim().event == second
     assert actions(house, first) == [("ana", "discard", sent.delivery, "not ours")]
@@ -122,10 +121,13 @@ def test_what_is_given_up_behind_another_leaves_the_lane_alone(either_house):
     first = house.accept(house.created(issue))
     second = house.accept(house.changed(issue))
     head = house.claim()
-    [done] = mend.discard(
-        house.store, mend.named(house.store, [second]), who="ana", reason="changed back"
+    [done] = operators.discard(
+        house.store,
+        operators.find_deliveries(house.store, [second]),
+        who="ana",
+        reason="changed back",
     )
-    assert (done.trouble, states(house, second)) == ("", ["discarded"])
+    assert (done.error, states(house, second)) == ("", ["discarded"])
     house.settle(head, State.DELIVERED)
     assert (states(house, first), house.claim()) == (["delivered"], None)
 
@@ -134,12 +136,12 @@ def test_what_is_given_up_behind_another_leaves_the_lane_alone(either_house):
 def test_what_is_on_its_way_or_over_is_not_given_up(either_house, state):
     house = either_house
     event = house.accept(house.created())
-    [parcel] = mend.named(house.store, [event])
+    [parcel] = operators.find_deliveries(house.store, [event])
     claimed = house.claim()
     if state is not State.SENDING:
         house.settle(claimed, state)
-    [done] = mend.discard(house.store, [parcel], who="ana", reason="")
-    assert f"is {state}: it cannot be discarded" in done.trouble
+    [done] = operators.discard(house.store, [parcel], who="ana", reason="")
+    assert f"is {state}: it cannot be discarded" in done.error
     assert states(house, event) == [state]
 
 
@@ -147,9 +149,9 @@ def test_what_waits_for_a_fuller_telling_is_not_given_up(either_house):
     house = either_house
     thin, full = house.commented_twice(house.issue())
     event = house.accept(thin, hook="dc")
-    found = mend.named(house.store, [event])
-    [done] = mend.discard(house.store, found, who="ana", reason="")
-    assert "waits for a fuller telling" in done.trouble
+    found = operators.find_deliveries(house.store, [event])
+    [done] = operators.discard(house.store, found, who="ana", reason="")
+    assert "waits for a fuller telling" in done.error
     fuller = house.accept(full, hook="dc")
     assert house.claim().event == fuller
 
@@ -162,17 +164,17 @@ def test_a_paused_destination_goes_on(either_house):
     event = house.accept(house.created())
     house.sent(State.RETRYING, pause="the token is gone", delay=60_000)
     assert house.claim() is None
-    mend.resume(house.store, "aha", who="ana")
+    operators.resume(house.store, "aha", who="ana")
     assert house.claim().event == event
     with pytest.raises(NotFound, match="there is no destination nope"):
-        mend.resume(house.store, "nope", who="ana")
+        operators.resume(house.store, "nope", who="ana")
 
 
 # --- replay
 
 
 def replay(house, event, **more):
-    return mend.replay(house.store, house.plan, event, who="ana", **more)
+    return operators.replay(house.store, house.plan, event, who="ana", **more)
 
 
 def delivered(house, body, **more):
@@ -199,7 +201,7 @@ def test_what_was_given_up_goes_once_more(either_house):
     house = either_house
     event = house.accept(house.created())
     house.sent(State.PARKED)
-    mend.discard(house.store, parcels(house), who="bo", reason="")
+    operators.discard(house.store, parcels(house), who="bo", reason="")
     replay(house, event)
     assert house.claim().event == event
 
@@ -222,7 +224,7 @@ def test_a_replay_claims_what_nobody_held(either_house):
     replay(house, event, route="plat")
     body["issue"]["fields"]["project"]["key"] = "PLAT"
     again = house.accept(orjson.dumps(body))
-    [verdict] = [v for v in show.whole(house.store, again).verdicts if v["first"]]
+    [verdict] = [v for v in show.history_of(house.store, again).verdicts if v["first"]]
     assert (verdict["verdict"], verdict["first"]) == ("duplicate", event)
 
 
@@ -283,9 +285,9 @@ def test_what_protects_also_protects_from_a_replay(house):
 
 
 def test_an_action_without_an_event_is_kept_too(house):
-    mend.resume(house.store, "aha", who="ana")
+    operators.resume(house.store, "aha", who="ana")
     with house.store.reading() as conn:
         rows = conn.exec_driver_sql("SELECT who, what, note FROM actions").all()
     assert [tuple(row) for row in rows] == [("ana", "resume", "aha")]
-    with pytest.raises(NotFound), house.store.reading() as conn:
-        mending.by_id(conn, 1)
+    with pytest.raises(NotFound):
+        house.store.history.delivery(1)

@@ -1,4 +1,4 @@
-"""Commands that look into the database: log, show, status."""
+"""Commands that read the database: log, show, status."""
 
 from __future__ import annotations
 
@@ -16,18 +16,16 @@ from rich.text import Text
 from bridge.cli import opening, screen
 from bridge.cli.options import Instant, as_json, with_settings
 from bridge.core.printable import for_csv
-from bridge.desk import instant
-from bridge.desk import log as logs
-from bridge.desk import show as showing
-from bridge.desk import status as standing
+from bridge.desk import LogEntry, Query, decisions, instant
+from bridge.desk import show as histories
+from bridge.desk import status as statuses
 from bridge.desk.status import Status
 from bridge.model import State, VerdictName
 from bridge.store import Store
-from bridge.store.history import Line, Query
 
-Write = Callable[[Iterable[Line]], None]
-#: How many events a table shows.
-SHOWN = 50
+Write = Callable[[Iterable[LogEntry]], None]
+#: How many events a table shows unless --limit is given.
+DEFAULT_LIMIT = 50
 
 
 @click.command()
@@ -44,7 +42,7 @@ SHOWN = 50
 @click.option(
     "--limit",
     type=click.IntRange(1),
-    help=f"At most so many events, the last ones.  [default: {SHOWN} in a table, else all]",
+    help=f"At most so many events, the last ones.  [default: {DEFAULT_LIMIT} in a table, else all]",
 )
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @as_json
@@ -67,66 +65,65 @@ def log(
         raise click.UsageError("--json or --csv, not both.")
     query = Query(**asked)
     if limit is None and not (as_json or as_csv):
-        limit = SHOWN
+        limit = DEFAULT_LIMIT
     write: Write = _json_lines if as_json else _CsvLines() if as_csv else _text_lines
     with opening.store(opening.settings(database=database)) as store:
-        found = logs.read(store, query, limit=limit)
+        found = decisions.read(store, query, limit=limit)
         if not follow:
             write(found)
             return
-        _go_on(store, query, list(found), write)
+        _follow(store, query, list(found), write)
 
 
-def _go_on(store: Store, query: Query, found: list[Line], write: Write) -> None:
-    """Write what is there, and then what comes."""
+def _follow(store: Store, query: Query, found: list[LogEntry], write: Write) -> None:
+    """Write the entries found so far, and then new ones until Ctrl-C."""
     write(found)
     last = found[-1].event if found else ""
     with suppress(KeyboardInterrupt):
-        for line in logs.follow(store, query, after=last, wait=Flag().wait):
-            write([line])
+        for entry in decisions.follow(store, query, after=last, wait=Flag().wait):
+            write([entry])
 
 
-def _json_lines(found: Iterable[Line]) -> None:
-    for line in found:
-        screen.json_line(logs.told(line))
+def _json_lines(found: Iterable[LogEntry]) -> None:
+    for entry in found:
+        screen.json_line(decisions.as_dict(entry))
 
 
 class _CsvLines:
     """Writes CSV; the headings come first, and once."""
 
     def __init__(self) -> None:
-        self._writer = csv.DictWriter(sys.stdout, logs.FIELDS, restval="", lineterminator="\n")
+        self._writer = csv.DictWriter(sys.stdout, decisions.FIELDS, restval="", lineterminator="\n")
         self._writer.writeheader()
 
-    def __call__(self, found: Iterable[Line]) -> None:
-        for line in found:
-            told = logs.told(line)
-            row = {**told, "effects": " ".join(told["effects"])}
+    def __call__(self, found: Iterable[LogEntry]) -> None:
+        for entry in found:
+            values = decisions.as_dict(entry)
+            row = {**values, "effects": " ".join(values["effects"])}
             self._writer.writerow({name: for_csv(value) for name, value in row.items()})
         sys.stdout.flush()
 
 
-def _text_lines(found: Iterable[Line]) -> None:
+def _text_lines(found: Iterable[LogEntry]) -> None:
     console = screen.console()
-    for line in found:
-        console.print(log_line(line), soft_wrap=True)
+    for entry in found:
+        console.print(log_line(entry), soft_wrap=True)
 
 
-def log_line(line: Line) -> Text:
-    """Show a line of the log in a row."""
-    way = f"{line.route or '-'} > {line.destination}" if line.destination else line.route or "-"
-    verdict = screen.word(f"{line.verdict:<9}", line.verdict)
-    state = screen.word(f"{line.state or '-':<9}", line.state)
+def log_line(entry: LogEntry) -> Text:
+    """Write an entry of the log as one line."""
+    route = entry.route or "-"
+    state = entry.state or "-"
     cells = [
-        str(instant(line.received)),
-        line.event,
-        verdict,
-        state,
-        f"{line.key or line.record or '-':<8}",
-        f"{line.name or '-':<20}",
-        f"{line.hook:<12}",
-        f"{way:<24}",
-        f"{line.reason}; {line.state}: {line.trouble}" if line.trouble else line.reason,
+        str(instant(entry.received)),
+        entry.event,
+        screen.word(f"{entry.verdict:<9}", entry.verdict),
+        screen.word(f"{state:<9}", entry.state),
+        f"{entry.key or entry.record or '-':<8}",
+        f"{entry.name or '-':<20}",
+        f"{entry.hook:<12}",
+        f"{f'{route} > {entry.destination}' if entry.destination else route:<24}",
+        f"{entry.reason}; {entry.state}: {entry.error}" if entry.error else entry.reason,
     ]
     shown = [cell if isinstance(cell, Text) else screen.plain(cell) for cell in cells]
     return Text("  ").join(shown)
@@ -146,36 +143,36 @@ def show(*, event: str, body: bool, as_json: bool, database: str | None) -> None
     EVENT is its id, or the beginning of it.
     """
     with opening.store(opening.settings(database=database)) as store:
-        found = showing.whole(store, event)
-    told = showing.told(found, body=body)
+        found = histories.history_of(store, event)
+    values = histories.as_dict(found, body=body)
     if as_json:
-        screen.json_line(told)
+        screen.json_line(values)
         return
     console = screen.console()
-    console.print(_particulars(told))
+    console.print(_particulars(values))
     for name in ("verdicts", "deliveries", "attempts", "sightings", "actions"):
-        rows = told[name]
+        rows = values[name]
         if rows:
             console.print()
             console.print(screen.rows(name, rows))
     if body:
         console.print()
         console.print(
-            screen.plain("the body is not kept" if told["body"] is None else told["body"])
+            screen.plain("the body is not kept" if values["body"] is None else values["body"])
         )
 
 
 _LISTS = ("verdicts", "deliveries", "attempts", "sightings", "actions", "effects", "body")
 
 
-def _particulars(told: Mapping[str, Any]) -> Table:
-    made = screen.pairs()
-    for name, value in told.items():
+def _particulars(values: Mapping[str, Any]) -> Table:
+    table = screen.pairs()
+    for name, value in values.items():
         if name not in _LISTS and value not in (None, "", 0, False):
-            made.add_row(name, screen.plain(value))
-    for number, effect in enumerate(told["effects"]):
-        made.add_row("" if number else "effects", screen.plain(effect))
-    return made
+            table.add_row(name, screen.plain(value))
+    for number, effect in enumerate(values["effects"]):
+        table.add_row("" if number else "effects", screen.plain(effect))
+    return table
 
 
 # Everything
@@ -188,50 +185,50 @@ def status(*, as_json: bool, **flags: object) -> None:
     """Show how things stand: an account that adds up, and what is on its way."""
     settings = opening.settings(**flags)
     with opening.store(settings) as store:
-        found = standing.take(store, settings.spool, opening.configuration(settings.mappings))
+        found = statuses.status_of(store, opening.configuration(settings.mappings))
+    values = statuses.as_dict(found)
     if as_json:
-        screen.json_line(standing.told(found))
+        screen.json_line(values)
         return
     console = screen.console()
-    console.print(_account(found))
-    told = standing.told(found)
-    if told["deliveries"]:
+    console.print(_totals(found))
+    if values["deliveries"]:
         console.print()
-        console.print(screen.rows("deliveries", [told["deliveries"]]))
-    if told["destinations"]:
-        gates = [
-            {"destination": name, **gate, "open": _counts(gate["open"])}
-            for name, gate in told["destinations"].items()
+        console.print(screen.rows("deliveries", [values["deliveries"]]))
+    if values["destinations"]:
+        rows = [
+            {"destination": name, **row, "open": _counts(row["open"])}
+            for name, row in values["destinations"].items()
         ]
         console.print()
-        console.print(screen.rows("destinations", gates))
-    if told["stuck"]:
+        console.print(screen.rows("destinations", rows))
+    if values["stuck"]:
         console.print()
-        console.print(screen.rows("waits for a person", told["stuck"]))
+        console.print(screen.rows("waits for a person", values["stuck"]))
     console.print()
-    console.print(_rest(told))
+    console.print(_rest(values))
 
 
-def _account(found: Status) -> Table:
-    made = Table(box=None, pad_edge=False, show_header=False)
-    made.add_column(justify="right")
-    made.add_column()
+def _totals(found: Status) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right")
+    table.add_column()
     for name, count in found.verdicts.items():
         if count or name in ("deliver", "duplicate", "filtered"):
-            made.add_row(str(count), screen.word(name))
-    made.add_row(f"= {found.received}", "received")
-    return made
+            table.add_row(str(count), screen.word(name))
+    table.add_row(f"= {found.received}", "received")
+    return table
 
 
-def _rest(told: Mapping[str, Any]) -> Table:
-    made = screen.pairs()
-    made.add_row("oldest unfinished", told["oldest_unfinished"] or "nothing waits")
-    made.add_row("spool", f"{told['spool']['bytes']} bytes wait")
-    for sentence in told["degraded"]:
-        made.add_row("degraded", screen.plain(sentence))
-    if told["spool"]["refused"]:
-        made.add_row("refused by the database", str(told["spool"]["refused"]))
-    return made
+def _rest(values: Mapping[str, Any]) -> Table:
+    table = screen.pairs()
+    table.add_row("oldest unfinished", values["oldest_unfinished"] or "nothing waits")
+    table.add_row("spool", f"{values['spool']['bytes']} bytes wait")
+    for sentence in values["degraded"]:
+        table.add_row("degraded", screen.plain(sentence))
+    if values["spool"]["refused"]:
+        table.add_row("refused by the database", str(values["spool"]["refused"]))
+    return table
 
 
 def _counts(found: Mapping[str, int]) -> str:

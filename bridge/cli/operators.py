@@ -1,11 +1,10 @@
-"""Commands that step in: retry, discard, replay."""
+"""Commands by which operators step in: retry, discard, replay."""
 
 from __future__ import annotations
 
 import getpass
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -13,24 +12,23 @@ import click
 from bridge.cli import opening, screen
 from bridge.cli.options import as_json, with_settings
 from bridge.config import Settings
-from bridge.desk import mend
-from bridge.desk.mend import Mended
+from bridge.desk import Delivery, operators
+from bridge.desk.operators import Deed
 from bridge.model import State
-from bridge.store.operators import Parcel
 
-_STUCK = click.Choice([State.PARKED.value, State.IN_DOUBT.value])
+_BLOCKED = click.Choice([State.PARKED.value, State.IN_DOUBT.value])
 
 
-def who_is_here() -> str:
-    """Name who is at the keyboard, for the log of actions."""
+def current_user() -> str:
+    """Return the name of the user who is logged in, for the log of actions."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return "someone"
 
 
-def _mends(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what all of these commands take."""
+def _operator_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that all of these commands have."""
     for option in (
         with_settings("database"),
         as_json,
@@ -44,7 +42,7 @@ def _mends(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("ids", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All that are parked or in doubt.")
-@click.option("--state", type=_STUCK, help="All that are in this state: parked or in_doubt.")
+@click.option("--state", type=_BLOCKED, help="All that are in this state: parked or in_doubt.")
 @click.option(
     "--destination",
     default="",
@@ -55,7 +53,7 @@ def _mends(command: Callable[..., Any]) -> Callable[..., Any]:
     default="",
     help="Let this destination have all that is open for one that is not in the mappings any more.",
 )
-@_mends
+@_operator_options
 @with_settings("mappings")
 def retry(  # noqa: PLR0913 - one for each flag
     *,
@@ -79,7 +77,7 @@ def retry(  # noqa: PLR0913 - one for each flag
     mappings, or for all such; what was delivered before is not sent again. What is parked or in
     doubt stays so.
     """
-    by = who or who_is_here()
+    by = who or current_user()
     settings = opening.settings(database=database, mappings=mappings)
     if to:
         if ids or every or state:
@@ -88,32 +86,33 @@ def retry(  # noqa: PLR0913 - one for each flag
         return
     with opening.store(settings) as store:
         if destination and not (ids or every or state):
-            mend.resume(store, destination, who=by)
-            _say({"destination": destination, "resumed": True}, as_json=as_json)
+            operators.resume(store, destination, who=by)
+            _report_resumed({"destination": destination, "resumed": True}, as_json=as_json)
             return
         if bool(ids) == (every or bool(state)):
             raise click.UsageError("Name deliveries or events, or say --all or --state.")
         if ids:
-            found = [p for p in mend.named(store, ids) if destination in ("", p.destination)]
+            found = operators.find_deliveries(store, ids)
+            found = [each for each in found if destination in ("", each.destination)]
         else:
-            found = mend.waiting(store, state=state or "", destination=destination)
+            found = operators.blocked(store, state=state or "", destination=destination)
         _confirm(f"Send {len(found)} deliveries again?", found, yes=yes)
-        done = mend.retry(store, found, who=by)
+        done = operators.retry(store, found, who=by)
     _report(done, "queued again", as_json=as_json)
 
 
 def _send_to(settings: Settings, destination: str, to: str, who: str, *, as_json: bool) -> None:
     plan = opening.plan(settings.mappings)
     with opening.store(settings) as store:
-        names = (destination,) if destination else mend.homeless(store, plan)
-        done = mend.send_to(store, plan, names, to, who=who)
-    _report([Mended(parcel=parcel) for parcel in done], f"is {to}'s now", as_json=as_json)
+        names = (destination,) if destination else operators.homeless(store, plan)
+        done = operators.send_to(store, plan, names, to, who=who)
+    _report(done, f"is {to}'s now", as_json=as_json)
 
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
 @click.option("--reason", required=True, help="Why; it is kept with the delivery.")
-@_mends
+@_operator_options
 def discard(
     *,
     ids: Sequence[str],
@@ -128,16 +127,16 @@ def discard(
     IDS are numbers of deliveries, or ids of events.
     """
     with opening.store(opening.settings(database=database)) as store:
-        found = mend.named(store, ids)
+        found = operators.find_deliveries(store, ids)
         _confirm(f"Give {len(found)} deliveries up?", found, yes=yes)
-        done = mend.discard(store, found, who=who or who_is_here(), reason=reason)
+        done = operators.discard(store, found, who=who or current_user(), reason=reason)
     _report(done, "discarded", as_json=as_json)
 
 
 @click.command()
 @click.argument("event")
 @click.option("--route", default="", help="By this route; needed when none sent it.")
-@_mends
+@_operator_options
 @with_settings("mappings")
 def replay(  # noqa: PLR0913 - one for each flag
     *,
@@ -157,41 +156,42 @@ def replay(  # noqa: PLR0913 - one for each flag
     settings = opening.settings(database=database, mappings=mappings)
     plan = opening.plan(settings.mappings)
     with opening.store(settings) as store:
-        done = mend.replay(store, plan, event, route=route, who=who or who_is_here())
+        done = operators.replay(store, plan, event, route=route, who=who or current_user())
     if as_json:
-        screen.json_line([asdict(each) for each in done])
+        screen.json_line([operators.replay_as_dict(each) for each in done])
         return
     for each in done:
         click.echo(f"event {each.event} is queued once more: {each.route} > {each.destination}")
 
 
-def _confirm(question: str, found: Sequence[Parcel], *, yes: bool) -> None:
-    """Ask before many are touched; nobody is asked where nobody sits."""
+def _confirm(question: str, found: Sequence[Delivery], *, yes: bool) -> None:
+    """Ask before several deliveries are changed, where standard input is a terminal."""
     if len(found) < 2 or yes or not sys.stdin.isatty():
         return
-    doubtful = sum(parcel.state == State.IN_DOUBT and parcel.writes for parcel in found)
+    doubtful = sum(each.state == State.IN_DOUBT and each.writes for each in found)
     if doubtful:
         click.echo(f"{doubtful} of them may have been written already.")
     click.confirm(question, abort=True)
 
 
-def _say(told: dict[str, Any], *, as_json: bool) -> None:
+def _report_resumed(values: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        screen.json_line(told)
+        screen.json_line(values)
     else:
-        click.echo(f"{told['destination']}: goes on")
+        click.echo(f"{values['destination']}: goes on")
 
 
-def _report(done: Sequence[Mended], what: str, *, as_json: bool) -> None:
+def _report(done: Sequence[Deed], what: str, *, as_json: bool) -> None:
+    """Print what was done to each delivery; exit with 1 if anything could not be done."""
     if as_json:
-        screen.json_line([mend.told(each) for each in done])
+        screen.json_line([operators.as_dict(each) for each in done])
     elif not done:
         click.echo("nothing to do")
     else:
         for each in done:
-            parcel = each.parcel
-            about = f"{parcel.key or 'event ' + parcel.event} to {parcel.destination}"
-            said = screen.plain(f"delivery {parcel.id} ({about}): {each.trouble or what}")
-            click.echo(said.plain)
-    if any(each.trouble for each in done):
+            delivery = each.delivery
+            about = f"{delivery.key or 'event ' + delivery.event} to {delivery.destination}"
+            line = screen.plain(f"delivery {delivery.id} ({about}): {each.error or what}")
+            click.echo(line.plain)
+    if any(each.error for each in done):
         sys.exit(1)

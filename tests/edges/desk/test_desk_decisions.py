@@ -1,13 +1,15 @@
 """The log: what a line says, which lines there are, and what comes while one looks."""
 
-from bridge.desk import instant, log
-from bridge.desk.log import FIELDS
+from bridge.desk import Query, decisions, instant
+from bridge.desk.decisions import FIELDS
 from bridge.model import State
-from bridge.store.history import Query
 
 
 def told(house, query=None, limit=None):
-    return [log.told(line) for line in log.read(house.store, query or Query(), limit=limit)]
+    return [
+        decisions.as_dict(line)
+        for line in decisions.read(house.store, query or Query(), limit=limit)
+    ]
 
 
 def test_a_line_says_what_the_contract_says(house):
@@ -62,7 +64,7 @@ def follow(house, *steps, after=""):
         left.pop(0)()
         return not left
 
-    found = log.follow(house.store, Query(), after=after, wait=wait)
+    found = decisions.follow(house.store, Query(), after=after, wait=wait)
     return [(line.event, line.verdict) for line in found]
 
 
@@ -108,7 +110,7 @@ def test_what_is_kept_after_younger_events_is_not_missed(house):
 
 def test_what_is_long_over_is_forgotten(house):
     def much_later():
-        house.now += log.WINDOW + 1
+        house.now += decisions.WINDOW_MS + 1
 
     house.accept(house.created())
     assert len(follow(house, much_later, lambda: None, lambda: None)) == 1
