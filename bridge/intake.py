@@ -14,7 +14,7 @@ from bridge import sources, store
 from bridge.core import bodies, ids
 from bridge.core.plan import Plan
 from bridge.errors import BadSignature, Rejected, Unreadable, places
-from bridge.model import Event, Hook, Reply, Request, Verdict, VerdictName
+from bridge.model import Event, Hook, Reply, Request, Stage, Verdict, VerdictName
 from bridge.store import Arrival, Entry, Store
 
 log = structlog.get_logger()
@@ -178,5 +178,5 @@ def _rejected(request: Request, source: str, reason: str, packed: bytes | None) 
         received=request.received,
         name="",
     )
-    verdict = Verdict(name=VerdictName.REJECTED, reason=reason)
+    verdict = Verdict(name=VerdictName.REJECTED, reason=reason, stage=Stage.READ)
     return Entry(event=event, verdicts=(verdict,), packed=packed)

@@ -21,6 +21,35 @@ class VerdictName(StrEnum):
     STALE = "stale"
 
 
+class Stage(StrEnum):
+    """The stage that made a verdict, in the order in which an event meets them."""
+
+    #: The request is read into an event: rejected.
+    READ = "read"
+    #: Routes are picked by the event's hook and project: filtered.
+    ROUTED = "routed"
+    #: The stages of `core.decide`, for each route.
+    SAYS_SOMETHING = "says_something"
+    ABOUT_A_RECORD = "about_a_record"
+    ASKED_FOR = "asked_for"
+    NOT_AN_ECHO = "not_an_echo"
+    OPEN_TO_ALL = "open_to_all"
+    PASSES_FILTER = "passes_filter"
+    #: A thin event that no stage ended waits for a complete one: undecided.
+    COMPLETE = "complete"
+    #: The run-as user may write in the route's workspace: forbidden.
+    PERMITTED = "permitted"
+    #: The last word of the route's `unknown`: deliver or filtered.
+    UNKNOWN = "unknown"
+    #: Events accepted before are compared by their instants: stale.
+    STALE = "stale"
+    #: The effects are claimed for the destination: duplicate.
+    CLAIMED = "claimed"
+    #: A complete event takes the place of a thin one: duplicate. Where no route wants the event in
+    #: that place, its first duplicate takes it: undecided.
+    TAKEN_OVER = "taken_over"
+
+
 class State(StrEnum):
     """Where a delivery is on its way."""
 
@@ -338,7 +367,7 @@ class Verdict:
     identities: tuple[str, ...] = ()
     #: For a duplicate, the event that was first.
     first: str = ""
-    #: The stage that made it.
+    #: The `Stage` that made it; "" only in rows of versions that did not keep it.
     stage: str = ""
 
 

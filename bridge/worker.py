@@ -33,6 +33,7 @@ from bridge.model import (
     Event,
     Receipt,
     Route,
+    Stage,
     State,
     Target,
     Verdict,
@@ -189,7 +190,7 @@ def _verdict(crew: Crew, claimed: Claimed) -> Verdict:
     name = crew.target.name
     event = _read_again(claimed)
     if event is None:
-        return _filtered("the body is no longer kept", name)
+        return _filtered("the body is no longer kept", name, Stage.UNKNOWN)
     snapshot = _snapshot(crew, event)
     told = [
         replace(v, identities=tuple(name for name in v.identities if name in claimed.identities))
@@ -199,12 +200,12 @@ def _verdict(crew: Crew, claimed: Claimed) -> Verdict:
     wanted = next((v for v in told if v.name is VerdictName.DELIVER and v.identities), None)
     others = [v for v in told if v.name is not VerdictName.DELIVER]
     others.sort(key=lambda verdict: not verdict.destination)
-    nobody = _filtered("no route sends it here any more", name)
+    nobody = _filtered("no route sends it here any more", name, Stage.ROUTED)
     return replace(next(iter([wanted] if wanted else others), nobody), destination=name)
 
 
-def _filtered(reason: str, destination: str) -> Verdict:
-    return Verdict(name=VerdictName.FILTERED, reason=reason, destination=destination)
+def _filtered(reason: str, destination: str, stage: Stage) -> Verdict:
+    return Verdict(name=VerdictName.FILTERED, reason=reason, destination=destination, stage=stage)
 
 
 def _snapshot(crew: Crew, event: Event) -> Snapshot | None:

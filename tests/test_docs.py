@@ -15,10 +15,9 @@ from bridge.cli import main
 from bridge.config import OPTIONS, schemas
 from bridge.config.fields import Part
 from bridge.core import jql
-from bridge.core.decide import STAGES
 from bridge.core.fields import TYPES
 from bridge.errors import BadFilter
-from bridge.model import State, VerdictName
+from bridge.model import Stage, State, VerdictName
 from bridge.sources.jira import EVENTS
 from bridge.web import metrics
 
@@ -257,7 +256,7 @@ def test_every_verdict_state_and_stage_is_told() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \|", under(page("how-it-works.md"), "### The stages"), re.MULTILINE
     )
-    assert rows == [stage.__name__ for stage in STAGES]
+    assert rows == list(Stage)
     assert set(VerdictName) | set(State) <= words(page("words.md"))
 
 

@@ -145,11 +145,13 @@ def _clauses(clauses: Iterable[Clause], margin: str) -> Iterator[str]:
 
 def _outcome(outcome: Outcome, course: Course, *, body: bool) -> Iterator[str]:
     verdict, then = outcome.verdict, outcome.then
-    yield f"  -> {verdict.destination}: {_verdict_word(verdict)}: {_plain(verdict.reason)}"
+    why = f"{_plain(verdict.reason)} [{verdict.stage}]"
+    yield f"  -> {verdict.destination}: {_verdict_word(verdict)}: {why}"
     if then is not None:
         wait = "if nothing fuller comes, and " if course.waits else ""
         told = f"`unknown: [{', '.join(course.unknown)}]`"
-        yield f"     {wait}if nothing is remembered of it: {_verdict_word(then)} ({told})"
+        last = f"{_verdict_word(then)} ({told}) [{then.stage}]"
+        yield f"     {wait}if nothing is remembered of it: {last}"
     if outcome.trouble:
         yield f"     it would be parked: {_plain(outcome.trouble)}"
     if body and outcome.body is not None:

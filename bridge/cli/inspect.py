@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.cli import opening, screen
-from bridge.cli.options import Instant, as_json, with_settings
+from bridge.cli.options import Instant, Word, as_json, with_settings
 from bridge.core.printable import for_csv
 from bridge.desk import LogEntry, Query, decisions, instant
 from bridge.desk import show as histories
 from bridge.desk import status as statuses
 from bridge.desk.status import Status
-from bridge.model import State, VerdictName
+from bridge.model import Stage, State, VerdictName
 from bridge.store import Store
 
 Write = Callable[[Iterable[LogEntry]], None]
@@ -35,6 +35,13 @@ DEFAULT_LIMIT = 50
 @click.option("--destination", default="", help="Only what was decided for this destination.")
 @click.option(
     "--verdict", default="", type=click.Choice(["", *map(str, VerdictName)]), metavar="VERDICT"
+)
+@click.option(
+    "--stage",
+    default="",
+    type=Word("stage", Stage),
+    metavar="STAGE",
+    help="Only verdicts that this stage made: passes_filter, claimed, ...",
 )
 @click.option("--state", default="", type=click.Choice(["", *map(str, State)]), metavar="STATE")
 @click.option("--since", type=Instant(), help="From then on: 2026-03-05T14:00Z, or 2h, 3d ago.")
@@ -118,6 +125,7 @@ def log_line(entry: LogEntry) -> Text:
         str(instant(entry.received)),
         entry.event,
         screen.word(f"{entry.verdict:<9}", entry.verdict),
+        f"{entry.stage or '-':<14}",
         screen.word(f"{state:<9}", entry.state),
         f"{entry.key or entry.record or '-':<8}",
         f"{entry.name or '-':<20}",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from bridge.config import OPTIONS, Option
+from bridge.config.words import nearest
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _AGO = re.compile(r"([0-9]{1,9})\s*([smhdw])")
@@ -65,3 +66,22 @@ class Instant(click.ParamType[int]):
             self.fail(f"{text!r} is neither like 2026-03-05T14:00:00Z nor like 2h", param, ctx)
         at = when if when.tzinfo else when.replace(tzinfo=UTC)
         return int(at.timestamp() * 1000)
+
+
+class Word(click.ParamType[str]):
+    """One of some words; an unknown word fails with the nearest known one, or with all of them."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self._known = tuple(map(str, known))
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the word."""
+        word = str(value)
+        if word and word not in self._known:
+            near = nearest(word, self._known)
+            advice = f"did you mean {near}?" if near else f"known: {', '.join(self._known)}"
+            self.fail(f"{word!r} is no {self.name}; {advice}", param, ctx)
+        return word

@@ -49,8 +49,9 @@ def case_of(
     )
 
 
-#: A stage ends the walk with a verdict, or passes the case on, perhaps with fewer effects.
-Stage = Callable[[Case], Verdict | Case]
+#: One stage: ends the walk with a verdict, or passes the case on, perhaps with fewer effects. Its
+#: name is in `model.Stage`.
+Step = Callable[[Case], Verdict | Case]
 
 
 def _end(case: Case, name: VerdictName, reason: str) -> Verdict:
@@ -135,7 +136,7 @@ def passes_filter(case: Case) -> Verdict | Case:
 
 
 #: The stages before the filter, which also hold for an event that an operator replays.
-BEFORE_FILTER: tuple[Stage, ...] = (
+BEFORE_FILTER: tuple[Step, ...] = (
     says_something,
     about_a_record,
     asked_for,
@@ -143,19 +144,20 @@ BEFORE_FILTER: tuple[Stage, ...] = (
     open_to_all,
 )
 #: The pipeline: every stage of a route, in order. The last one always ends the walk.
-STAGES: tuple[Stage, ...] = (*BEFORE_FILTER, passes_filter)
+STAGES: tuple[Step, ...] = (*BEFORE_FILTER, passes_filter)
 
 
-def walk(case: Case, stages: Iterable[Stage] = STAGES) -> Iterator[tuple[str, Verdict | Case]]:
+def walk(case: Case, stages: Iterable[Step] = STAGES) -> Iterator[tuple[str, Verdict | Case]]:
     """Put a case through stages: yield each stage's name, and its verdict or the case it passed on.
 
     The walk ends with the first verdict.
     """
     for stage in stages:
         found = stage(case)
-        yield stage.__name__, found
         if isinstance(found, Verdict):
+            yield stage.__name__, replace(found, stage=stage.__name__)
             return
+        yield stage.__name__, found
         case = found
 
 

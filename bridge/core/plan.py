@@ -9,7 +9,7 @@ from typing import Any
 from bridge.core.decide import case_of, decide
 from bridge.core.jira_body import identifies_project, projects
 from bridge.core.snapshot import Snapshot
-from bridge.model import Configuration, Event, Route, Target, Verdict, VerdictName
+from bridge.model import Configuration, Event, Route, Stage, Target, Verdict, VerdictName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +91,7 @@ class Plan:
                 found,
                 name=VerdictName.UNDECIDED,
                 reason=f"{event.name} names only the record's id; a fuller telling may come",
+                stage=Stage.COMPLETE,
             )
         return [
             permitted(replace(verdict, destination=name), route, self.configuration.targets[name])
@@ -108,7 +109,13 @@ def permitted(verdict: Verdict, route: Route, target: Target) -> Verdict:
         f"{target.run_as.name} of {target.name} may not write in the workspace "
         f"{route.workspace or '(none named)'}"
     )
-    return replace(verdict, name=VerdictName.FORBIDDEN, reason=reason, identities=())
+    return replace(
+        verdict,
+        name=VerdictName.FORBIDDEN,
+        reason=reason,
+        identities=(),
+        stage=Stage.PERMITTED,
+    )
 
 
 def _merged(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
@@ -129,7 +136,7 @@ def _merged(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
 
 
 def _unrouted(reason: str) -> Verdict:
-    return Verdict(name=VerdictName.FILTERED, reason=reason)
+    return Verdict(name=VerdictName.FILTERED, reason=reason, stage=Stage.ROUTED)
 
 
 def _not_evaluated(body: Mapping[str, Any], skipped: Sequence[str]) -> Verdict:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from bridge.core.jira_body import projects
 from bridge.core.plan import Plan
 from bridge.core.snapshot import Snapshot
-from bridge.model import Event, Route, Verdict, VerdictName
+from bridge.model import Event, Route, Stage, Verdict, VerdictName
 
 
 def wants_snapshot(verdicts: Sequence[Verdict], event: Event) -> bool:
@@ -39,7 +39,12 @@ def resolve(
         route = plan.configuration.routes[verdict.route]
         known = by_snapshot.get((verdict.route, verdict.destination))
         if known is None and snapshot is not None and _may_use(route, snapshot):
-            known = replace(verdict, name=VerdictName.FILTERED, reason=_other_project(snapshot))
+            known = replace(
+                verdict,
+                name=VerdictName.FILTERED,
+                reason=_other_project(snapshot),
+                stage=Stage.ROUTED,
+            )
         verdicts.append(_last_word(verdict, route, known, snapshot))
     return tuple(verdicts)
 
@@ -65,11 +70,12 @@ def _last_word(
             return known
         verdict = known
     tried = "" if snapshot is not None else _no_snapshot(route)
+    undecided = replace(verdict, stage=Stage.UNKNOWN)
     if "drop" in route.unknown:
         reason = f"{verdict.reason}{tried}; unknown: drop"
-        return replace(verdict, name=VerdictName.FILTERED, reason=reason, identities=())
+        return replace(undecided, name=VerdictName.FILTERED, reason=reason, identities=())
     reason = f"{verdict.reason}{tried}; unknown: deliver"
-    return replace(verdict, name=VerdictName.DELIVER, reason=reason)
+    return replace(undecided, name=VerdictName.DELIVER, reason=reason)
 
 
 def _no_snapshot(route: Route) -> str:

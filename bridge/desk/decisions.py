@@ -23,6 +23,7 @@ FIELDS = (
     "route",
     "destination",
     "verdict",
+    "stage",
     "reason",
     "state",
     "effects",

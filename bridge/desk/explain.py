@@ -210,14 +210,19 @@ def _course_as_dict(course: Course, *, body: bool) -> dict[str, Any]:
     }
 
 
+def _final(verdict: Verdict) -> dict[str, str]:
+    return {"verdict": verdict.name.value, "stage": verdict.stage, "reason": verdict.reason}
+
+
 def _outcome_as_dict(outcome: Outcome, *, body: bool) -> dict[str, Any]:
     verdict, then = outcome.verdict, outcome.then
     values = {
         "destination": verdict.destination,
         "verdict": verdict.name.value,
+        "stage": verdict.stage,
         "reason": verdict.reason,
         "effects": list(verdict.identities),
-        "then": None if then is None else {"verdict": then.name.value, "reason": then.reason},
+        "then": None if then is None else _final(then),
         "trouble": outcome.trouble,
     }
     return values | {"body": outcome.body} if body else values

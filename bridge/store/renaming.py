@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, func, literal, select, text, update
 
-from bridge.model import State, VerdictName
+from bridge.model import Stage, State, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.statements import insert_or_ignore
 from bridge.store.effects import decode_identities, encode_identities
@@ -216,6 +216,7 @@ def _leave_out(conn: Connection, now: int, row: Row[Any], identity: str, first: 
             verdict=VerdictName.DUPLICATE,
             reason=f"event {first} told of {identity} before, to the destination's other name",
             first=first,
+            stage=Stage.CLAIMED,
         )
     )
     refresh_outcome(conn, row.event)

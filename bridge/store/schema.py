@@ -74,6 +74,7 @@ verdicts = Table(
     Column("verdict", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("first", Text, nullable=False),
+    Column("stage", Text, nullable=False, server_default=""),  # "": of a version that kept none
     PrimaryKeyConstraint("event", "destination", "route"),
 )
 

@@ -1,6 +1,6 @@
 """What becomes of an event: the stages, memory, moves, and which routes are asked at all."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from made_up import InProject, change, comment, event, issue, plan, route, targe
 from bridge.core import changelog, decide, jira_body, jql
 from bridge.core.snapshot import Snapshot, newest_of
 from bridge.core.unknown import resolve, wants_snapshot
-from bridge.model import Answer, Comments, Site, VerdictName
+from bridge.model import Answer, Comments, Event, Route, Site, Stage, VerdictName
 
 NOW = 1_714_550_400_000
 DELIVER, FILTERED, ECHO = VerdictName.DELIVER, VerdictName.FILTERED, VerdictName.ECHO
@@ -30,91 +30,133 @@ def decided(given, by=None, **known):
 # The stages
 
 
-@pytest.mark.parametrize(
-    ("given", "by", "name", "effects", "reason"),
-    [
-        (event("e", change()), route(), DELIVER, (CHANGE,), "everything"),
-        (event("e"), route(), FILTERED, (), "the event tells no change"),
-        (event("e", empty="it is empty"), route(), FILTERED, (), "it is empty"),
-        (
-            event("e", change(), record="", name="project_created"),
-            route(),
-            FILTERED,
-            (CHANGE,),
-            "project_created is not about a record",
-        ),
-        (
-            event("e", change(), record=""),
-            route(events=frozenset({"issue_updated"})),
-            DELIVER,
-            (CHANGE,),
-            "everything",
-        ),
-        (
-            event("e", change(), comment()),
-            route(events=frozenset({"comment_created"})),
-            DELIVER,
-            (COMMENT,),
-            "everything",
-        ),
-        (
-            event("e", change(), comment()),
-            route(events=frozenset({"issue_deleted"})),
-            FILTERED,
-            (CHANGE, COMMENT),
-            "comment_created, issue_updated is not among the route's events",
-        ),
-        (
-            event("e", change(), comment(private=True)),
-            route(),
-            DELIVER,
-            (CHANGE,),
-            "everything",
-        ),
-        (
-            event("e", comment(private=True)),
-            route(),
-            FILTERED,
-            (COMMENT,),
-            "the comment is private (comments.private: drop)",
-        ),
-        (
-            event("e", comment(private=True)),
-            route(comments=Comments(private="keep")),
-            DELIVER,
-            (COMMENT,),
-            "everything",
-        ),
-        (
-            event("e", change(), comment(echo="it says so")),
-            route(),
-            DELIVER,
-            (CHANGE,),
-            "everything",
-        ),
-        (event("e", comment(echo="it says so")), route(), ECHO, (COMMENT,), "it says so"),
-        (event("e", change()), route(when=PLAT), DELIVER, (CHANGE,), "project is PLAT"),
-        (event("e", change()), route(when=OPS), FILTERED, (CHANGE,), "project is PLAT"),
-        (
-            event("e", change(), body={}),
-            route(when=PLAT),
-            UNDECIDED,
-            (CHANGE,),
-            "unknown: the project is not in the body",
-        ),
-        (
-            event("e", change(), site="gone"),
-            route(when=PLAT),
-            UNDECIDED,
-            (CHANGE,),
-            "unknown: platform is not for the site gone any more",
-        ),
-    ],
-)
-def test_stages(given, by, name, effects, reason):
-    verdict = decided(given, by)
-    assert (verdict.name, verdict.identities, verdict.reason) == (name, effects, reason)
-    assert verdict.route == by.name
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An event, a route, and the verdict that they come to."""
+
+    given: Event
+    by: Route = field(default_factory=route)
+    name: VerdictName
+    stage: str
+    carried: tuple[str, ...] = (CHANGE,)
+    reason: str = "everything"
+
+
+COMMENTS = frozenset({"comment_created"})
+ROWS = {
+    "a change": Row(given=event("e", change()), name=DELIVER, stage="passes_filter"),
+    "no effect": Row(
+        given=event("e"),
+        name=FILTERED,
+        stage="says_something",
+        carried=(),
+        reason="the event tells no change",
+    ),
+    "no effect, and why": Row(
+        given=event("e", empty="it is empty"),
+        name=FILTERED,
+        stage="says_something",
+        carried=(),
+        reason="it is empty",
+    ),
+    "about no record": Row(
+        given=event("e", change(), record="", name="project_created"),
+        name=FILTERED,
+        stage="about_a_record",
+        reason="project_created is not about a record",
+    ),
+    "about no record, but asked for": Row(
+        given=event("e", change(), record=""),
+        by=route(events=frozenset({"issue_updated"})),
+        name=DELIVER,
+        stage="passes_filter",
+    ),
+    "one of two effects is asked for": Row(
+        given=event("e", change(), comment()),
+        by=route(events=COMMENTS),
+        name=DELIVER,
+        stage="passes_filter",
+        carried=(COMMENT,),
+    ),
+    "none of two effects is asked for": Row(
+        given=event("e", change(), comment()),
+        by=route(events=frozenset({"issue_deleted"})),
+        name=FILTERED,
+        stage="asked_for",
+        carried=(CHANGE, COMMENT),
+        reason="comment_created, issue_updated is not among the route's events",
+    ),
+    "a change with a private comment": Row(
+        given=event("e", change(), comment(private=True)), name=DELIVER, stage="passes_filter"
+    ),
+    "a private comment": Row(
+        given=event("e", comment(private=True)),
+        name=FILTERED,
+        stage="open_to_all",
+        carried=(COMMENT,),
+        reason="the comment is private (comments.private: drop)",
+    ),
+    "a private comment that is kept": Row(
+        given=event("e", comment(private=True)),
+        by=route(comments=Comments(private="keep")),
+        name=DELIVER,
+        stage="passes_filter",
+        carried=(COMMENT,),
+    ),
+    "a change with an echo": Row(
+        given=event("e", change(), comment(echo="it says so")), name=DELIVER, stage="passes_filter"
+    ),
+    "an echo": Row(
+        given=event("e", comment(echo="it says so")),
+        name=ECHO,
+        stage="not_an_echo",
+        carried=(COMMENT,),
+        reason="it says so",
+    ),
+    "inside the filter": Row(
+        given=event("e", change()),
+        by=route(when=PLAT),
+        name=DELIVER,
+        stage="passes_filter",
+        reason="project is PLAT",
+    ),
+    "outside the filter": Row(
+        given=event("e", change()),
+        by=route(when=OPS),
+        name=FILTERED,
+        stage="passes_filter",
+        reason="project is PLAT",
+    ),
+    "unknown to the filter": Row(
+        given=event("e", change(), body={}),
+        by=route(when=PLAT),
+        name=UNDECIDED,
+        stage="passes_filter",
+        reason="unknown: the project is not in the body",
+    ),
+    "of another site": Row(
+        given=event("e", change(), site="gone"),
+        by=route(when=PLAT),
+        name=UNDECIDED,
+        stage="passes_filter",
+        reason="unknown: platform is not for the site gone any more",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_stages(row):
+    verdict = decided(row.given, row.by)
+    found = (verdict.name, verdict.identities, verdict.reason)
+    assert found == (row.name, row.carried, row.reason)
+    assert verdict.route == row.by.name
+    assert verdict.stage == row.stage
+
+
+def test_the_stages_of_a_route_are_among_all_stages_in_their_order():
+    names = [stage.__name__ for stage in decide.STAGES]
+    assert names == [stage for stage in Stage if stage in names]
+    assert {row.stage for row in ROWS.values()} == {*names}
 
 
 @pytest.mark.parametrize(
@@ -237,69 +279,90 @@ def test_remembering_adds_and_never_changes(known, full):
 SIX = event("e", comment(), full=False, body={"issue": {"id": "1", "key": "PLAT-1"}})
 
 
+WITHOUT = "unknown: the project is not in the body"
+NOTHING = f"{WITHOUT}; nothing is remembered of the record"
+BY_SNAPSHOT = "project is PLAT (as remembered from event e0 of then)"
+BY_COUNTERPART = "project is PLAT (as event e0 tells of the same change)"
+
+
 @pytest.mark.parametrize(
-    ("unknown", "known", "name", "reason"),
+    ("unknown", "known", "name", "stage", "reason"),
     [
-        (
+        pytest.param(
             ("remember", "deliver"),
             snapshot(),
             DELIVER,
-            "project is PLAT (as remembered from event e0 of then)",
+            "passes_filter",
+            BY_SNAPSHOT,
+            id="a snapshot decides",
         ),
-        (
+        pytest.param(
             ("remember", "deliver"),
             snapshot(counterpart=True),
             DELIVER,
-            "project is PLAT (as event e0 tells of the same change)",
+            "passes_filter",
+            BY_COUNTERPART,
+            id="a counterpart decides",
         ),
-        (
+        pytest.param(
             ("remember", "drop"),
             None,
             FILTERED,
-            "unknown: the project is not in the body; nothing is remembered of the record; "
-            "unknown: drop",
+            "unknown",
+            f"{NOTHING}; unknown: drop",
+            id="no snapshot, then drop",
         ),
-        (
+        pytest.param(
             ("remember", "deliver"),
             None,
             DELIVER,
-            "unknown: the project is not in the body; nothing is remembered of the record; "
-            "unknown: deliver",
+            "unknown",
+            f"{NOTHING}; unknown: deliver",
+            id="no snapshot, then deliver",
         ),
-        (
+        pytest.param(
             ("deliver",),
             snapshot("OPS-1"),
             DELIVER,
-            "unknown: the project is not in the body; unknown: deliver",
+            "unknown",
+            f"{WITHOUT}; unknown: deliver",
+            id="a snapshot is not asked for: deliver",
         ),
-        (
+        pytest.param(
             ("drop",),
             snapshot(),
             FILTERED,
-            "unknown: the project is not in the body; unknown: drop",
+            "unknown",
+            f"{WITHOUT}; unknown: drop",
+            id="a snapshot is not asked for: drop",
         ),
-        (
+        pytest.param(
             ("drop",),
             snapshot(counterpart=True),
             DELIVER,
-            "project is PLAT (as event e0 tells of the same change)",
+            "passes_filter",
+            BY_COUNTERPART,
+            id="a counterpart decides without being asked for",
         ),
-        (
+        pytest.param(
             ("remember", "deliver"),
             snapshot("OPS-1"),
             FILTERED,
+            "routed",
             "the record is in id-ops, ops, the ops (as remembered from event e0 of then)",
+            id="a snapshot of another project",
         ),
-        (
+        pytest.param(
             ("remember", "drop"),
             Snapshot(event="e0", when="then", body={"issue": {"fields": {}}}),
             FILTERED,
-            "unknown: the project is not in the body (as remembered from event e0 of then); "
-            "unknown: drop",
+            "unknown",
+            f"{WITHOUT} (as remembered from event e0 of then); unknown: drop",
+            id="a snapshot that does not help",
         ),
     ],
 )
-def test_resolving_what_the_filter_cannot_tell(unknown, known, name, reason):
+def test_resolving_what_the_filter_cannot_tell(unknown, known, name, stage, reason):
     made = plan(route(when=PLAT, unknown=unknown))
     given = replace(SIX, key="", body={"issue": {"id": "1"}})
     [bare] = made.judge(given, NOW)
@@ -307,6 +370,7 @@ def test_resolving_what_the_filter_cannot_tell(unknown, known, name, reason):
     assert wants_snapshot([bare], given)
     [found] = resolve(made, given, NOW, snapshot=known)
     assert (found.name, found.reason) == (name, reason)
+    assert found.stage == stage
     assert found.identities == ((COMMENT,) if name is DELIVER else found.identities)
 
 
@@ -356,7 +420,7 @@ def test_what_had_to_be_mended_is_part_of_every_reason():
 
 def test_a_hook_that_no_route_reads_from():
     [found] = plan(route()).judge(event("e", change(), hook="second"), NOW)
-    assert (found.name, found.route) == (FILTERED, "")
+    assert (found.name, found.route, found.stage) == (FILTERED, "", "routed")
     assert found.reason == "no route reads from the hook second"
 
 
@@ -364,7 +428,7 @@ def test_routes_of_other_projects_are_told_of_in_one_verdict():
     made = plan(*(route(f"r{n}", OPS) for n in range(7)), route("z", PLAT))
     first, rest = made.judge(event("e", change()), NOW)
     assert (first.route, first.name) == ("z", DELIVER)
-    assert (rest.name, rest.destination) == (FILTERED, "")
+    assert (rest.name, rest.destination, rest.stage) == (FILTERED, "", "routed")
     assert rest.reason == (
         "in project id-plat, plat, the plat; other projects are asked for by "
         "r0, r1, r2, r3, r4 and 2 more"
@@ -389,6 +453,7 @@ def test_where_the_run_as_user_may_write(workspace, workspaces, name, given):
     [found] = made.judge(given, NOW)
     assert found.name is (UNDECIDED if given.thin and name is DELIVER else name)
     if name is FORBIDDEN:
+        assert found.stage == "permitted"
         assert found.identities == ()
         assert found.reason.startswith("Bridge of aha may not write in the workspace ")
 
@@ -405,6 +470,7 @@ def test_what_is_not_wanted_anyway_is_not_forbidden():
 def test_a_thin_event_waits_whatever_the_filter_says():
     [found] = plan(route()).judge(thin(), NOW)
     assert (found.name, found.identities, found.route) == (UNDECIDED, (COMMENT,), "platform")
+    assert found.stage == "complete"
     assert found.reason == "comment_created names only the record's id; a fuller telling may come"
     assert not wants_snapshot([found], thin())
 

@@ -35,6 +35,7 @@ def test_the_log_as_json_is_one_object_a_line(beside):
     told = lines("log", "--json")
     assert [line["event"] for line in told] == beside.events
     assert [line["verdict"] for line in told] == ["deliver", "duplicate", "filtered", "rejected"]
+    assert [line["stage"] for line in told] == ["passes_filter", "claimed", "routed", "read"]
     assert (told[0]["state"], told[0]["key"]) == ("delivered", "PLAT-1")
     assert told[1]["first"] == beside.events[0]
     assert "first" not in told[0]
@@ -47,6 +48,10 @@ def test_the_log_as_json_is_one_object_a_line(beside):
         (["--hook", "cloud_b"], [1]),
         (["--verdict", "filtered"], [2]),
         (["--route", "plat", "--verdict", "deliver"], [0]),
+        (["--stage", "passes_filter"], [0]),
+        (["--stage", "claimed"], [1]),
+        (["--stage", "routed"], [2]),
+        (["--stage", "read"], [3]),
         (["--state", "delivered"], [0]),
         (["--destination", "aha", "--verdict", "deliver"], [0]),
         (["--limit", "2"], [2, 3]),
@@ -72,6 +77,7 @@ def test_the_log_as_csv_has_headings_and_no_formulas(beside, cloud):
     assert [row["event"] for row in rows] == [*beside.events, odd]
     assert rows[0]["effects"].startswith("issue:")
     assert rows[1]["first"] == beside.events[0]
+    assert rows[1]["stage"] == "claimed"
     assert rows[-1]["key"] == "'=HYPERLINK(1)"
     assert run("log", "--csv", "--json").exit_code == 2
 
@@ -81,9 +87,20 @@ def test_the_log_for_people_has_a_line_for_each_decision(beside, cloud):
     said = ok("log").splitlines()
     assert len(said) == 5
     assert "deliver" in said[0]
+    assert "passes_filter" in said[0]
     assert "plat > aha" in said[0]
     assert f"event {beside.events[0]} told of" in said[1]
     assert "\x1b" not in "".join(said)
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [("passes_filters", "did you mean passes_filter?"), ("zzz", "known: read, routed, ")],
+)
+def test_a_stage_that_there_is_not_comes_with_the_nearest_one(word, advice):
+    done = run("log", "--stage", word)
+    assert done.exit_code == 2
+    assert f"'{word}' is no stage; {advice}" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize("bad", [["--since", "soon"], ["--verdict", "x"], ["--limit", "0"]])
@@ -110,6 +127,9 @@ def test_a_life_is_shown_from_the_beginning_of_an_id(beside):
         assert word in said
     [told] = lines("show", beside.events[0], "--json")
     assert told["deliveries"][0]["state"] == "delivered"
+    assert told["verdicts"][0]["stage"] == "passes_filter"
+    [told] = lines("show", beside.events[3], "--json")
+    assert told["verdicts"][0]["stage"] == "read"
     assert "body" not in told
     assert "webhookEvent" in ok("show", beside.events[0], "--body")
     assert "the body is not kept" in ok("show", beside.events[1], "--body")

@@ -34,6 +34,8 @@ class Query:
     route: str = ""
     destination: str = ""
     verdict: str = ""
+    #: The stage that made the verdict, a word of `model.Stage`.
+    stage: str = ""
     #: The state of a delivery.
     state: str = ""
     #: Only events that arrived from this instant on, in ms since the epoch.
@@ -59,6 +61,9 @@ class LogEntry:
     route: str
     destination: str
     verdict: str
+    #: The stage that made the verdict, or several where one entry stands for several routes; "" in
+    #: rows of versions that kept none.
+    stage: str
     reason: str
     #: The state of the delivery; "" when there is none.
     state: str
@@ -129,7 +134,7 @@ def _with_verdict(statement: Select[Any], query: Query) -> Select[Any]:
         statement = statement.where(
             e.verdicts.contains(f'"verdict":"{query.verdict}"', autoescape=True)
         )
-    for name in ("route", "destination"):
+    for name in ("route", "destination", "stage"):
         wanted = getattr(query, name)
         if wanted:
             packed = f'"{name}":{orjson.dumps(wanted).decode()}'
@@ -176,6 +181,7 @@ def _live_verdict(row: Row[Any], states: Mapping[tuple[str, str], tuple[str, str
         "route": row.route,
         "destination": row.destination,
         "verdict": row.verdict,
+        "stage": row.stage,
         "reason": row.reason,
         "first": row.first,
         "state": state,
@@ -185,7 +191,8 @@ def _live_verdict(row: Row[Any], states: Mapping[tuple[str, str], tuple[str, str
 
 def _fixed_verdicts(row: Row[Any]) -> list[_Verdict]:
     return [
-        {"first": "", "state": "", "error": "", **verdict} for verdict in orjson.loads(row.verdicts)
+        {"stage": "", "first": "", "state": "", "error": "", **verdict}
+        for verdict in orjson.loads(row.verdicts)
     ]
 
 
@@ -194,7 +201,8 @@ def _worth_an_entry(verdicts: Sequence[_Verdict], query: Query) -> list[_Verdict
 
     Several `filtered` verdicts become one, with the reasons of all.
     """
-    asked = {name: getattr(query, name) for name in ("route", "destination", "verdict", "state")}
+    names = ("route", "destination", "verdict", "stage", "state")
+    asked = {name: getattr(query, name) for name in names}
     picked = [
         v for v in verdicts if all(not asked[name] or v[name] == asked[name] for name in asked)
     ]
@@ -203,7 +211,8 @@ def _worth_an_entry(verdicts: Sequence[_Verdict], query: Query) -> list[_Verdict
         return strong or picked
     values = {name: list(dict.fromkeys(v[name] for v in picked)) for name in picked[0]}
     common = {name: several[0] if len(several) == 1 else "" for name, several in values.items()}
-    return [{**common, "reason": "; ".join(values["reason"])}]
+    joined = {"reason": "; ".join(values["reason"]), "stage": ", ".join(values["stage"])}
+    return [common | joined]
 
 
 def _entry(row: Row[Any], verdict: Mapping[str, str]) -> LogEntry:
@@ -218,6 +227,7 @@ def _entry(row: Row[Any], verdict: Mapping[str, str]) -> LogEntry:
         route=verdict["route"],
         destination=verdict["destination"],
         verdict=verdict["verdict"],
+        stage=verdict["stage"],
         reason=verdict["reason"],
         state=verdict["state"],
         identities=tuple(effect.identity for effect in decode_effects(row.effects)),

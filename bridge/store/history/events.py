@@ -57,7 +57,7 @@ def history_of(conn: Connection, event: str) -> EventHistory | None:
         body=None if body is None else unpack(body),
         verdicts=(
             *_rows(conn, select(t.verdicts).where(v.event == event)),
-            *({"first": "", **verdict, "event": event} for verdict in fixed),
+            *({"first": "", "stage": "", **verdict, "event": event} for verdict in fixed),
         ),
         deliveries=tuple(
             {**d, "effects": list(decode_identities(d["effects"]))} for d in deliveries

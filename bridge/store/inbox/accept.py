@@ -12,7 +12,7 @@ from bridge.core.snapshot import Snapshot, newest_of
 from bridge.core.stale import Standing, judge, told_of
 from bridge.core.storable import is_storable, storable_event, storable_verdict
 from bridge.core.unknown import resolve, wants_snapshot
-from bridge.model import Event, Verdict, VerdictName
+from bridge.model import Event, Stage, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.statements import together
 from bridge.store.inbox.claims import claim, find_late, find_waiting, take, wanted
@@ -155,7 +155,7 @@ def _without(verdict: Verdict, stale: Mapping[str, str]) -> Verdict:
             verdict, identities=left, reason=f"{verdict.reason}; stale in part: {reason}"
         )
     first = stale[gone[0]]
-    return replace(verdict, name=VerdictName.STALE, reason=reason, first=first, identities=())
+    return _ended(verdict, VerdictName.STALE, reason, first)
 
 
 def _settle_verdict(
@@ -242,7 +242,7 @@ def _stale(verdict: Verdict, standing: Standing) -> Verdict:
     by = next(iter(standing.stale.values()))
     names = ", ".join(standing.stale)
     reason = f"event {by} was accepted before and is newer: nothing is left to tell of {names}"
-    return replace(verdict, name=VerdictName.STALE, reason=reason, first=by, identities=())
+    return _ended(verdict, VerdictName.STALE, reason, by)
 
 
 def _duplicate(event: Event, verdict: Verdict, others: Mapping[str, str]) -> Verdict:
@@ -252,7 +252,12 @@ def _duplicate(event: Event, verdict: Verdict, others: Mapping[str, str]) -> Ver
         if first == event.id
         else f"event {first} told of {', '.join(others)} before"
     )
-    return replace(verdict, name=VerdictName.DUPLICATE, reason=reason, first=first, identities=())
+    return _ended(verdict, VerdictName.DUPLICATE, reason, first)
+
+
+def _ended(verdict: Verdict, name: VerdictName, reason: str, first: str) -> Verdict:
+    stage = Stage.STALE if name is VerdictName.STALE else Stage.CLAIMED
+    return replace(verdict, name=name, reason=reason, first=first, identities=(), stage=stage)
 
 
 def _plan(

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, and_, case, select, update
 from sqlalchemy.sql import ColumnElement
 
 from bridge.core.printable import storable
-from bridge.model import State, Verdict, VerdictName
+from bridge.model import Stage, State, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.effects import encode_identities
 from bridge.store.inbox.verdicts import refresh_outcome
@@ -76,6 +76,7 @@ def end(conn: Connection, place: Place, verdict: Verdict) -> None:
             verdict=VerdictName.DUPLICATE,
             reason=case((waited, storable(verdict.reason)), else_=v.reason),
             first=verdict.first,
+            stage=case((waited, verdict.stage), else_=v.stage),
         )
     )
     refresh_outcome(conn, place.event)
@@ -196,7 +197,12 @@ def _promote(conn: Connection, place: Place, heir: str) -> None:
     conn.execute(
         update(t.verdicts)
         .where(_stored_duplicates(place), t.verdicts.c.event == heir)
-        .values(verdict=VerdictName.UNDECIDED, reason=_reason(place), first="")
+        .values(
+            verdict=VerdictName.UNDECIDED,
+            reason=_reason(place),
+            first="",
+            stage=Stage.TAKEN_OVER,
+        )
     )
     conn.execute(update(t.verdicts).where(_stored_duplicates(place)).values(first=heir))
     refresh_outcome(conn, heir)
@@ -211,6 +217,7 @@ def _promote_in_batch(batch: Batch, place: Place, heir: str) -> None:
                 reason=_reason(place),
                 first="",
                 identities=place.identities,
+                stage=Stage.TAKEN_OVER,
             )
             if _is_of(verdict, place)
             else verdict

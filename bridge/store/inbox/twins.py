@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, delete, update
 
-from bridge.model import Event, Verdict, VerdictName
+from bridge.model import Event, Stage, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
 from bridge.store.effects import encode_identities, writes_any
@@ -105,6 +105,7 @@ def _hand_over(
         reason=f"event {event.id} tells the same more fully and stands in its place",
         destination=verdict.destination,
         first=event.id,
+        stage=Stage.TAKEN_OVER,
     )
     if first in batch.verdicts:
         _make_duplicate(batch, first, taken)
@@ -141,6 +142,7 @@ def end_waiting_twins(conn: Connection, batch: Batch, entry: Entry) -> None:
                 reason=f"event {event.id} tells the same more fully, and is not wanted",
                 destination=destination,
                 first=event.id,
+                stage=Stage.TAKEN_OVER,
             )
             if first in batch.verdicts:
                 _make_duplicate(batch, first, verdict)

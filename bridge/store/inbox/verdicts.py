@@ -39,7 +39,12 @@ def set_verdict(conn: Connection, event: str, verdict: Verdict) -> None:
     A verdict that names no route leaves the one that was undecided.
     """
     reason = storable(verdict.reason)
-    values = {"verdict": verdict.name, "reason": reason, "first": verdict.first}
+    values = {
+        "verdict": verdict.name,
+        "reason": reason,
+        "first": verdict.first,
+        "stage": verdict.stage,
+    }
     if verdict.route:
         values["route"] = verdict.route
     conn.execute(

@@ -24,8 +24,8 @@ from bridge.store.wakeups import CHANNEL, notify_processes
 
 _EVENTS = Prepared(insert(t.events), [column.name for column in t.events.columns])
 _VERDICTS = """
-    INSERT INTO verdicts (event, destination, route, verdict, reason, first)
-    SELECT {0}, {1}, {2}, {3}, {4}, {5} FROM {rows}
+    INSERT INTO verdicts (event, destination, route, verdict, reason, first, stage)
+    SELECT {0}, {1}, {2}, {3}, {4}, {5}, {6} FROM {rows}
     """
 _SIGHTINGS = """
     INSERT INTO sightings (site, identity, event, hook, at)
@@ -50,7 +50,7 @@ _SET_OFF = """
     UPDATE lanes SET next_at = CAST({1} AS BIGINT) FROM {rows}
     WHERE lanes.id = CAST({0} AS BIGINT) AND lanes.next_at IS NULL AND NOT lanes.blocked
     """
-_ADD_VERDICTS = listing(_VERDICTS, 6)
+_ADD_VERDICTS = listing(_VERDICTS, 7)
 _ADD_SIGHTINGS = listing(_SIGHTINGS, 4)
 _ADD_DELIVERIES = listing(_DELIVERIES, 9)
 
@@ -67,7 +67,7 @@ _ALL_AT_ONCE = Prepared(
         WITH written_events AS (
             INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS}
             FROM json_populate_recordset(CAST(NULL AS events), CAST(:events AS json))
-        ), written_verdicts AS ({_spelled(_VERDICTS, 6, "verdicts")}
+        ), written_verdicts AS ({_spelled(_VERDICTS, 7, "verdicts")}
         ), written_sightings AS ({_spelled(_SIGHTINGS, 4, "sightings")}
         ), set_off AS ({_spelled(_SET_OFF, 2, "lanes")}
         ), written_deliveries AS ({_spelled(_DELIVERIES, 9, "deliveries")}
@@ -144,7 +144,7 @@ def _write_at_once(
 
 def _verdicts(batch: Batch, entries: Sequence[Entry]) -> list[tuple[str, ...]]:
     return [
-        (entry.event.id, v.destination, v.route, v.name, v.reason, v.first)
+        (entry.event.id, v.destination, v.route, v.name, v.reason, v.first, v.stage)
         for entry in entries
         for v in batch.verdicts[entry.event.id]
         if v.name in LIVE
@@ -197,6 +197,7 @@ def _fixed(found: Sequence[Verdict]) -> str:
                 "destination": v.destination,
                 "verdict": v.name,
                 "reason": v.reason,
+                "stage": v.stage,
                 **({"first": v.first} if v.first else {}),
             }
             for v in found

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bridge.core.retry import Policy
 from bridge.errors import NotKept, places
-from bridge.model import Event, Request, Verdict, VerdictName
+from bridge.model import Event, Request, Stage, Verdict, VerdictName
 from bridge.store.database.clocks import ABOUT, Clock, Instant, Keeper, Sources, clock_of, steady
 from bridge.store.database.connect import file_of, require_schema
 from bridge.store.database.errors import (
@@ -755,7 +755,7 @@ def _refused(request: Request, reason: str) -> Entry:
         received=request.received,
         name="",
     )
-    verdict = Verdict(name=VerdictName.REJECTED, reason=reason)
+    verdict = Verdict(name=VerdictName.REJECTED, reason=reason, stage=Stage.READ)
     return Entry(event=event, verdicts=(verdict,), packed=None, again=True)
 
 

@@ -29,6 +29,7 @@ def test_a_line_says_what_the_contract_says(house):
         "route": "plat",
         "destination": "aha",
         "verdict": "deliver",
+        "stage": "passes_filter",
         "reason": one["reason"],
         "state": "delivered",
         "effects": [f"issue:{issue.id}:created:2026-03-05T08:00"],

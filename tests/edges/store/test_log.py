@@ -70,6 +70,7 @@ def test_what_a_line_says(story):
         route="a",
         destination="aha",
         verdict="deliver",
+        stage="passes_filter",
         reason="project is PLAT",
         state="parked",
         identities=("change:1:1",),
@@ -98,6 +99,13 @@ def test_what_a_line_says(story):
         ({"verdict": "deliver", "destination": "crm"}, ["e1", "e4"]),
         ({"verdict": "filtered", "route": "a"}, []),
         ({"verdict": "deliver", "route": "filtered"}, ["e4"]),
+        ({"stage": "passes_filter"}, ["e1", "e3", "e4"]),
+        ({"stage": "claimed"}, ["e2"]),
+        ({"stage": "not_an_echo"}, ["e5"]),
+        ({"stage": "routed"}, ["e1", "e4", "e5", "e6"]),
+        ({"stage": "read"}, []),
+        ({"stage": "passes_filter", "route": "a"}, ["e1", "e3"]),
+        ({"stage": "asked_for", "verdict": "deliver"}, []),
         ({"state": "parked"}, ["e1"]),
         ({"state": "delivered"}, ["e1"]),
         ({"state": "queued", "destination": "aha"}, ["e3"]),
@@ -114,7 +122,7 @@ def test_filters(story, asked, found):
     assert list(dict.fromkeys(events(told))) == found, "in order of arrival"
     assert {*events(read(story, newest=True, **asked))} == {*found}
     for line in told:
-        for name in ("route", "destination", "verdict", "state", "hook"):
+        for name in ("route", "destination", "verdict", "stage", "state", "hook"):
             if asked.get(name):
                 assert getattr(line, name) == asked[name]
 

@@ -10,6 +10,9 @@ from bridge.store import schema as t
 from bridge.store.database import connect as engines
 from bridge.store.database import copying as moving
 
+#: The stages of the verdicts that `fill` keeps, the last column of their table.
+STAGES = ["claimed", "passes_filter", "passes_filter"]
+
 
 def rows(url):
     engine = engines.connect(engines.url_of(url))
@@ -40,6 +43,7 @@ def test_everything_arrives(database, empty):
     told = []
     moved = moving.move(database, empty, lambda *step: told.append(step))
     assert rows(empty) == rows(database)
+    assert sorted(row[-1] for row in rows(empty)["verdicts"]) == STAGES
     assert moved == {name: len(each) for name, each in rows(database).items()}
     assert {name: done for name, done, total in told if done == total} == moved
 

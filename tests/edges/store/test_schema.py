@@ -187,6 +187,24 @@ _OLDER = Table(
 )
 
 
+def test_verdicts_of_before_have_no_stage(empty):
+    engine = empty("stageless")
+    command.upgrade(engines._alembic(engine, engines.MIGRATIONS), "0008")
+    columns = ("event", "destination", "route", "verdict", "reason", "first")
+    with engine.begin() as conn:
+        conn.execute(
+            text(
+                f"INSERT INTO verdicts ({', '.join(columns)}) "
+                "VALUES ('e1', 'aha', 'a', 'deliver', 'so', '')"
+            )
+        )
+    assert engines.migrate(engine) == ("0008", engines.latest())
+    with engine.connect() as conn:
+        [row] = conn.execute(select(t.verdicts)).mappings()
+    assert [row[name] for name in columns] == ["e1", "aha", "a", "deliver", "so", ""]
+    assert row["stage"] == ""
+
+
 def test_only_a_file_is_copied(empty, tmp_path, two_revisions):
     engine = empty("older")
     engines.migrate(engine)
