@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from bridge.config import OPTIONS, Option
-from bridge.config.words import nearest
+from bridge.core.nearest import nearest
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _AGO = re.compile(r"([0-9]{1,9})\s*([smhdw])")
