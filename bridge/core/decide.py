@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.core.jira_body import before_change
 from bridge.core.snapshot import Snapshot
-from bridge.model import Effect, Event, Route, Verdict, VerdictName
+from bridge.model import Effect, Event, Route, Stage, Verdict, VerdictName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,25 +50,26 @@ def case_of(
 
 
 #: One stage: ends the walk with a verdict, or passes the case on, perhaps with fewer effects. Its
-#: name is in `model.Stage`.
+#: name is that of a `model.Stage`.
 Step = Callable[[Case], Verdict | Case]
 
 
-def _end(case: Case, name: VerdictName, reason: str) -> Verdict:
+def _end(case: Case, stage: Stage, name: VerdictName, reason: str) -> Verdict:
     return Verdict(
         name=name,
+        stage=stage,
         reason=reason,
         route=case.route.name,
         identities=tuple(effect.identity for effect in case.effects),
     )
 
 
-def _keep(case: Case, effects: Iterable[Effect], name: VerdictName, reason: str) -> Verdict | Case:
-    """Pass the case on with these effects, or end it with `name` when there are none."""
+def _keep(case: Case, effects: Iterable[Effect]) -> Case | None:
+    """Return the case with these effects only; None without any."""
     left = tuple(effects)
-    if left:
-        return case if len(left) == len(case.effects) else replace(case, effects=left)
-    return _end(case, name, reason)
+    if len(left) == len(case.effects):
+        return case
+    return replace(case, effects=left) if left else None
 
 
 def says_something(case: Case) -> Verdict | Case:
@@ -76,14 +77,15 @@ def says_something(case: Case) -> Verdict | Case:
     if case.effects:
         return case
     reason = case.event.empty or "the event tells no change"
-    return _end(case, VerdictName.FILTERED, reason)
+    return _end(case, Stage.SAYS_SOMETHING, VerdictName.FILTERED, reason)
 
 
 def about_a_record(case: Case) -> Verdict | Case:
     """End an event about no record, unless the route's `events` names it."""
     if case.event.record or case.route.events:
         return case
-    return _end(case, VerdictName.FILTERED, f"{case.event.name} is not about a record")
+    reason = f"{case.event.name} is not about a record"
+    return _end(case, Stage.ABOUT_A_RECORD, VerdictName.FILTERED, reason)
 
 
 def asked_for(case: Case) -> Verdict | Case:
@@ -93,17 +95,19 @@ def asked_for(case: Case) -> Verdict | Case:
         return case
     names = ", ".join(sorted({effect.event for effect in case.effects}))
     kept = [effect for effect in case.effects if effect.event in wanted]
-    return _keep(case, kept, VerdictName.FILTERED, f"{names} is not among the route's events")
+    reason = f"{names} is not among the route's events"
+    return _keep(case, kept) or _end(case, Stage.ASKED_FOR, VerdictName.FILTERED, reason)
 
 
 def not_an_echo(case: Case) -> Verdict | Case:
     """End a change that Aha! itself wrote into the source: it does not go back."""
     own = case.event.handles & case.ignored
     if own:
-        return _end(case, VerdictName.ECHO, f"the actor {min(own)} is one of ignore.actors")
+        reason = f"the actor {min(own)} is one of ignore.actors"
+        return _end(case, Stage.NOT_AN_ECHO, VerdictName.ECHO, reason)
     kept = [effect for effect in case.effects if not effect.echo]
     reason = next((effect.echo for effect in case.effects if effect.echo), "")
-    return _keep(case, kept, VerdictName.ECHO, reason)
+    return _keep(case, kept) or _end(case, Stage.NOT_AN_ECHO, VerdictName.ECHO, reason)
 
 
 def open_to_all(case: Case) -> Verdict | Case:
@@ -111,9 +115,8 @@ def open_to_all(case: Case) -> Verdict | Case:
     if case.route.comments.private == "keep":
         return case
     kept = [effect for effect in case.effects if not effect.private]
-    return _keep(
-        case, kept, VerdictName.FILTERED, "the comment is private (comments.private: drop)"
-    )
+    reason = "the comment is private (comments.private: drop)"
+    return _keep(case, kept) or _end(case, Stage.OPEN_TO_ALL, VerdictName.FILTERED, reason)
 
 
 def passes_filter(case: Case) -> Verdict | Case:
@@ -121,18 +124,19 @@ def passes_filter(case: Case) -> Verdict | Case:
     judge = case.route.filters.get(case.event.site)
     if judge is None:  # the hook belonged to another site when the event arrived
         reason = f"unknown: {case.route.name} is not for the site {case.event.site} any more"
-        return _end(case, VerdictName.UNDECIDED, reason)
+        return _end(case, Stage.PASSES_FILTER, VerdictName.UNDECIDED, reason)
     answer = judge.match(case.body, case.now)
     why = answer.why + case.source
     if answer.value is None:
-        return _end(case, VerdictName.UNDECIDED, f"unknown: {why}")
+        return _end(case, Stage.PASSES_FILTER, VerdictName.UNDECIDED, f"unknown: {why}")
     if answer.value:
-        return _end(case, VerdictName.DELIVER, why)
+        return _end(case, Stage.PASSES_FILTER, VerdictName.DELIVER, why)
     if case.event.moved and case.route.moves == "follow":
         before = judge.match(before_change(case.body), case.now)
         if before.value is not False:
-            return _end(case, VerdictName.DELIVER, f"moves: follow; it was inside before ({why})")
-    return _end(case, VerdictName.FILTERED, why)
+            reason = f"moves: follow; it was inside before ({why})"
+            return _end(case, Stage.PASSES_FILTER, VerdictName.DELIVER, reason)
+    return _end(case, Stage.PASSES_FILTER, VerdictName.FILTERED, why)
 
 
 #: The stages before the filter, which also hold for an event that an operator replays.
@@ -154,10 +158,9 @@ def walk(case: Case, stages: Iterable[Step] = STAGES) -> Iterator[tuple[str, Ver
     """
     for stage in stages:
         found = stage(case)
-        if isinstance(found, Verdict):
-            yield stage.__name__, replace(found, stage=stage.__name__)
-            return
         yield stage.__name__, found
+        if isinstance(found, Verdict):
+            return
         case = found
 
 
