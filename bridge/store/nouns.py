@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bridge.core.plan import Plan
-from bridge.core.stale import Telling
+from bridge.core.stale import Report
 from bridge.model import Event, Verdict
 
 #: (destination, site, identity)
@@ -96,7 +96,7 @@ class Batch:
     #: When the event (first) of a destination and lane was told of already: what came late said so.
     earlier: dict[tuple[str, str, str], int] = field(default_factory=dict)
     #: What was accepted before, by what it tells the state of: (site, record, comment or worklog).
-    tellings: dict[tuple[str, str, str], list[Telling]] = field(default_factory=dict)
+    tellings: dict[tuple[str, str, str], list[Report]] = field(default_factory=dict)
     #: The events that were decided so far, by id.
     events: dict[str, Event] = field(default_factory=dict)
     #: What was decided, by event.

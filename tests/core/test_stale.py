@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import change, comment, deletion, event, issue
 
-from bridge.core.stale import Standing, Telling, is_newer, judge, renewed, sources, told_of
+from bridge.core.stale import Report, Standing, is_newer, judge, renewed, report_of, sources
 from bridge.model import Effect
 
 GONE = Effect(identity="issue:1:deleted", event="issue_deleted")
@@ -24,11 +24,11 @@ def version(at, word="updated", **known):
 
 def telling(id, *effects, to="aha", **known):
     carried = {to: frozenset(effect.identity for effect in effects)} if to else {}
-    return Telling(**{"event": id, "state": True, "told": effects, "carried": carried, **known})
+    return Report(**{"event": id, "state": True, "effects": effects, "carried": carried, **known})
 
 
 def stood(mine, *others, identities=None):
-    names = [effect.identity for effect in mine.told] if identities is None else identities
+    names = [effect.identity for effect in mine.effects] if identities is None else identities
     return judge(mine, names, others, "aha")
 
 
@@ -54,12 +54,12 @@ def test_which_state_is_newer(state, than, newer):
 
 def test_what_an_event_is_compared_by():
     told = event("e1", change(), as_of=5, change_id=7)
-    assert told_of(told, {}) == Telling(
-        event="e1", as_of=5, change_id=7, state=True, full=True, told=(change(),)
+    assert report_of(told, {}) == Report(
+        event="e1", as_of=5, change_id=7, state=True, full=True, effects=(change(),)
     )
-    assert not told_of(event("e2", comment(), body={"issue": {"id": "1"}}), {}).state
-    assert not told_of(event("e3", comment(), body={"issue": "?"}), {}).state
-    assert told_of(event("e4", GONE, body={}), {}).state
+    assert not report_of(event("e2", comment(), body={"issue": {"id": "1"}}), {}).state
+    assert not report_of(event("e3", comment(), body={"issue": "?"}), {}).state
+    assert report_of(event("e4", GONE, body={}), {}).state
 
 
 def test_alone_or_first_it_goes_out_as_it_came():
@@ -88,7 +88,7 @@ def test_a_change_that_names_nothing_is_never_stale():
 def test_what_went_elsewhere_makes_nothing_stale(to):
     mine = telling("e1", setting(1, "status"), version(1), as_of=1)
     others = telling("e2", setting(2, "status"), version(2), as_of=2, to=to)
-    assert stood(mine, others) == Standing(left=tuple(e.identity for e in mine.told))
+    assert stood(mine, others) == Standing(left=tuple(e.identity for e in mine.effects))
 
 
 def test_a_deletion_of_the_record_ends_everything_but_deletions():
@@ -155,7 +155,7 @@ def test_a_body_is_renewed():
         telling("e3", version(3), as_of=3),
         telling("e4", version(2), as_of=4),
     ]
-    used = sources(mine, [e.identity for e in mine.told], others, "aha")
+    used = sources(mine, [e.identity for e in mine.effects], others, "aha")
     assert used.events == ("e2", "e3", "e4", "e3")
     assert used.newest == ("e4", "e3")
     body = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, select
 
 from bridge.core.snapshot import Snapshot, newest_of
-from bridge.core.stale import Standing, judge, told_of
+from bridge.core.stale import Standing, judge, report_of
 from bridge.core.storable import is_storable, storable_event, storable_verdict
 from bridge.core.unknown import resolve, wants_snapshot
 from bridge.model import Event, Stage, Verdict, VerdictName
@@ -191,7 +191,7 @@ def _standing(
     if not tellings:
         return Standing(left=tuple(effects))
     event = entry.event
-    standing = judge(told_of(event, {}), effects, tellings, destination)
+    standing = judge(report_of(event, {}), effects, tellings, destination)
     ours = [(destination, event.site, name) for name in standing.stale]
     ours += [other for key in ours for other in batch.also.get(key, ())]
     give_up(conn, batch, [key for key in ours if batch.held.get(key) == event.id])

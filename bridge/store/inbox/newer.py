@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from bridge.core.stale import Sources, Telling, sources, told_of
+from bridge.core.stale import Report, Sources, report_of, sources
 from bridge.model import Effect, State, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.statements import Prepared, as_rows, listing
@@ -97,7 +97,7 @@ def note(batch: Batch, entry: Entry) -> None:
         for verdict in batch.verdicts[event.id]
         if verdict.name in (VerdictName.DELIVER, VerdictName.UNDECIDED)
     }
-    telling = told_of(event, carried)
+    telling = report_of(event, carried)
     keys = {(event.site, "", effect.of) for effect in event.effects if effect.of}
     if telling.state and event.record:
         keys.add((event.site, event.record, ""))
@@ -105,9 +105,7 @@ def note(batch: Batch, entry: Entry) -> None:
         batch.tellings.setdefault(key, []).append(telling)
 
 
-def known(
-    tellings: Mapping[Key, Sequence[Telling]], entry: Entry, destination: str
-) -> list[Telling]:
+def known(tellings: Mapping[Key, Sequence[Report]], entry: Entry, destination: str) -> list[Report]:
     """Pick those that an event comes after at a destination, and can be compared with.
 
     What comes out of a spool goes before what was received later and waits in the lane still.
@@ -123,7 +121,7 @@ def known(
 
 
 def _gather(
-    tellings: dict[Key, list[Telling]], rows: Iterable[Any], key: Callable[[Any], Key]
+    tellings: dict[Key, list[Report]], rows: Iterable[Any], key: Callable[[Any], Key]
 ) -> None:
     """Make one telling of the rows of each event: one row for each of its deliveries."""
     for (place, _), several in _grouped(rows, key).items():
@@ -137,20 +135,20 @@ def _grouped(rows: Iterable[Any], key: Callable[[Any], Key]) -> dict[tuple[Key, 
     return found
 
 
-def _telling(rows: Sequence[Any]) -> Telling:
+def _telling(rows: Sequence[Any]) -> Report:
     carried: dict[str, frozenset[str]] = {}
     for row in rows:
         if row.destination is not None:
             before = carried.get(row.destination, frozenset())
             carried[row.destination] = before.union(decode_identities(row.carried))
     row = rows[0]
-    return Telling(
+    return Report(
         event=row.event,
         as_of=row.as_of,
         change_id=row.change_id,
         state=row.as_of > 0,
         full=bool(row.full),
-        told=decode_effects(row.effects),
+        effects=decode_effects(row.effects),
         carried=carried,
         waiting={
             each.destination: each.place
@@ -266,12 +264,12 @@ def _sources(late: Late, tellers: Mapping[Key, list[Any]]) -> tuple[Sources, dic
     by_event: dict[str, list[Any]] = {}
     for row in rows:
         by_event.setdefault(row.event, []).append(row)
-    mine = Telling(
+    mine = Report(
         event=late.event,
         as_of=late.as_of,
         change_id=late.change_id,
         state=late.as_of > 0,
-        told=late.told,
+        effects=late.told,
     )
     others = [_telling(each) for each in by_event.values()]
     used = sources(mine, late.carried, others, late.destination)

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, case, func, insert, select, text, update
 
 from bridge.core.printable import key_text
-from bridge.core.stale import tells_state
+from bridge.core.stale import reports_state
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
@@ -158,7 +158,7 @@ def _seen(batch: Batch, entries: Sequence[Entry]) -> list[tuple[str, ...]]:
 def _event_row(batch: Batch, entry: Entry) -> dict[str, Any]:
     event, found = entry.event, batch.verdicts[entry.event.id]
     outcome = strongest(verdict.name for verdict in found)
-    state = tells_state(event)
+    state = reports_state(event)
     return {
         "id": event.id,
         "received": event.received,

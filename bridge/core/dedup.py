@@ -1,0 +1,263 @@
+"""Deduplication: which effects an event still has to deliver, given the events accepted before.
+
+`core.requests` names the rows that have to be known; `decide` makes `Changes` of them. `STEPS` is
+the way of each wanted verdict.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bridge.core.changes import (
+    Changes,
+    ClaimKey,
+    Delivery,
+    Entry,
+    Known,
+    StateKey,
+    Waiting,
+    is_wanted,
+)
+from bridge.core.claims import Claims
+from bridge.core.draft import Draft
+from bridge.core.requests import with_deleted
+from bridge.core.stale import Report, Standing, judge, report_of
+from bridge.core.takeover import end_unwanted, take_over
+from bridge.model import Event, Verdict, VerdictName
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """What all events of a batch are decided by."""
+
+    draft: Draft
+    #: Accepted events, also of this batch, by the state they report.
+    reports: dict[StateKey, list[Report]]
+    #: How long a thin event waits for a complete one, and the instant to count from, in ms.
+    grace_ms: int
+    now: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One wanted verdict of an event, on its way through the steps."""
+
+    entry: Entry
+    verdict: Verdict
+    #: Effects of the event that are deleted -> the event that reported it.
+    deleted: Mapping[str, str]
+    #: Effects that the event holds the claims of, and those that it takes from `waiting`.
+    mine: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+    #: The other effects -> the events that hold them.
+    others: Mapping[str, str] = field(default_factory=dict)
+    #: A delivery of a thin event that this event takes over.
+    waiting: Waiting | None = None
+    #: What newer events leave of it.
+    standing: Standing = field(default_factory=lambda: Standing(left=()))
+
+    @property
+    def event(self) -> Event:
+        """The event."""
+        return self.entry.event
+
+    def key(self, identity: str) -> ClaimKey:
+        """Return the key of an effect's claim."""
+        return self.verdict.destination, self.event.site, identity
+
+
+def drop_deleted(case: Case, _: Batch) -> Case | Verdict:
+    """Take effects out whose deletion was reported before."""
+    verdict = case.verdict
+    gone = [name for name in verdict.identities if name in case.deleted]
+    if not gone:
+        return case
+    left = tuple(name for name in verdict.identities if name not in case.deleted)
+    first = case.deleted[gone[0]]
+    reason = f"event {first} told before that the comment was deleted"
+    if not left:
+        return replace(verdict, name=VerdictName.STALE, reason=reason, first=first, identities=())
+    reason = f"{verdict.reason}; stale in part: {reason}"
+    return replace(case, verdict=replace(verdict, identities=left, reason=reason))
+
+
+def take_claims(case: Case, batch: Batch) -> Case:
+    """Take the free claims of the effects, and those of a thin event that waits for this one."""
+    event, destination = case.event, case.verdict.destination
+    aliases = {effect.identity: effect.also for effect in event.effects}
+    holders = {
+        name: batch.draft.claims.take(
+            [case.key(each) for each in (name, *aliases.get(name, ()))], event.id
+        )
+        for name in case.verdict.identities
+    }
+    others = {name: holder for name, holder in holders.items() if holder}
+    if case.entry.place is not None:
+        for holder in others.values():
+            batch.draft.move_forward(event, destination, holder, case.entry.place)
+    waiting = None if event.thin else batch.draft.waiting(destination, others.values())
+    first = "" if waiting is None else waiting.event
+    return replace(
+        case,
+        mine=tuple(name for name in holders if name not in others),
+        taken=tuple(name for name, holder in others.items() if holder == first),
+        others={name: holder for name, holder in others.items() if holder != first},
+        waiting=waiting,
+    )
+
+
+def drop_stale(case: Case, batch: Batch) -> Case | Verdict:
+    """Take effects out that newer events leave nothing of, and give their claims up."""
+    verdict, ours = case.verdict, (*case.mine, *case.taken)
+    reports = _comparable(batch.reports, case.entry, verdict.destination)
+    if reports:
+        standing = judge(report_of(case.event, {}), ours, reports, verdict.destination)
+        _give_up(case, batch, standing.stale)
+    else:
+        standing = Standing(left=ours)
+    left = tuple(name for name in verdict.identities if name in standing.left or name in case.taken)
+    if standing.stale and not left:
+        return _stale(verdict, standing)
+    return replace(case, mine=left, standing=standing)
+
+
+def _give_up(case: Case, batch: Batch, stale: Iterable[str]) -> None:
+    aliases = {effect.identity: effect.also for effect in case.event.effects}
+    keys = [case.key(each) for name in stale for each in (name, *aliases.get(name, ()))]
+    claims, event = batch.draft.claims, case.event.id
+    claims.release([key for key in keys if claims.holder(key) == event], event)
+
+
+def _comparable(
+    reports: Mapping[StateKey, Sequence[Report]], entry: Entry, destination: str
+) -> list[Report]:
+    """Return the reports that an event comes after at a destination, and can be compared with.
+
+    An event from a spool goes before an event that was received later and still waits in the lane.
+    """
+    event, place = entry.event, entry.place
+    if not reports:
+        return []
+    keys = {(event.site, "", effect.of) for effect in event.effects if effect.of}
+    return [
+        report
+        for key in ((event.site, event.record, ""), *sorted(keys))
+        for report in reports.get(key, ())
+        if place is None or report.waiting.get(destination, place) <= place
+    ]
+
+
+def drop_duplicate(case: Case, _: Batch) -> Case | Verdict:
+    """End a case of which other events hold every effect."""
+    if case.mine:
+        return case
+    first = next(iter(case.others.values()))
+    reason = (
+        "another route of this event already carries it"
+        if first == case.event.id
+        else f"event {first} told of {', '.join(case.others)} before"
+    )
+    return replace(
+        case.verdict, name=VerdictName.DUPLICATE, reason=reason, first=first, identities=()
+    )
+
+
+def deliver(case: Case, batch: Batch) -> Verdict:
+    """Send the effects that are left, in the place of a waiting thin event or at the lane's end."""
+    event, late = case.event, bool(case.standing.newest)
+    verdict = replace(case.verdict, identities=case.mine, reason=_reason(case))
+    waiting = case.waiting
+    if waiting and take_over(batch.draft, event, verdict, waiting, late=late):
+        return verdict
+    batch.draft.queue(
+        Delivery(
+            event=event,
+            destination=verdict.destination,
+            route=verdict.route,
+            identities=case.mine,
+            hold_until=batch.now + batch.grace_ms if event.thin else None,
+            place=case.entry.place,
+            late=late,
+        )
+    )
+    return verdict
+
+
+Step = Callable[[Case, Batch], Case | Verdict]
+#: What a wanted verdict passes through, in this order. A step ends it with another verdict, or
+#: passes it on; the last one delivers.
+STEPS: tuple[Step, ...] = (drop_deleted, take_claims, drop_stale, drop_duplicate, deliver)
+
+
+def decide(entries: Sequence[Entry], known: Known, *, now: int, grace_ms: int) -> Changes:
+    """Decide what a batch of events changes, given what the database knows.
+
+    `now` is the instant by the engine's clock in ms; a thin event waits for `grace_ms` from then.
+    """
+    draft = Draft(Claims(known.reserved, known.held), known.waiting, known.heirs)
+    reports = {key: list(found) for key, found in known.reports.items()}
+    batch = Batch(draft=draft, reports=reports, grace_ms=grace_ms, now=now)
+    records = Counter((entry.event.site, entry.event.record) for entry in entries)
+    for entry, deleted in with_deleted(entries, known.deletions):
+        event = entry.event
+        draft.begin(event)
+        draft.verdicts[event.id] = [_decide(entry, v, deleted, batch) for v in entry.verdicts]
+        if records[event.site, event.record] > 1:
+            _report(batch, event)
+        end_unwanted(draft, entry, deleted)
+    return draft.changes()
+
+
+def _decide(entry: Entry, verdict: Verdict, deleted: Mapping[str, str], batch: Batch) -> Verdict:
+    if not is_wanted(verdict):
+        return verdict
+    found: Case | Verdict = Case(entry=entry, verdict=verdict, deleted=deleted)
+    for step in STEPS:
+        if isinstance(found, Verdict):
+            break
+        found = step(found, batch)
+    assert isinstance(found, Verdict)  # noqa: S101 - the last step always ends the case
+    return found
+
+
+def _report(batch: Batch, event: Event) -> None:
+    """Let the events after this one in the batch be compared with it."""
+    carried = {
+        verdict.destination: frozenset(verdict.identities)
+        for verdict in batch.draft.verdicts[event.id]
+        if is_wanted(verdict)
+    }
+    report = report_of(event, carried)
+    keys = {(event.site, "", effect.of) for effect in event.effects if effect.of}
+    if report.state and event.record:
+        keys.add((event.site, event.record, ""))
+    for key in keys:
+        batch.reports.setdefault(key, []).append(report)
+
+
+def _reason(case: Case) -> str:
+    """Add the effects that are left out, and the newer events, to a reason."""
+    standing, parts = case.standing, [case.verdict.reason]
+    if case.others:
+        parts.append(f"without what was already told: {_with_events(case.others)}")
+    if standing.newest:
+        newest = " and ".join(f"event {event}" for event in standing.newest)
+        parts.append(f"told late: it goes out with what {newest} told, which is newer")
+    if standing.without:
+        parts.append(f"without what was set later: {', '.join(standing.without)}")
+    if standing.stale:
+        parts.append(f"without what is stale: {_with_events(standing.stale)}")
+    return "; ".join(parts)
+
+
+def _with_events(effects: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} (event {event})" for name, event in effects.items())
+
+
+def _stale(verdict: Verdict, standing: Standing) -> Verdict:
+    by = next(iter(standing.stale.values()))
+    names = ", ".join(standing.stale)
+    reason = f"event {by} was accepted before and is newer: nothing is left to tell of {names}"
+    return replace(verdict, name=VerdictName.STALE, reason=reason, first=by, identities=())

@@ -1,0 +1,99 @@
+"""A complete event takes the place of a thin one that still waits; a duplicate may inherit it.
+
+A thin event that no route of its own hook wants is not the end of the matter: the same comment may
+have arrived through other hooks, whose routes do want it, and became a duplicate of the thin event.
+The first of those inherits the place in the lane, and is decided by the routes of its own hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from bridge.core.changes import Changes, Entry, Heir, Waiting, is_wanted
+from bridge.core.claims import Claims
+from bridge.core.draft import Draft, keys_of
+from bridge.model import Event, Verdict, VerdictName
+
+
+def take_over(
+    draft: Draft, event: Event, verdict: Verdict, waiting: Waiting, *, late: bool
+) -> bool:
+    """Let a complete event have the effects of a waiting thin one, which becomes its duplicate.
+
+    Returns whether it is also sent in the thin event's place; if not, it has to be queued in
+    another lane.
+    """
+    keys = [(verdict.destination, event.site, name) for name in verdict.identities]
+    draft.claims.move(keys, waiting.event, event.id)
+    draft.stop_waiting(waiting)
+    taken = Verdict(
+        name=VerdictName.DUPLICATE,
+        reason=f"event {event.id} tells the same more fully and stands in its place",
+        destination=verdict.destination,
+        first=event.id,
+    )
+    draft.end(waiting, taken)
+    draft.follow(waiting, event.id)
+    if waiting.record != event.record:
+        draft.remove(waiting)
+        return False
+    draft.replace(waiting, event, verdict, late=late)
+    return True
+
+
+def end_unwanted(draft: Draft, entry: Entry, deleted: Collection[str]) -> None:
+    """End the waiting of a thin event whose complete event no route wants.
+
+    Only through the same hook, whose routes are the same: another hook's routes may want it, and
+    its event of the same change waits in that place then.
+    """
+    event = entry.event
+    if not event.full:
+        return
+    for waiting in draft.waiting_from(event):
+        if is_unwanted(entry, deleted, waiting):
+            verdict = Verdict(
+                name=VerdictName.DUPLICATE,
+                reason=f"event {event.id} tells the same more fully, and is not wanted",
+                destination=waiting.destination,
+                first=event.id,
+            )
+            drop(draft, waiting, verdict)
+
+
+def is_unwanted(entry: Entry, deleted: Collection[str], waiting: Waiting) -> bool:
+    """Whether an event has effects of a waiting one, and none of its verdicts asks for them."""
+    shared = {effect.identity for effect in entry.event.effects}.intersection(waiting.identities)
+    asked = shared.difference(deleted)
+    return bool(shared) and not any(
+        is_wanted(v) and v.destination == waiting.destination and asked.intersection(v.identities)
+        for v in entry.verdicts
+    )
+
+
+def drop(
+    draft: Draft, waiting: Waiting, verdict: Verdict, *, hold_until: int | None = None
+) -> None:
+    """Decide a waiting delivery against being sent: an heir has its place, or its claims are free.
+
+    An heir waits as long as the dropped event would have, or until `hold_until` in ms.
+    """
+    draft.stop_waiting(waiting)
+    draft.end(waiting, verdict)
+    heir = draft.heir_of(waiting)
+    if heir is None:
+        draft.remove(waiting)
+        draft.claims.release(keys_of(waiting), waiting.event)
+        return
+    draft.hand_on(waiting, heir, hold_until=hold_until)
+    draft.promote(waiting, heir.event)
+    draft.follow(waiting, heir.event)
+
+
+def drop_stored(
+    waiting: Waiting, verdict: Verdict, heirs: Sequence[Heir], *, hold_until: int
+) -> Changes:
+    """Return the changes when the routes decide against a thin event whose grace is over."""
+    draft = Draft(Claims({}, {}), [waiting], {(waiting.event, waiting.destination): heirs})
+    drop(draft, waiting, verdict, hold_until=hold_until)
+    return draft.changes()
