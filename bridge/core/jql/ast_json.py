@@ -1,4 +1,4 @@
-"""The tree as plain dicts and lists, shaped as tools around Atlassian's parser print theirs."""
+"""A filter's syntax tree as plain dicts and lists, shaped like those of other tools."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bridge.errors import BadFilter
 
 
 def verdict(text: str) -> dict[str, Any]:
-    """Say whether a text is JQL: `valid`, `errors` with line and 0-based column, and the `ast`."""
+    """Parse a text into `valid`, `errors` (line, 0-based column, message) and `ast`."""
     try:
         return {"valid": True, "errors": [], "ast": as_json(parse(text))}
     except BadFilter as error:
@@ -33,7 +33,7 @@ def verdict(text: str) -> dict[str, Any]:
 
 
 def as_json(query: Query) -> dict[str, Any]:
-    """Give a query's tree as `where` and `orderBy`."""
+    """Return a query's tree as `where` and `orderBy`."""
     sorts = [{"field": _field(s.field), "dir": s.direction or None} for s in query.order_by]
     where = None if query.where is None else _node(query.where)
     return {"where": where, "orderBy": sorts or None}

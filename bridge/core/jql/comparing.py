@@ -13,18 +13,20 @@ from bridge.core.jql.syntax import Value
 from bridge.core.jql.values import Match
 
 
-def equal(field: FieldDef, asked: Sequence[Value], context: CompileContext) -> Match:
-    """Compare with any of several values; raises `errors.BadFilter` for one that cannot be."""
-    return _EQUAL.get(field.kind, _by_name)(field, asked, context)
+def equal(field: FieldDef, wanted: Sequence[Value], context: CompileContext) -> Match:
+    """Compare with any of several values; raises `BadFilter` for a value the field cannot have."""
+    return _EQUAL.get(field.kind, _by_name)(field, wanted, context)
 
 
 def order(field: FieldDef, sign: str, value: Value, context: CompileContext) -> Match:
-    """Compare by <, >, <= or >=; raises `errors.BadFilter` for a value that has no order."""
+    """Compare by <, >, <= or >=; raises `BadFilter` for a value that has no order."""
     match field.kind:
         case "date" | "day":
-            return ordering.dated(field, sign, [ordering.when(field, value, context)], context)
+            return ordering.by_date(
+                field, sign, [ordering.read_date(field, value, context)], context
+            )
         case "number" | "span":
-            return ordering.counted(field, sign, [value], context)
+            return ordering.by_amount(field, sign, [value], context)
         case "priority" if context.site.priorities:
             return ordering.by_priority(field, sign, value, context)
         case "key":
@@ -32,53 +34,53 @@ def order(field: FieldDef, sign: str, value: Value, context: CompileContext) -> 
         case "custom":
             return custom_fields.order(field, sign, value, context)
         case _:
-            return ordering.unordered(field, sign, value)
+            return ordering.by_unknown_order(field, sign, value)
 
 
-def _by_name(field: FieldDef, asked: Sequence[Value], _setting: CompileContext) -> Match:
-    return values.named(field, asked)
+def _by_name(field: FieldDef, wanted: Sequence[Value], _setting: CompileContext) -> Match:
+    return values.by_name(field, wanted)
 
 
-def _by_priority(field: FieldDef, asked: Sequence[Value], context: CompileContext) -> Match:
+def _by_priority(field: FieldDef, wanted: Sequence[Value], context: CompileContext) -> Match:
     known_names = {name.casefold() for name in context.site.priorities}
-    for value in asked:
+    for value in wanted:
         if known_names and not (value.text.isdecimal() or value.text.casefold() in known_names):
             guess = did_you_mean(value.text, context.site.priorities)
             message = f"'{value.text}' is not among the site's priorities.{guess}"
             context.warn(value.offset, message)
-    return values.named(field, asked)
+    return values.by_name(field, wanted)
 
 
-def _by_user(_known: FieldDef, asked: Sequence[Value], context: CompileContext) -> Match:
-    for value in asked:
+def _by_user(_known: FieldDef, wanted: Sequence[Value], context: CompileContext) -> Match:
+    for value in wanted:
         if "@" in value.text:
             message = (
                 f"Where Jira hides the address '{value.text}', this is unknown; "
                 "account ids are surest."
             )
             context.warn(value.offset, message)
-    return values.user(asked)
+    return values.by_user(wanted)
 
 
-def _by_date(field: FieldDef, asked: Sequence[Value], context: CompileContext) -> Match:
-    return ordering.dated(
-        field, "=", [ordering.when(field, value, context) for value in asked], context
+def _by_date(field: FieldDef, wanted: Sequence[Value], context: CompileContext) -> Match:
+    return ordering.by_date(
+        field, "=", [ordering.read_date(field, value, context) for value in wanted], context
     )
 
 
-def _by_amount(field: FieldDef, asked: Sequence[Value], context: CompileContext) -> Match:
-    return ordering.counted(field, "=", asked, context)
+def _by_amount(field: FieldDef, wanted: Sequence[Value], context: CompileContext) -> Match:
+    return ordering.by_amount(field, "=", wanted, context)
 
 
 _EQUAL: Final[Mapping[str, Callable[[FieldDef, Sequence[Value], CompileContext], Match]]] = {
     "priority": _by_priority,
     "user": _by_user,
-    "key": values.key,
-    "epic": values.key,
+    "key": values.by_key,
+    "epic": values.by_key,
     "date": _by_date,
     "day": _by_date,
     "number": _by_amount,
     "span": _by_amount,
-    "label": values.label,
+    "label": values.by_word,
     "custom": custom_fields.equal,
 }

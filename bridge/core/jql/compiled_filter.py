@@ -1,4 +1,4 @@
-"""A filter made ready: compiled once at load, then asked whether a body is let through."""
+"""A filter that is compiled once, when the mappings load, and then judges webhook bodies."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from bridge.model import Answer, Clause, Site
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompiledFilter:
-    """A filter as routes use it; the same body and instant always give the same answer."""
+    """A compiled filter; the same body and instant always give the same answer."""
 
-    #: As its author wrote it.
+    #: The filter as its author wrote it.
     text: str
-    #: Literals, in lower case, by one of which a project must go for the filter to be true: keys,
-    #: names or ids as they are written. None: any project may do.
+    #: The filter can only be true for a project with one of these keys, names or ids, in lower
+    #: case. None: for any project.
     projects: frozenset[str] | None = None
-    #: The same for issue types.
+    #: The same, for issue types.
     types: frozenset[str] | None = None
-    #: What `check` says of it: where in the text, and what.
+    #: Warnings for `check`: the offset in the text, and the message.
     warnings: tuple[tuple[int, str], ...] = ()
-    #: None lets everything through.
+    #: None: the filter accepts every body.
     part: Predicate | None = field(default=None, repr=False)
 
     def match(self, body: Mapping[str, Any], now: int) -> Answer:
@@ -40,7 +40,7 @@ class CompiledFilter:
         return Answer(value=result[0], why=predicates.why(result, view))
 
     def explain(self, body: Mapping[str, Any], now: int) -> tuple[Clause, ...]:
-        """Judge every clause, also those that could not change the answer."""
+        """Judge every clause, including clauses that cannot change the answer."""
         if self.part is None:
             return (Clause(depth=0, text=self.text, value=True, why=_EVERYTHING.why),)
         return tuple(self.part.explain(View(body, now), 0))
@@ -50,9 +50,9 @@ _EVERYTHING: Final = Answer(value=True, why="the filter lets everything through"
 
 
 def compile(text: str, site: Site, lookup: bool = False) -> CompiledFilter:
-    """Make a filter ready for a site; raises `errors.BadFilter` with the place of what is wrong.
+    """Compile a filter for a site; raises `BadFilter` with the offset of the mistake.
 
-    Without `lookup`, clauses that no body can ever decide are refused.
+    Without `lookup`, a clause that no body can ever decide is refused.
     """
     query = parse(text)
     context = CompileContext(text=text, site=site, lookup=lookup)
@@ -73,17 +73,17 @@ def _warn(query: Query, context: CompileContext) -> None:
     if query.order_by:
         message = "ORDER BY does not change what a filter lets through and is ignored."
         context.warn(query.order_offset, message)
-    strange = errors.lookalike(context.text)
+    strange = errors.find_lookalike(context.text)
     if strange is not None:
         context.warn(*strange)
 
 
 def _part(node: Node, context: CompileContext, *, positive: bool) -> Predicate:
-    """Compile a node, or its opposite: NOT is worked into the operators below it."""
+    """Compile a node, or its opposite: NOT is resolved into the operators below it."""
     match node:
         case Not(part=part):
             return _part(part, context, positive=not positive)
         case Condition():
             return clauses.clause(node, context, positive=positive)
-    join = predicates.every if isinstance(node, And) is positive else predicates.either
+    join = predicates.all_of if isinstance(node, And) is positive else predicates.any_of
     return join([_part(part, context, positive=positive) for part in node.parts])

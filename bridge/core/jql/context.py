@@ -1,4 +1,4 @@
-"""What a filter is compiled against: its text, the site, and the warnings gathered on the way."""
+"""The inputs of one compilation (text, site, look-ups) and the warnings it collects."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from datetime import tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from bridge.core.jql.errors import complaint
+from bridge.core.jql.errors import bad_filter
 from bridge.errors import BadFilter
 from bridge.model import Site
 
 
 @dataclass(kw_only=True)
 class CompileContext:
-    """One compilation of one filter."""
+    """One compilation of one filter for one site."""
 
     text: str
     site: Site
-    #: What a body cannot decide may be looked up in Jira.
+    #: Whether clauses that a body cannot decide may be looked up in Jira.
     lookup: bool
-    #: Offset and message of what `check` should say.
+    #: Warnings for `check`: the offset in the text, and the message.
     warnings: list[tuple[int, str]] = field(default_factory=list)
 
     def refuse(self, offset: int, message: str) -> BadFilter:
-        """Make the error for a place of the filter."""
-        return complaint(self.text, offset, message)
+        """Return the error for an offset in the filter, to raise."""
+        return bad_filter(self.text, offset, message)
 
     def warn(self, offset: int, message: str) -> None:
-        """Keep something `check` should say of a place of the filter."""
+        """Add a warning about an offset in the filter."""
         self.warnings.append((offset, message))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Custom fields, whose type only the value itself tells: options, people, numbers, dates, texts."""
+"""Comparisons for custom fields, whose type follows from the value found in the body."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Final
 from bridge.core.jql import dates, ordering
 from bridge.core.jql.context import CompileContext
 from bridge.core.jql.field_defs import FieldDef
-from bridge.core.jql.ordering import COMPARE, When, dated, decimal
+from bridge.core.jql.ordering import COMPARE, When, by_date, read_decimal
 from bridge.core.jql.syntax import Value
-from bridge.core.jql.values import Accepts, Match, folded, in_body, user
+from bridge.core.jql.values import Accepts, Match, by_user, fold, in_body
 from bridge.core.jql.view import View, handle, mapping
 
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:T|$)", re.ASCII)
@@ -19,14 +19,14 @@ _OPTION: Final = ("value", "name", "key", "id")
 
 
 def equal(field: FieldDef, values: Sequence[Value], context: CompileContext) -> Match:
-    """Compare with any of several values; raises `errors.BadFilter` for one it never has."""
+    """Compare with any of several values; raises `BadFilter` for a value it cannot have."""
     _check(field, values, context)
-    wanted = folded(values)
-    numbers = [number for number in map(decimal, values) if number is not None]
-    people = user(values).accepts
+    wanted = fold(values)
+    numbers = [number for number in map(read_decimal, values) if number is not None]
+    people = by_user(values).accepts
     options = _option(values)
     instants = [dates.literal(v.text, number=v.number, zone=context.zone) for v in values]
-    date = dated(field, "=", [When(at=at) for at in instants if at is not None], context).accepts
+    date = by_date(field, "=", [When(at=at) for at in instants if at is not None], context).accepts
 
     def accepts(item: object, view: View) -> bool | None:
         if isinstance(item, str):
@@ -41,12 +41,12 @@ def equal(field: FieldDef, values: Sequence[Value], context: CompileContext) -> 
 def order(field: FieldDef, sign: str, value: Value, context: CompileContext) -> Match:
     """Compare by <, >, <= or >=, as a number or as a date."""
     _check(field, [value], context)
-    number = decimal(value)
+    number = read_decimal(value)
     at = dates.literal(value.text, number=value.number, zone=context.zone)
     if number is None and at is None:
         message = f"The value '{value.text}' for field '{field.name}' is no number and no date."
         raise context.refuse(value.offset, message)
-    date = dated(field, sign, [] if at is None else [When(at=at)], context).accepts
+    date = by_date(field, sign, [] if at is None else [When(at=at)], context).accepts
     compare = COMPARE[sign]
 
     def accepts(item: Any, view: View) -> bool | None:  # noqa: ANN401 - any JSON value
@@ -61,23 +61,23 @@ def order(field: FieldDef, sign: str, value: Value, context: CompileContext) -> 
 
 def _check(field: FieldDef, values: Sequence[Value], context: CompileContext) -> None:
     for value in values:
-        if field.only == "number":
-            ordering.number(field, value, context)
-        elif field.only == "date":
-            ordering.when(field, value, context)
+        if field.value_type == "number":
+            ordering.read_amount(field, value, context)
+        elif field.value_type == "date":
+            ordering.read_date(field, value, context)
 
 
 def _option(values: Sequence[Value]) -> Accepts:
-    wanted = folded(values)
+    wanted = fold(values)
     by_id = any(value.text.isdecimal() for value in values)
 
     def accepts(item: Any, _view: View) -> bool | None:  # noqa: ANN401 - only called for objects
-        told = [
+        present = [
             handle(holder.get(p)) for holder in (item, mapping(item.get("child"))) for p in _OPTION
         ]
-        if not wanted.isdisjoint(told):
+        if not wanted.isdisjoint(present):
             return True
-        unsure = not any(told) or (by_id and handle(item.get("id")) is None)
+        unsure = not any(present) or (by_id and handle(item.get("id")) is None)
         return None if unsure else False
 
     return accepts

@@ -1,4 +1,4 @@
-"""Instants and spans of time, as filters write them and as bodies tell them."""
+"""Instants and durations, as filters and as webhook bodies write them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
-#: From now, in ms since the epoch, to another instant.
+#: Maps now to another instant, both in ms since the epoch.
 Instant = Callable[[int], int]
 
 _DAY: Final = 86_400_000
 _UNITS: Final = {"w": 7 * _DAY, "d": _DAY, "h": 3_600_000, "m": 60_000}
-#: Time tracking counts in working time; these are Jira's own defaults.
+#: Seconds of working time per unit of time tracking, by Jira's defaults.
 _WORKING: Final = {"w": 5 * 8 * 3600, "d": 8 * 3600, "h": 3600, "m": 60}
 _ABSOLUTE: Final = re.compile(
     r"(\d{4})([/-])(\d{1,2})\2(\d{1,2})(?: +(\d{1,2}):(\d{2}))?", re.ASCII
 )
-#: A unit by its letter, or in full; between two amounts may be spaces and commas.
+#: A unit as a letter or as a word; spaces and commas may separate two amounts.
 _UNIT: Final = r"(?:w(?:eeks?)?|d(?:ays?)?|h(?:ours?)?|m(?:inutes?)?)"
 _WHOLE: Final = rf"\d{{1,6}}{_UNIT}"
 _RELATIVE: Final = re.compile(rf"([+-]?)({_WHOLE}(?:[\s,]*{_WHOLE})*)", re.ASCII)
@@ -27,17 +27,17 @@ _DECIMAL: Final = rf"\d{{1,6}}(?:\.\d{{1,6}})?{_UNIT}"
 _SPAN: Final = re.compile(rf"{_DECIMAL}(?:[\s,]*{_DECIMAL})*", re.ASCII)
 _MINUTES: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 _INCREMENT: Final = re.compile(r"([+-]?\d{1,5})([yMwdhm]?)", re.ASCII)
-#: Minutes that may be meant for months.
+#: Minutes whose author may mean months.
 MONTH_LIKE: Final = re.compile(r"[+-]?\d{1,2}m", re.ASCII)
-#: Months where only minutes to weeks are known.
+#: Months, which relative dates do not support.
 MONTHS: Final = re.compile(r"\d(?:M|month)", re.ASCII)
-#: A span whose length hangs on the site's working hours.
+#: A duration that depends on the site's working hours.
 WORKING: Final = re.compile(r"\d[wd]", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-#: How far an increment may reach: a thousand years, in its unit.
+#: The largest increment of a function, by unit: about a thousand years.
 _MOST: Final = {"y": 1_000, "M": 12_000, "w": 52_000, "d": 99_999, "h": 99_999, "m": 99_999}
-#: Every function that names an instant: the period it starts or ends, and that period's unit.
+#: The periods that startOf…() and endOf…() name, with the unit of their increments.
 PERIODS: Final = {"day": "d", "week": "w", "month": "M", "year": "y"}
 
 FORMATS: Final = (
@@ -52,7 +52,7 @@ def read(text: str, zone: tzinfo) -> int | None:
         found = datetime.fromisoformat(text)
         if found.tzinfo is None:
             found = found.replace(tzinfo=zone)
-        return millis(found)
+        return epoch_ms(found)
     except (ValueError, OverflowError):
         return None
 
@@ -67,17 +67,17 @@ def day(text: str, zone: tzinfo) -> date | None:
 
 
 def local(at: int, zone: tzinfo) -> datetime:
-    """Give an instant as a clock at the site shows it."""
+    """Return an instant (in ms since the epoch) as local time at the site."""
     return (_EPOCH + timedelta(milliseconds=at)).astimezone(zone)
 
 
-def millis(at: datetime) -> int:
-    """Give an instant in ms since the epoch."""
+def epoch_ms(at: datetime) -> int:
+    """Return an instant in ms since the epoch."""
     return (at - _EPOCH) // _MILLISECOND
 
 
 def literal(text: str, *, number: bool, zone: tzinfo) -> Instant | None:
-    """Read an instant as filters write it, or give None when it is none."""
+    """Read an instant as filters write it; None when the text is not an instant."""
     if number:
         at = int(text) if len(text) <= 15 else None
         return None if at is None or abs(at) > 10**14 else lambda _now: at
@@ -92,7 +92,7 @@ def _fixed(match: re.Match[str], zone: tzinfo) -> int | None:
     year, _, month, day_, hour, minute = match.groups(default="0")
     try:
         found = datetime(int(year), int(month), int(day_), int(hour), int(minute), tzinfo=zone)
-        return millis(found)
+        return epoch_ms(found)
     except (ValueError, OverflowError):
         return None
 
@@ -122,10 +122,10 @@ def span(text: str, *, number: bool) -> int | None:
 def boundary(
     period: str, increment: str, *, end: bool, zone: tzinfo, monday: bool
 ) -> Instant | None:
-    """Make startOfDay, endOfMonth and their kin; None when the increment is none.
+    """Return the start or end of a period around now; None when the increment is malformed.
 
-    An increment in the function's own unit picks another period; one in another unit is added to
-    the boundary itself.
+    An increment in the period's own unit picks another period; an increment in another unit is
+    added to the boundary.
     """
     match = _INCREMENT.fullmatch(increment or "0")
     if match is None or abs(int(match[1])) > _MOST.get(match[2] or PERIODS[period], 0):
@@ -138,7 +138,7 @@ def boundary(
         midnight = local(now, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
         edge = _shift(_first(midnight, period, monday=monday), own + end, PERIODS[period])
         edge = _shift(edge - end * _MILLISECOND, other, unit)
-        found = millis(edge.replace(tzinfo=zone))
+        found = epoch_ms(edge.replace(tzinfo=zone))
         return found + (other * _UNITS[unit] if unit in "hm" else 0)
 
     return at
@@ -153,7 +153,7 @@ def _first(midnight: datetime, period: str, *, monday: bool) -> datetime:
 
 
 def _shift(edge: datetime, count: int, unit: str) -> datetime:
-    """Move by days, weeks, months or years of the calendar, and not by hours or minutes."""
+    """Move by calendar days, weeks, months or years; hours and minutes are added elsewhere."""
     if unit in "wd":
         return edge + timedelta(days=count * (7 if unit == "w" else 1))
     if unit in "hm":

@@ -1,4 +1,4 @@
-"""What is said of a filter that cannot be used: in Jira's tone, with the nearest known word."""
+"""Errors for filters that cannot be used, worded like Jira's, with the nearest known word."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPERATORS: Final = (
     "'WAS', 'WAS NOT', 'WAS IN', 'WAS NOT IN' and 'CHANGED'"
 )
 _ESCAPES: Final = r"\', \", \\, \t, \n, \r, '\ ' and \uXXXX"
-#: What people write in place of an operator -> the operator.
+#: Operators of other languages -> the operator of JQL.
 _FOREIGN: Final = {
     "==": "=",
     "===": "=",
@@ -58,32 +58,32 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean '{near}'?" if near else ""
 
 
-def lookalike(text: str) -> tuple[int, str] | None:
-    """Find the first character that looks like another and came by pasting, and say so."""
+def find_lookalike(text: str) -> tuple[int, str] | None:
+    """Return offset and warning for the first pasted character that looks like another one."""
     found = _LOOKALIKE.search(text)
     if found is None:
         return None
     character = found.group()
     message = (
         f"There is {LOOKALIKES[character]} (U+{ord(character):04X}) at "
-        f"{place(text, found.start())}, which Jira takes for a letter; type it anew."
+        f"{position_text(text, found.start())}, which Jira takes for a letter; type it anew."
     )
     return found.start(), message
 
 
-def place(text: str, offset: int) -> str:
-    """Name a place in a text as Jira does: both counted from 1."""
+def position_text(text: str, offset: int) -> str:
+    """Return an offset as Jira writes it, both counted from 1: `line 1, character 5`."""
     line, character = position(text, offset)
     return f"line {line}, character {character}"
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
-    """Give the line and character of an offset, both counted from 1."""
+    """Return the line and the character of an offset, both counted from 1."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
 def caret(error: BadFilter) -> str:
-    """Show an error: its message and place, the line of the filter, a caret under the spot."""
+    """Return an error on three lines: message and position, the filter's line, a caret."""
     line, character = position(error.text, error.offset)
     shown = error.text.split("\n")[line - 1].rstrip("\r")
     before = "".join(c if c == "\t" else " " for c in shown[: character - 1])
@@ -91,7 +91,7 @@ def caret(error: BadFilter) -> str:
 
 
 def unexpected(text: str, token: Token, expecting: str, role: str = "") -> BadFilter:
-    """Complain about a token in the wrong place; `role` is what quoting it would make it."""
+    """Return the error for an unexpected token; in quotes it could be a `role`."""
     if token.kind == "end":
         message = f"Expecting {expecting} before the end of the query."
     elif role and token.kind in RESERVED:
@@ -105,49 +105,49 @@ def unexpected(text: str, token: Token, expecting: str, role: str = "") -> BadFi
             message += (
                 f" You must surround '{token.text}' in quotation marks to use it as a {role}."
             )
-    return complaint(text, token.start, message)
+    return bad_filter(text, token.start, message)
 
 
-def complaint(text: str, offset: int, message: str) -> BadFilter:
-    """Complain about a place, and about pasted characters when the text has any."""
-    _, strange = lookalike(text) or (0, "")
+def bad_filter(text: str, offset: int, message: str) -> BadFilter:
+    """Return the error for an offset; it also names a pasted look-alike in the text."""
+    _, strange = find_lookalike(text) or (0, "")
     return BadFilter(one_line(f"{message} {strange}".rstrip()), text=text, offset=offset)
 
 
 def no_operator(text: str, token: Token) -> BadFilter:
-    """Complain about what stands where an operator should."""
+    """Return the error for a token in the position of an operator."""
     got = (
         "before the end of the query" if token.kind == "end" else f"but got '{_short(token.text)}'"
     )
     meant = _FOREIGN.get(token.text.lower(), "")
     guess = f" Did you mean '{meant}'?" if meant else did_you_mean(token.text, _WORDS)
     message = f"Expecting operator {got}. The valid operators are {OPERATORS}.{guess}"
-    return complaint(text, token.start, message)
+    return bad_filter(text, token.start, message)
 
 
-def unfollowed(text: str, tokens: list[Token], at: int, expecting: str) -> BadFilter:
-    """Complain about what stands behind a whole clause; a second word mostly wants quotes."""
+def unexpected_after_clause(text: str, tokens: list[Token], at: int, expecting: str) -> BadFilter:
+    """Return the error for a token after a complete clause; mostly a value needs quotes."""
     token, before = tokens[at], tokens[at - 1]
     error = unexpected(text, token, expecting)
     if token.kind == "word" and before.kind in ("word", "number"):
         both = f'"{before.text} {token.text}"'
-        error = complaint(
+        error = bad_filter(
             text, token.start, f"{error} A value of several words needs quotes: {both}."
         )
     return error
 
 
 def no_operand(text: str, token: Token, written: str, expecting: str) -> BadFilter:
-    """Complain about what stands behind an operator, which may itself be a foreign one."""
+    """Return the error for a token after an operator, which may be of another language."""
     meant = _FOREIGN.get(written + token.text)
     if meant:
         message = f"There is no operator '{written}{token.text}'. Did you mean '{meant}'?"
-        return complaint(text, token.start, message)
+        return bad_filter(text, token.start, message)
     return unexpected(text, token, expecting, "value")
 
 
-def unreadable(text: str, start: int) -> BadFilter:
-    """Complain about a character no word, string or symbol begins with."""
+def bad_character(text: str, start: int) -> BadFilter:
+    """Return the error for a character that starts no word, string or symbol."""
     character = text[start]
     if character in "\"'":
         return _unfinished(text, start)
@@ -159,7 +159,7 @@ def unreadable(text: str, start: int) -> BadFilter:
         f"The character '{character}' is a reserved JQL character. You must enclose it in a "
         f"string or use the escape '\\u{ord(character):04x}' instead."
     )
-    return complaint(text, start, message)
+    return bad_filter(text, start, message)
 
 
 def _unfinished(text: str, start: int) -> BadFilter:
@@ -168,7 +168,7 @@ def _unfinished(text: str, start: int) -> BadFilter:
     if at < len(text):
         return _illegal_escape(text, at) if text[at] == "\\" else _control(text, at)
     message = f"The quoted string {_short(text[start:])} has not been completed."
-    return complaint(text, start, message)
+    return bad_filter(text, start, message)
 
 
 def _illegal_escape(text: str, at: int) -> BadFilter:
@@ -176,12 +176,14 @@ def _illegal_escape(text: str, at: int) -> BadFilter:
         f"'{text[at : at + 2]}' is an illegal JQL escape sequence. "
         f"The valid escape sequences are {_ESCAPES}."
     )
-    return complaint(text, at, message)
+    return bad_filter(text, at, message)
 
 
 def _control(text: str, at: int) -> BadFilter:
     code = f"U+{ord(text[at]):04X}"
-    return complaint(text, at, f"The character {code} must be written as an escape, inside quotes.")
+    return bad_filter(
+        text, at, f"The character {code} must be written as an escape, inside quotes."
+    )
 
 
 def _short(text: str) -> str:

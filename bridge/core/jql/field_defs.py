@@ -1,4 +1,4 @@
-"""The fields Jira has: their names, their place in a body, the operators they take."""
+"""Jira's fields: their names, their values in a body, the operators they take."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ EMPTY: Final = frozenset({"is", "is not"})
 _ORDER: Final = frozenset({"<", ">", "<=", ">="})
 SEARCH: Final = frozenset({"~", "!~"})
 _HISTORY: Final = frozenset({"was", "was not", "was in", "was not in", "changed"})
-PLAIN: Final = _EQUAL | EMPTY
-RANKED: Final = _EQUAL | _ORDER | EMPTY
-ANY: Final = RANKED | SEARCH
+UNORDERED: Final = _EQUAL | EMPTY
+ORDERED: Final = _EQUAL | _ORDER | EMPTY
+ANY: Final = ORDERED | SEARCH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldDef:
-    """A field as Jira knows it."""
+    """One field of Jira."""
 
-    #: As reasons call it.
+    #: The name in reasons and messages.
     name: str
     aliases: tuple[str, ...] = ()
-    #: How its values compare; see `values`.
+    #: How its values are compared; see `comparing`.
     kind: str
     operators: frozenset[str]
     read: Reader = field(repr=False)
-    #: The parts of an object that name it.
+    #: The keys of an object by which a filter may name it.
     handles: tuple[str, ...] = ("name", "id")
-    #: Its id in changelogs, in lower case; empty: its history cannot be asked for.
+    #: Its ids in changelogs, in lower case; empty: WAS and CHANGED are not supported.
     history: frozenset[str] = frozenset()
-    #: "number" or "date" where a custom field takes no other values; "" where any may do.
-    only: str = ""
-    #: No issue is without it.
-    always: bool = False
-    #: Why a body can never tell; "" when one can.
+    #: "number" or "date" when a custom field takes no other values; "" when it takes any.
+    value_type: str = ""
+    #: Whether every issue has a value.
+    required: bool = False
+    #: What Jira would have to look up, as a body never holds it; "" when a body can.
     not_in_webhook: str = ""
-    #: What of it a body leaves out, so that only what is found is sure; "" when nothing.
-    partial: str = ""
-    #: It is another one for everybody who looks.
+    #: Why a body may hold only some of the values; "" when it holds all.
+    incomplete: str = ""
+    #: Whether the value depends on the user who looks at the issue.
     depends_on_viewer: bool = False
 
 
 def _date(name: str, place: str, *aliases: str) -> FieldDef:
     return FieldDef(
-        name=name, aliases=aliases, kind="date", operators=RANKED, read=single(place, str)
+        name=name, aliases=aliases, kind="date", operators=ORDERED, read=single(place, str)
     )
 
 
 def _span(name: str, place: str, *aliases: str) -> FieldDef:
     return FieldDef(
-        name=name, aliases=aliases, kind="span", operators=RANKED, read=single(place, int, float)
+        name=name, aliases=aliases, kind="span", operators=ORDERED, read=single(place, int, float)
     )
 
 
 def _named(name: str, place: str, *aliases: str) -> FieldDef:
     return FieldDef(
-        name=name, aliases=aliases, kind="named", operators=PLAIN, read=single(place, dict)
+        name=name, aliases=aliases, kind="named", operators=UNORDERED, read=single(place, dict)
     )
 
 
 def _user(name: str, *, history: bool) -> FieldDef:
-    known = FieldDef(name=name, kind="user", operators=PLAIN, read=single(name, dict))
+    known = FieldDef(name=name, kind="user", operators=UNORDERED, read=single(name, dict))
     if not history:
         return known
-    return replace(known, operators=PLAIN | _HISTORY, history=frozenset({name}))
+    return replace(known, operators=UNORDERED | _HISTORY, history=frozenset({name}))
 
 
 def _text(name: str) -> FieldDef:
@@ -79,9 +79,9 @@ def _people(name: str, outer: str, inner: str) -> FieldDef:
     return FieldDef(
         name=name,
         kind="user",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=readers.count(outer, inner),
-        partial=f"a body only counts {name}s",
+        incomplete=f"a body only counts {name}s",
     )
 
 
@@ -96,7 +96,7 @@ def _linked(name: str, kind: str, *aliases: str) -> FieldDef:
         name=name,
         aliases=aliases,
         kind="key",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=readers.linked_as(kind),
         handles=("key", "id"),
     )
@@ -115,7 +115,7 @@ def _not_in_webhook(
     )
 
 
-#: Whoever is named behind BY.
+#: The pseudo field of BY's users.
 USER: Final = _user("user", history=False)
 
 _SYSTEM: Final = (
@@ -123,12 +123,12 @@ _SYSTEM: Final = (
         name="project",
         aliases=("space",),
         kind="named",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=readers.project,
         handles=("key", "name", "id"),
-        always=True,
+        required=True,
     ),
-    replace(_named("issuetype", "issuetype", "type", "workType"), always=True),
+    replace(_named("issuetype", "issuetype", "type", "workType"), required=True),
     FieldDef(
         name="key",
         aliases=("issue", "issuekey", "id", "workItemKey", "workItem"),
@@ -136,39 +136,39 @@ _SYSTEM: Final = (
         operators=_EQUAL | _ORDER | SEARCH,
         read=readers.issue,
         handles=("key", "id"),
-        always=True,
+        required=True,
     ),
     FieldDef(
         name="parent",
         kind="key",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=single("parent", dict),
         handles=("key", "id"),
     ),
     replace(
         _named("status", "status"),
-        operators=PLAIN | _HISTORY,
+        operators=UNORDERED | _HISTORY,
         history=frozenset({"status"}),
-        always=True,
+        required=True,
     ),
     FieldDef(
         name="statusCategory",
         kind="category",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=within("status", "statusCategory", dict),
         handles=("name", "key", "id"),
-        always=True,
+        required=True,
     ),
     replace(
         _named("priority", "priority"),
         kind="priority",
-        operators=RANKED | _HISTORY,
+        operators=ORDERED | _HISTORY,
         history=frozenset({"priority"}),
     ),
     replace(
         _named("resolution", "resolution"),
         kind="resolution",
-        operators=RANKED | _HISTORY,
+        operators=ORDERED | _HISTORY,
         history=frozenset({"resolution"}),
     ),
     _user("assignee", history=True),
@@ -178,14 +178,14 @@ _SYSTEM: Final = (
         name="labels",
         aliases=("label",),
         kind="label",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=several("labels"),
     ),
     FieldDef(
         name="component",
         aliases=("components",),
         kind="named",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=several("components"),
     ),
     FieldDef(
@@ -211,7 +211,7 @@ _SYSTEM: Final = (
     _span("originalEstimate", "timeoriginalestimate", "timeOriginalEstimate"),
     _span("remainingEstimate", "timeestimate", "timeEstimate"),
     _span("timeSpent", "timespent"),
-    FieldDef(name="workRatio", kind="number", operators=RANKED, read=readers.work_ratio),
+    FieldDef(name="workRatio", kind="number", operators=ORDERED, read=readers.work_ratio),
     _number("votes", "votes", "votes"),
     _number("watchers", "watches", "watchCount"),
     _number("hierarchyLevel", "issuetype", "hierarchyLevel"),
@@ -225,42 +225,42 @@ _SYSTEM: Final = (
         kind="text",
         operators=SEARCH,
         read=readers.comments,
-        partial="a body seldom has every comment",
+        incomplete="a body seldom has every comment",
     ),
     FieldDef(
         name="text",
         kind="text",
         operators=SEARCH,
         read=readers.everything,
-        partial="a body seldom has every comment and does not tell which custom fields are texts",
+        incomplete="a body seldom has every comment and does not show which custom fields are text",
     ),
     FieldDef(
         name="textfields",
         kind="text",
         operators=SEARCH,
         read=readers.described,
-        partial="a body does not tell which custom fields are texts",
+        incomplete="a body does not show which custom fields are text",
     ),
     FieldDef(
         name="worklogComment",
         kind="text",
         operators=SEARCH,
         read=readers.worklogs("comment"),
-        partial="a body seldom has every worklog",
+        incomplete="a body seldom has every worklog",
     ),
     FieldDef(
         name="worklogAuthor",
         kind="user",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=readers.worklogs("author"),
-        partial="a body seldom has every worklog",
+        incomplete="a body seldom has every worklog",
     ),
     FieldDef(
         name="worklogDate",
         kind="day",
-        operators=RANKED,
+        operators=ORDERED,
         read=readers.worklogs("started"),
-        partial="a body seldom has every worklog",
+        incomplete="a body seldom has every worklog",
     ),
     _named("level", "security"),
     replace(_named("category", ""), read=within("project", "projectCategory", dict)),
@@ -270,14 +270,14 @@ _SYSTEM: Final = (
         kind="label",
         operators=_EQUAL,
         read=within("project", "projectTypeKey", str),
-        always=True,
+        required=True,
     ),
     FieldDef(name="attachments", kind="attachment", operators=EMPTY, read=several("attachment")),
     FieldDef(
         name="issueLinkType",
         aliases=("workItemLinkType",),
         kind="named",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=readers.link_types,
         handles=("name", "seen", "id"),
     ),
@@ -298,18 +298,18 @@ _SYSTEM: Final = (
         operators=_EQUAL,
         read=readers.family,
         handles=("key", "id"),
-        partial="a body leaves out a parent that is not there, and what is in an epic",
+        incomplete="a body leaves out a parent that is not there, and what is in an epic",
     ),
     FieldDef(
         name="sprint",
         kind="named",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=readers.sprints(None),
     ),
     FieldDef(
         name="Epic Link",
         kind="epic",
-        operators=PLAIN,
+        operators=UNORDERED,
         read=readers.epic(None),
         handles=("key", "id"),
     ),
@@ -332,8 +332,8 @@ _NOT_IN_WEBHOOK: Final = (
     _not_in_webhook("lastCommentedBy", "who commented last"),
     _not_in_webhook("parentProject", "the project above the project", "parentSpace"),
     _not_in_webhook("change-gating-type", "how a change is gated"),
-    _not_in_webhook("journeyID", "the journey of a work item", operators=PLAIN),
-    _not_in_webhook("journeyType", "the type of a work item's journey", operators=PLAIN),
+    _not_in_webhook("journeyID", "the journey of a work item", operators=UNORDERED),
+    _not_in_webhook("journeyType", "the type of a work item's journey", operators=UNORDERED),
     _not_in_webhook("remoteLinks", "links to other sites", "issueRemoteLinks"),
     _not_in_webhook("project.property", "a property of the project", "space.property"),
     _not_in_webhook("user.property", "a property of a user"),

@@ -1,4 +1,4 @@
-"""The field a clause is about: by its name, another name for it, or the site's own names."""
+"""Look up the field of a clause: by name, by alias, or by a custom name of the site."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from typing import Final
 from bridge.core.jql import readers, syntax
 from bridge.core.jql.context import CompileContext
 from bridge.core.jql.errors import did_you_mean
-from bridge.core.jql.field_defs import ANY, EMPTY, FIELDS, PLAIN, RANKED, SEARCH, FieldDef
+from bridge.core.jql.field_defs import ANY, EMPTY, FIELDS, ORDERED, SEARCH, UNORDERED, FieldDef
 from bridge.core.jql.readers import custom
 from bridge.core.printable import one_line
 from bridge.errors import BadFilter
 
-#: Fields that only put results in order.
+#: Fields that are only used in ORDER BY.
 _SORTED_BY: Final = frozenset({"rank", "globalrank"})
-#: How Cloud's editor writes custom fields: a name and the field's type.
+#: A custom field as Cloud's editor writes it: the name and the field's type.
 _SUFFIXED: Final = re.compile(r"(.+)\[(\D+)\]", re.DOTALL)
-#: What the types of that suffix allow; others allow all.
+#: The operators by type in that suffix; other types take all operators.
 _SUFFIXES: Final[Mapping[str, frozenset[str]]] = {
-    "number": RANKED,
-    "date": RANKED,
-    "time stamp": RANKED,
+    "number": ORDERED,
+    "date": ORDERED,
+    "time stamp": ORDERED,
     "short text": SEARCH | EMPTY,
     "paragraph": SEARCH | EMPTY,
-    "dropdown": PLAIN,
-    "checkboxes": PLAIN,
-    "radio buttons": PLAIN,
-    "labels": PLAIN,
-    "url field": PLAIN,
-    "people": PLAIN,
+    "dropdown": UNORDERED,
+    "checkboxes": UNORDERED,
+    "radio buttons": UNORDERED,
+    "labels": UNORDERED,
+    "url field": UNORDERED,
+    "people": UNORDERED,
 }
-#: And the kind of values that some of them ask for.
+#: The kind of value by type in that suffix.
 _VALUES: Final = {"number": "number", "date": "date", "time stamp": "date"}
 
 
-def find(asked: syntax.Field, context: CompileContext) -> FieldDef:
-    """Give the field a clause is about; raises `errors.BadFilter` when there is none."""
-    if asked.number is not None:
-        return _custom(asked.name, f"customfield_{asked.number}")
-    if asked.properties:
-        return _property(asked, context)
-    field = _by_name(asked.name, asked.offset, context)
-    if field is None and (match := _SUFFIXED.fullmatch(asked.name)):
-        field = _by_name(match[1].strip(), asked.offset, context)
+def find(written: syntax.Field, context: CompileContext) -> FieldDef:
+    """Return the field of a clause; raises `BadFilter` for an unknown one."""
+    if written.number is not None:
+        return _custom(written.name, f"customfield_{written.number}")
+    if written.properties:
+        return _property(written, context)
+    field = _by_name(written.name, written.offset, context)
+    if field is None and (match := _SUFFIXED.fullmatch(written.name)):
+        field = _by_name(match[1].strip(), written.offset, context)
         suffix = match[2].strip().casefold()
         if field is not None and field.kind == "custom":
-            operators, only = _SUFFIXES.get(suffix, ANY), _VALUES.get(suffix, "")
-            field = replace(field, operators=operators, only=only)
+            operators, value_type = _SUFFIXES.get(suffix, ANY), _VALUES.get(suffix, "")
+            field = replace(field, operators=operators, value_type=value_type)
     if field is None:
-        raise _unknown(asked, context)
+        raise _unknown(written, context)
     return field
 
 
-def check_sort(asked: syntax.Field, context: CompileContext) -> None:
-    """Raise `errors.BadFilter` for a field of ORDER BY that is not known."""
-    if asked.name.casefold() not in _SORTED_BY:
-        find(asked, context)
+def check_sort(written: syntax.Field, context: CompileContext) -> None:
+    """Raise `BadFilter` for an unknown field of ORDER BY."""
+    if written.name.casefold() not in _SORTED_BY:
+        find(written, context)
 
 
 def _by_name(name: str, offset: int, context: CompileContext) -> FieldDef | None:
@@ -83,8 +83,8 @@ def _sprint(
     if identity is None:
         context.warn(
             offset,
-            "Which custom field holds the sprint is guessed from the body, so an issue without "
-            "one cannot be told; name it in the site's `fields`: {Sprint: customfield_N}.",
+            "The sprint field is detected from the body, so the filter cannot recognise an issue "
+            "without a sprint; name it in the site's `fields`: {Sprint: customfield_N}.",
         )
     return replace(field, read=readers.sprints(identity))
 
@@ -93,45 +93,49 @@ def _custom(name: str, identity: str) -> FieldDef:
     return FieldDef(name=one_line(name), kind="custom", operators=ANY, read=custom(identity))
 
 
-def _property(asked: syntax.Field, context: CompileContext) -> FieldDef:
-    name = asked.name.casefold()
-    if name in ("issue.property", "workitem.property") and len(asked.properties) == 1:
-        first = asked.properties[0]
+def _property(written: syntax.Field, context: CompileContext) -> FieldDef:
+    name = written.name.casefold()
+    if name in ("issue.property", "workitem.property") and len(written.properties) == 1:
+        first = written.properties[0]
         path = tuple(part for piece in first.path for part in piece.split(".") if part)
         return FieldDef(
-            name=one_line(f"{asked.name}[{first.key}]{'.'.join(('', *path))}"),
+            name=one_line(f"{written.name}[{first.key}]{'.'.join(('', *path))}"),
             kind="custom",
             operators=ANY,
             read=readers.properties(first.key, path),
         )
-    field = _by_name(asked.name, asked.offset, context)
+    field = _by_name(written.name, written.offset, context)
     if field is None:
-        raise _unknown(asked, context)
-    if field.name == "issueLink" and len(asked.properties) == 1 and not asked.properties[0].path:
-        return _linked(field, asked.properties[0].key)
+        raise _unknown(written, context)
+    if (
+        field.name == "issueLink"
+        and len(written.properties) == 1
+        and not written.properties[0].path
+    ):
+        return _linked(field, written.properties[0].key)
     if not field.not_in_webhook:
-        message = f"The field '{asked.name}' has no properties."
-        raise context.refuse(asked.offset, message)
+        message = f"The field '{written.name}' has no properties."
+        raise context.refuse(written.offset, message)
     return field
 
 
 def _linked(field: FieldDef, kind: str) -> FieldDef:
     name = one_line(f"{field.name}[{kind}]")
-    return replace(field, name=name, operators=PLAIN, read=readers.linked_as(kind))
+    return replace(field, name=name, operators=UNORDERED, read=readers.linked_as(kind))
 
 
-def _unknown(asked: syntax.Field, context: CompileContext) -> BadFilter:
+def _unknown(written: syntax.Field, context: CompileContext) -> BadFilter:
     names = [*_known_names(), *context.site.fields]
-    guess = did_you_mean(asked.name, names)
-    if re.fullmatch(r"customfield_\d+", asked.name, re.ASCII):
-        guess = f" Did you mean 'cf[{asked.name.removeprefix('customfield_')}]'?"
+    guess = did_you_mean(written.name, names)
+    if re.fullmatch(r"customfield_\d+", written.name, re.ASCII):
+        guess = f" Did you mean 'cf[{written.name.removeprefix('customfield_')}]'?"
     message = (
-        f"Field '{asked.name}' does not exist or you do not have permission to view it.{guess}"
+        f"Field '{written.name}' does not exist or you do not have permission to view it.{guess}"
     )
     if not guess:
         site = f"the site {context.site.name}" if context.site.name else "its site"
         message += f" A custom field needs a line in the `fields` of {site}."
-    return context.refuse(asked.offset, message)
+    return context.refuse(written.offset, message)
 
 
 def _known_names() -> Iterable[str]:

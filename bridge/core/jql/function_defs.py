@@ -1,4 +1,4 @@
-"""The functions Jira has, and what those do that a body can answer."""
+"""Jira's functions, and the comparison of each one that a body can decide."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _VERSIONS: Final = ("version",)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FunctionDef:
-    """A function as Jira knows it."""
+    """One function of Jira."""
 
     name: str
-    #: Names or kinds of fields it goes with, beside custom fields.
+    #: Names or kinds of the fields that take it, beside custom fields.
     fields: tuple[str, ...] = ()
-    #: The least and the most arguments.
+    #: The minimum and maximum number of arguments.
     arguments: tuple[int, int] = (0, 0)
-    #: It gives a list and goes with IN only.
+    #: Whether it returns a list, so that only IN takes it.
     several: bool = True
     make: _Make | None = None
-    #: What only Jira knows, for a function no body can answer.
+    #: What Jira would have to look up, for a function that no body can decide.
     not_in_webhook: str = ""
-    #: It is another for everybody who looks.
+    #: Whether the result depends on the user who runs the filter.
     depends_on_viewer: bool = False
 
 
@@ -54,18 +54,18 @@ def _released(released: bool, arguments: tuple[str, ...]) -> Accepts:
 
 
 def _own(projects: tuple[str, ...], view: View) -> bool | None:
-    """Tell whether the issue's project is one of these; with none named, every project is."""
+    """Return whether the issue's project is one of these; without any, every project fits."""
     if not projects:
         return True
-    told = readers.project(view)
-    if isinstance(told, Gap) or not told:
+    result = readers.project(view)
+    if isinstance(result, Gap) or not result:
         return None
-    handles = {handle(told[0].get(part)) for part in ("key", "name", "id")}
+    handles = {handle(result[0].get(part)) for part in ("key", "name", "id")}
     return True if not handles.isdisjoint(projects) else None if None in handles else False
 
 
 def _one_version(released: bool, arguments: tuple[str, ...]) -> Accepts:
-    """Rule out: the latest released version is a released one, and more only Jira knows."""
+    """Rule versions out: only Jira knows which of the fitting ones is the latest or earliest."""
     could_be = _released(released, arguments)
     return lambda item, view: None if could_be(item, view) is not False else False
 
@@ -111,8 +111,8 @@ def _choice(arguments: tuple[str, ...]) -> Accepts:
 
 
 def _option(option: object) -> tuple[str | None, str | None]:
-    told = mapping(option)
-    return handle(told.get("value")), handle(told.get("id"))
+    result = mapping(option)
+    return handle(result.get("value")), handle(result.get("id"))
 
 
 def _boundaries() -> list[FunctionDef]:

@@ -1,4 +1,4 @@
-"""A function in a clause: the instant it names, or the values it lets through."""
+"""Compile a function in a clause: into an instant, or into a comparison."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bridge.core.jql.context import CompileContext
 from bridge.core.jql.errors import did_you_mean
 from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.function_defs import ANY_NUMBER, DATES, FUNCTIONS, FunctionDef
-from bridge.core.jql.ordering import When, dated
+from bridge.core.jql.ordering import When, by_date
 from bridge.core.jql.syntax import Function
 from bridge.core.jql.values import Match
 
@@ -18,7 +18,7 @@ _LISTS: Final = frozenset({"in", "not in", "was in", "was not in"})
 
 
 def when(function: Function, field: FieldDef, context: CompileContext) -> When | None:
-    """Give the instant a function names, or None for a function that names none."""
+    """Return the instant of a date function; None for any other function."""
     call = _call(function, field, context)
     name = call.name.lower()
     if name == "now":
@@ -43,10 +43,10 @@ def when(function: Function, field: FieldDef, context: CompileContext) -> When |
 
 
 def match(function: Function, field: FieldDef, operator: str, context: CompileContext) -> Match:
-    """Make the comparison a function stands for; raises `errors.BadFilter` where it cannot."""
+    """Return the comparison of a function; raises `BadFilter` where Jira does not take it."""
     at = when(function, field, context)
     if at is not None:
-        return dated(field, "=", [at], context)
+        return by_date(field, "=", [at], context)
     call = _call(function, field, context)
     if call.several and operator not in _LISTS:
         message = (
@@ -57,25 +57,25 @@ def match(function: Function, field: FieldDef, operator: str, context: CompileCo
     if call.make is None:
         return unknown(call.not_in_webhook)
     accepts = call.make(tuple(argument.casefold() for argument in function.arguments))
-    because = f"the body does not tell what {call.name}() asks for"
+    because = f"the body does not hold what {call.name}() needs"
     empty = call.name == "cascadeOption" and function.arguments[0].casefold() == "none"
     decidable = "sometimes" if call.name in _SOMETIMES else "always"
     return Match(accepts=accepts, because=because, empty=empty, decidable=decidable)
 
 
 def refuse_viewer_dependent(function: Function, context: CompileContext) -> None:
-    """Raise `errors.BadFilter` for a function that asks who is looking."""
+    """Raise `BadFilter` for a function whose result depends on the viewer."""
     call = FUNCTIONS.get(function.name.casefold())
     if call is not None and call.depends_on_viewer:
         message = (
-            f"The function '{call.name}()' is another for everybody who looks, and nobody looks "
-            "when a webhook comes in. Name the user or the date instead."
+            f"The function '{call.name}()' depends on who is logged in, and a webhook has no user. "
+            "Name the user or the date instead."
         )
         raise context.refuse(function.offset, message)
 
 
 def unknown(what: str) -> Match:
-    """Make the comparison nobody can make by a body."""
+    """Return the comparison that no body can decide."""
     because = f"{what} is not in the body"
     return Match(accepts=lambda _item, _view: None, because=because, decidable="never")
 

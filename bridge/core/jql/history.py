@@ -1,4 +1,4 @@
-"""WAS and CHANGED: what one event's changelog and the present value can tell of the past."""
+"""WAS and CHANGED, as far as one event's changelog and the present value decide them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bridge.core.jql import dates, functions
 from bridge.core.jql.context import CompileContext
 from bridge.core.jql.dates import Instant
 from bridge.core.jql.field_defs import USER, FieldDef
-from bridge.core.jql.operands import asked
-from bridge.core.jql.ordering import When, when
+from bridge.core.jql.operands import operands_of
+from bridge.core.jql.ordering import When, read_date
 from bridge.core.jql.syntax import Condition, Function, HistoryPredicate, Items, Operand, Value
-from bridge.core.jql.values import Accepts, user
+from bridge.core.jql.values import Accepts, by_user
 from bridge.core.jql.view import View, handle
 
 Test = Callable[[View], bool | None]
@@ -26,27 +26,27 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """A stretch of time that AFTER, BEFORE, ON or DURING asks for."""
+    """The time that AFTER, BEFORE, ON or DURING names."""
 
-    #: None: since ever, or for ever.
+    #: From now to the bound, both in ms since the epoch; None: unbounded on this side.
     lower: Instant | None = None
     upper: Instant | None = None
-    #: The bounds belong to it.
+    #: Whether the bounds belong to the window.
     closed: bool = False
 
     def meets(self, start: int, end: int, now: int) -> bool:
-        """Tell whether a time from start to end has an instant in common with this."""
+        """Return whether the window and the time from start to end share an instant."""
         return not (self.follows(end, now) or self.precedes(start, now))
 
     def follows(self, at: int, now: int) -> bool:
-        """Tell whether all of this is later than an instant."""
+        """Return whether the whole window is later than an instant."""
         if self.lower is None:
             return False
         lower = self.lower(now)
         return lower > at or (lower == at and not self.closed)
 
     def precedes(self, at: int, now: int) -> bool:
-        """Tell whether all of this is earlier than an instant."""
+        """Return whether the whole window is earlier than an instant."""
         if self.upper is None:
             return False
         upper = self.upper(now)
@@ -55,45 +55,45 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """Values to be found at one side of a change."""
+    """Values that a clause asks for on one side of a change."""
 
     names: frozenset[str]
-    #: So is a side without a value.
+    #: Whether a side without a value fits as well.
     empty: bool
 
     def at(self, item: Mapping[str, Any], side: Sequence[str]) -> bool:
-        """Tell whether a changelog item surely has one of them at this side."""
-        told = {handle(item.get(part)) for part in side} - {None, ""}
-        return not self.names.isdisjoint(told) if told else self.empty
+        """Return whether a changelog item certainly has one of the values on this side."""
+        present = {handle(item.get(part)) for part in side} - {None, ""}
+        return not self.names.isdisjoint(present) if present else self.empty
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Past:
-    """What narrows WAS or CHANGED."""
+    """The compiled predicates of a WAS or CHANGED clause."""
 
-    #: Of each of these one has to do: ON may name several days.
+    #: In each group one window must fit: ON may name several days.
     windows: tuple[tuple[Window, ...], ...]
     actors: tuple[Accepts, ...]
     before: tuple[Wanted, ...]
     after: tuple[Wanted, ...]
 
     def by_actor(self, view: View) -> bool:
-        """Tell whether this event's user is surely the one asked for."""
+        """Return whether the event's user is certainly the one named by BY."""
         return all(actor(view.body.get("user"), view) for actor in self.actors)
 
     def meets(self, start: int, end: int, now: int) -> bool:
-        """Tell whether every window has an instant of this time."""
+        """Return whether every group has a window that meets the time from start to end."""
         return all(any(w.meets(start, end, now) for w in several) for several in self.windows)
 
     def never(self, view: View) -> bool:
-        """Tell whether a time that is asked for lies before the issue's creation."""
+        """Return whether a whole group lies before the issue's creation."""
         born = _instant(view, "created")
         return born is not None and any(
             all(w.precedes(born, view.now) for w in several) for several in self.windows
         )
 
     def unchanged(self, view: View) -> bool:
-        """Tell whether a time that is asked for lies after the last update: nothing changed."""
+        """Return whether a whole group lies after the last update: nothing changed then."""
         last = _instant(view, "updated")
         return last is not None and any(
             all(w.follows(last, view.now) for w in several) for several in self.windows
@@ -101,20 +101,20 @@ class Past:
 
 
 def _instant(view: View, name: str) -> int | None:
-    told = view.fields.get(name)
-    return dates.read(told, UTC) if isinstance(told, str) else None
+    value = view.fields.get(name)
+    return dates.read(value, UTC) if isinstance(value, str) else None
 
 
 def _time(view: View) -> int | None:
-    """Give the instant of this event."""
-    told = view.body.get("timestamp")
-    if isinstance(told, int) and not isinstance(told, bool):
-        return told
+    """Return the event's time in ms since the epoch; None when the body has none."""
+    timestamp = view.body.get("timestamp")
+    if isinstance(timestamp, int) and not isinstance(timestamp, bool):
+        return timestamp
     return _instant(view, "updated")
 
 
 def changed(field: FieldDef, condition: Condition, context: CompileContext) -> Test:
-    """Judge CHANGED: true by this event's changelog, false where nothing can have changed."""
+    """Judge CHANGED: true by the event's changelog, false where nothing can have changed."""
     past = _past(field, condition.predicates, context)
 
     def fits(item: Mapping[str, Any], at: int | None, view: View) -> bool:
@@ -135,7 +135,7 @@ def changed(field: FieldDef, condition: Condition, context: CompileContext) -> T
 
 
 def was(field: FieldDef, condition: Condition, present: Test, context: CompileContext) -> Test:
-    """Judge WAS: by the present value and this event's changelog; by all there is at creation."""
+    """Judge WAS by the present value and the event's changelog; at creation both are complete."""
     past = _past(field, condition.predicates, context)
     wanted = _wanted(condition.operand, field, context)
 
@@ -155,12 +155,12 @@ def was(field: FieldDef, condition: Condition, present: Test, context: CompileCo
 def _held(
     past: Past, wanted: Wanted, view: View, *, held_now: bool, history: frozenset[str]
 ) -> Iterator[bool]:
-    """For every time the value was surely held, tell whether it is one that is asked for."""
+    """Yield, for every time the field certainly had the value, whether the clause asks for it."""
     at = _time(view)
     start = _instant(view, "created") if view.created else at
     if held_now and not past.actors:
         yield past.meets(view.now if start is None else min(start, view.now), view.now, view.now)
-    # What a creation's changelog tells is how the issue began, and no past.
+    # The changelog of a creation lists the first values, so it has no past.
     for item in () if view.created else view.changes(history):
         if wanted.at(item, _TO) and past.by_actor(view):
             yield not past.windows or (at is not None and past.meets(at, at, view.now))
@@ -169,19 +169,19 @@ def _held(
 
 
 def _past(field: FieldDef, predicates: Sequence[HistoryPredicate], context: CompileContext) -> Past:
-    told: dict[str, list[Operand]] = {}
+    by_operator: dict[str, list[Operand]] = {}
     for predicate in predicates:
-        told.setdefault(predicate.operator, []).append(predicate.operand)
+        by_operator.setdefault(predicate.operator, []).append(predicate.operand)
     windows = [
         _windows(field, operator, operand, context)
         for operator in ("after", "before", "on", "during")
-        for operand in told.get(operator, ())
+        for operand in by_operator.get(operator, ())
     ]
     return Past(
         windows=tuple(windows),
-        actors=tuple(_actor(operand, context) for operand in told.get("by", ())),
-        before=tuple(_wanted(operand, field, context) for operand in told.get("from", ())),
-        after=tuple(_wanted(operand, field, context) for operand in told.get("to", ())),
+        actors=tuple(_actor(operand, context) for operand in by_operator.get("by", ())),
+        before=tuple(_wanted(operand, field, context) for operand in by_operator.get("from", ())),
+        after=tuple(_wanted(operand, field, context) for operand in by_operator.get("to", ())),
     )
 
 
@@ -218,16 +218,16 @@ def _during(field: FieldDef, operand: Operand, context: CompileContext) -> Windo
 
 
 def _midnight(at: int, later: int, zone: tzinfo) -> int:
-    """Give the beginning of an instant's day, or of a later one, at the site."""
+    """Return the start of an instant's day at the site, or of the day `later` days after it."""
     day = dates.local(at, zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    return dates.millis((day + _DAY * later).replace(fold=0))
+    return dates.epoch_ms((day + _DAY * later).replace(fold=0))
 
 
 def _when(field: FieldDef, operand: Operand, context: CompileContext) -> When:
     dated = replace(field, kind="date")
     match operand:
         case Value():
-            return when(dated, operand, context)
+            return read_date(dated, operand, context)
         case Function():
             at = functions.when(operand, dated, context)
         case _:
@@ -238,20 +238,20 @@ def _when(field: FieldDef, operand: Operand, context: CompileContext) -> When:
 
 
 def _actor(operand: Operand, context: CompileContext) -> Accepts:
-    told = asked(operand, USER)
-    if told.empty:
+    operands = operands_of(operand, USER)
+    if operands.empty:
         raise context.refuse(operand.offset, "BY needs a user.")
-    matches = [user(told.values).accepts] + [
-        functions.match(function, USER, "in", context).accepts for function in told.functions
+    matches = [by_user(operands.values).accepts] + [
+        functions.match(function, USER, "in", context).accepts for function in operands.functions
     ]
     return lambda item, view: any(accepts(item, view) for accepts in matches)
 
 
 def _wanted(operand: Operand | None, field: FieldDef, context: CompileContext) -> Wanted:
-    told = asked(operand, field)
-    for function in told.functions:
+    operands = operands_of(operand, field)
+    for function in operands.functions:
         functions.match(function, field, "in", context)
-    # One version coming does not tell that there was none.
-    empty = told.empty and field.kind != "version"
-    names = frozenset(value.text.casefold() for value in told.values)
+    # A version that was added does not show that the field was empty before.
+    empty = operands.empty and field.kind != "version"
+    names = frozenset(value.text.casefold() for value in operands.values)
     return Wanted(names=names, empty=empty)

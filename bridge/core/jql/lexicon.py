@@ -45,7 +45,7 @@ QUOTED: Final = KEYWORDS | RESERVED | {"ALL"} | {word.upper() for word in STOP_W
 #: The characters an unquoted word is made of, and the escapes, as parts of regular expressions.
 WORD_CHARACTER: Final = r"[^\x00-,/;-@\[-^{-\x9f\ufdd0-\ufdef\ufffe\uffff]"
 ESCAPE: Final = r"""\\(?:[nrt"'\\ ]|u[0-9a-fA-F]{4})"""
-#: What may not stand between quotes, beside the quote itself: a part of a character class.
+#: The characters forbidden between quotes, beside the quote: a part of a character class.
 UNQUOTABLE: Final = r"\x00-\x09\x0b\x0c\x0e-\x1f\\\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff"
 
 _ESCAPED: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
@@ -85,7 +85,7 @@ def _meaning(match: re.Match[str]) -> str:
     return chr(int(code, 16)) if code else _MEANING.get(character, character)
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Print a text as JQL reads it back, in quotes only where it needs them."""
     bare = _BARE.fullmatch(text) and not _NUMBER.fullmatch(text) and text.upper() not in QUOTED
     return text if bare else f'"{_UNPRINTABLE.sub(_printed, text)}"'

@@ -1,4 +1,4 @@
-"""What a clause is held against, taken apart: values, functions, and EMPTY."""
+"""The operand of a clause, split into values, functions and EMPTY."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from bridge.core.jql.syntax import Empty, Function, Items, Operand, Value
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operands:
-    """A clause's operand, whatever way it is written."""
+    """The parts of a clause's operand."""
 
     values: tuple[Value, ...]
     functions: tuple[Function, ...]
-    #: EMPTY is asked for, under whatever name.
+    #: Whether EMPTY, NULL or Unresolved is among them.
     empty: bool
 
     @property
     def only_empty(self) -> bool:
-        """Nothing but EMPTY is asked for."""
+        """Whether EMPTY is the only operand."""
         return self.empty and not (self.values or self.functions)
 
 
-def asked(operand: Operand | None, field: FieldDef) -> Operands:
-    """Take an operand apart; lists in lists count like one list."""
+def operands_of(operand: Operand | None, field: FieldDef) -> Operands:
+    """Split an operand; nested lists count as one list."""
     values: list[Value] = []
     functions: list[Function] = []
     empty = False

@@ -1,4 +1,4 @@
-"""Whether a value of a field is as much, or as late, as a filter asks for."""
+"""Comparisons by order: dates, numbers, durations, priorities and issue keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.core.jql.dates import Instant
 from bridge.core.jql.errors import did_you_mean
 from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.syntax import Value
-from bridge.core.jql.values import KEY, Match, in_body, named
+from bridge.core.jql.values import KEY, Match, by_name, in_body
 from bridge.core.jql.view import View, handle, mapping
 
 _Compare = Callable[[Any, Any], bool]
@@ -33,15 +33,15 @@ _DAY: Final = len("2026-01-31")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class When:
-    """An instant a filter names."""
+    """An instant in a filter."""
 
     at: Instant
-    #: The last moment of a period: a day it falls on is before it.
+    #: Whether it is the last moment of a period, so that its own day lies before it.
     end: bool = False
 
 
-def when(field: FieldDef, value: Value, context: CompileContext) -> When:
-    """Read an instant as written in a filter; raises `errors.BadFilter` when it is none."""
+def read_date(field: FieldDef, value: Value, context: CompileContext) -> When:
+    """Read an instant as filters write it; raises `BadFilter` when the value is not one."""
     at = dates.literal(value.text, number=value.number, zone=context.zone)
     if at is None:
         message = f"Date value '{value.text}' for field '{field.name}' is invalid. {dates.FORMATS}"
@@ -54,8 +54,8 @@ def when(field: FieldDef, value: Value, context: CompileContext) -> When:
     return When(at=at)
 
 
-def dated(field: FieldDef, sign: str, whens: Sequence[When], context: CompileContext) -> Match:
-    """Compare instants, and days where the body tells a day."""
+def by_date(field: FieldDef, sign: str, whens: Sequence[When], context: CompileContext) -> Match:
+    """Compare instants, or days where the body holds only a day."""
     tests = [_date_test(sign, when, context.zone, days=field.kind == "day") for when in whens]
 
     def accepts(item: object, view: View) -> bool | None:
@@ -71,7 +71,7 @@ def _date_test(
     sign: str, when: When, zone: tzinfo, *, days: bool
 ) -> Callable[[str, int], bool | None]:
     compare = COMPARE[sign]
-    # The end of a day is that day and later than its beginning.
+    # The end of a day compares with days as that day, and is later than its start.
     by_day = COMPARE[{"<": "<=", ">=": ">"}.get(sign, sign)] if when.end else compare
 
     def test(item: str, now: int) -> bool | None:
@@ -85,16 +85,18 @@ def _date_test(
     return test
 
 
-def counted(field: FieldDef, sign: str, values: Sequence[Value], context: CompileContext) -> Match:
-    """Compare numbers and amounts of time."""
-    numbers = [number(field, value, context) for value in values]
+def by_amount(
+    field: FieldDef, sign: str, values: Sequence[Value], context: CompileContext
+) -> Match:
+    """Compare numbers and durations."""
+    numbers = [read_amount(field, value, context) for value in values]
     compare = COMPARE[sign]
 
     return in_body(field, lambda item, _view: any(compare(item, each) for each in numbers))
 
 
-def number(field: FieldDef, value: Value, context: CompileContext) -> float:
-    """Read an amount as written in a filter; raises `errors.BadFilter` when it is none."""
+def read_amount(field: FieldDef, value: Value, context: CompileContext) -> float:
+    """Read a number or a duration (in seconds); raises `BadFilter` when the value is neither."""
     if field.kind == "span":
         found: float | None = dates.span(value.text, number=value.number)
         kind = "a duration such as '4h' or '2d 30m'"
@@ -102,20 +104,20 @@ def number(field: FieldDef, value: Value, context: CompileContext) -> float:
             message = "A day counts 8 hours and a week 5 days here; write hours to be exact."
             context.warn(value.offset, message)
     else:
-        found, kind = decimal(value), "a number"
+        found, kind = read_decimal(value), "a number"
     if found is None:
         message = f"The value '{value.text}' for field '{field.name}' is not {kind}."
         raise context.refuse(value.offset, message)
     return found
 
 
-def decimal(value: Value) -> float | None:
-    """Read a number, or give None when it is none."""
+def read_decimal(value: Value) -> float | None:
+    """Read a number; None when the value is not one."""
     return float(value.text) if _DECIMAL.fullmatch(value.text) else None
 
 
 def by_priority(field: FieldDef, sign: str, value: Value, context: CompileContext) -> Match:
-    """Compare by the order the site gives its priorities."""
+    """Compare by the order of the site's `priorities`."""
     ranks = {name.casefold(): -rank for rank, name in enumerate(context.site.priorities)}
     wanted = ranks.get(value.text.casefold())
     if wanted is None and not value.text.isdecimal():
@@ -123,7 +125,7 @@ def by_priority(field: FieldDef, sign: str, value: Value, context: CompileContex
         guess = did_you_mean(value.text, context.site.priorities)
         raise context.refuse(value.offset, message + guess)
     if wanted is None:
-        return unordered(field, sign, value)
+        return by_unknown_order(field, sign, value)
     compare = COMPARE[sign]
 
     def accepts(item: object, _view: View) -> bool | None:
@@ -133,9 +135,9 @@ def by_priority(field: FieldDef, sign: str, value: Value, context: CompileContex
     return Match(accepts=accepts, because="it is not among the site's `priorities`")
 
 
-def unordered(field: FieldDef, sign: str, value: Value) -> Match:
-    """Compare by an order no body tells: only what is equal is surely not less or greater."""
-    same = named(field, [value])
+def by_unknown_order(field: FieldDef, sign: str, value: Value) -> Match:
+    """Compare by an order that is not in the body: only an equal value can be decided."""
+    same = by_name(field, [value])
     answer = sign in ("<=", ">=")
 
     def accepts(item: object, view: View) -> bool | None:
@@ -154,7 +156,7 @@ def _plural(name: str) -> str:
 def by_number(field: FieldDef, sign: str, value: Value, context: CompileContext) -> Match:
     """Compare keys of one project by their number; another project's key is never a match."""
     if value.text.isdecimal():
-        return unordered(field, sign, value)
+        return by_unknown_order(field, sign, value)
     if not KEY.fullmatch(value.text):
         message = f"The issue key '{value.text}' for field '{field.name}' is invalid."
         raise context.refuse(value.offset, message)

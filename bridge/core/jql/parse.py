@@ -1,4 +1,4 @@
-"""Text to tree, by the grammar of Atlassian's own parser; errors in Jira's tone."""
+"""Parse text into a syntax tree, by the grammar of Atlassian's own parser."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from bridge.core.jql.syntax import (
 from bridge.core.jql.tokens import tokens
 from bridge.errors import BadFilter
 
-#: Jira itself takes no more than this many values in one list.
+#: The most values in one list, as in Jira.
 MAX_LIST: Final = 3_000
-#: Parentheses, NOTs and lists inside each other.
+#: How deep parentheses, NOTs and lists may be nested.
 MAX_DEPTH: Final = 200
+#: In characters.
 MAX_LENGTH: Final = 200_000
-#: No site has a custom field with a longer number.
+#: More digits than the number of any custom field has.
 _MAX_DIGITS: Final = 15
 
 
@@ -45,15 +46,15 @@ _ANY: Final = "either a value, list or function"
 
 
 def parse(text: str) -> Query:
-    """Read a filter; raises `errors.BadFilter` with the place for whatever is not JQL."""
+    """Parse a filter; raises `BadFilter` with the offset of the first mistake."""
     if len(text) > MAX_LENGTH:
         message = f"The query is longer than {MAX_LENGTH:,} characters."
         raise BadFilter(message, text=text, offset=MAX_LENGTH)
-    return _Reading(text).query()
+    return _Parser(text).query()
 
 
-class _Reading:
-    """One pass over the tokens of a filter, never going back."""
+class _Parser:
+    """A recursive-descent parser over the tokens of one filter, without backtracking."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -72,7 +73,7 @@ class _Reading:
             self._take("end", "',', 'ASC', 'DESC' or the end of the query")
         elif self._kind() != "end":
             expecting = "'AND', 'OR' or the end of the query"
-            raise errors.unfollowed(self._text, self._tokens, self._at, expecting)
+            raise errors.unexpected_after_clause(self._text, self._tokens, self._at, expecting)
         return Query(where=where, order_by=sorts, order_offset=at)
 
     def _sorts(self) -> tuple[Sort, ...]:
@@ -87,7 +88,7 @@ class _Reading:
                 return tuple(sorts)
 
     def _expression(self) -> Node:
-        """Read clauses joined by AND, which binds tighter, and OR."""
+        """Parse clauses joined by AND, which binds tighter, and OR."""
         either: list[Node] = []
         both: list[Node] = [self._clause()]
         while (kind := self._kind()) in ("AND", "OR"):
@@ -181,7 +182,7 @@ class _Reading:
             raise errors.unexpected(self._text, number, "the number of a custom field")
         if len(number.text) > _MAX_DIGITS:
             message = "No custom field has so long a number."
-            raise errors.complaint(self._text, number.start, message)
+            raise errors.bad_filter(self._text, number.start, message)
         self._take("]", "']'")
         return Field(
             name=f"cf[{number.text}]",
@@ -211,7 +212,7 @@ class _Reading:
         if isinstance(operand, Value):
             message = f"Operator 'in' does not support the non-list value '{operand.text}'."
             hint = f" Write it in parentheses: ({operand.raw})."
-            raise errors.complaint(self._text, operand.offset, message + hint)
+            raise errors.bad_filter(self._text, operand.offset, message + hint)
         return operand
 
     def _items(self) -> Items:
@@ -221,7 +222,7 @@ class _Reading:
             values.append(self._any())
             if len(values) > MAX_LIST:
                 message = f"A list cannot have more than {MAX_LIST:,} values."
-                raise errors.complaint(self._text, start, message)
+                raise errors.bad_filter(self._text, start, message)
         self._take(")", "',' or ')'")
         self._depth -= 1
         return Items(values=tuple(values), offset=start)
@@ -282,7 +283,7 @@ class _Reading:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             message = f"The query is nested more than {MAX_DEPTH} levels deep."
-            raise errors.complaint(self._text, token.start, message)
+            raise errors.bad_filter(self._text, token.start, message)
         return token
 
 

@@ -1,4 +1,4 @@
-"""A compiled filter's parts: clauses that judge a body, and AND and OR over them, by Kleene."""
+"""Compiled clauses, and AND and OR over them, in Kleene's three-valued logic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from bridge.core.jql.view import View
 from bridge.model import Clause
 
-#: An answer, and what decided it: one clause, or the answers of several.
+#: An answer, and the clause that decided it, or the results of several clauses together.
 Result = tuple[bool | None, "Leaf | tuple[Result, ...]"]
 
 _WORDS: Final = {True: "true", False: "false", None: "unknown"}
@@ -18,30 +18,30 @@ _MOST: Final = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leaf:
-    """One clause, with NOT already worked into its operator."""
+    """One clause, with NOT already resolved into its operator."""
 
-    #: What was found, or what was missing, for the answer given.
-    found: Callable[[View, bool | None], str]
-    #: The beginning of a sentence for each answer.
-    said: Mapping[bool | None, str]
+    #: Returns the values found or missing, for a body and the answer to it.
+    reason: Callable[[View, bool | None], str]
+    #: The first words of the sentence, by answer.
+    prefix: Mapping[bool | None, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predicate:
-    """A clause, or AND or OR over several parts."""
+    """A clause, or AND or OR over several predicates."""
 
     text: str
     judge: Callable[[View], Result]
     parts: tuple[Predicate, ...] = ()
-    #: Literals by one of which the project must go; None: any project may do.
+    #: The predicate can only be true for a project with one of these names; None: for any.
     projects: frozenset[str] | None = None
-    #: The same for issue types.
+    #: The same, for issue types.
     types: frozenset[str] | None = None
 
     def explain(self, view: View, depth: int) -> list[Clause]:
-        """Tell what this part and each clause under it comes to."""
+        """Return the answer and the reason of this predicate and of each clause under it."""
         value, by = self.judge(view)
-        why = "" if self.parts or not isinstance(by, Leaf) else by.found(view, value)
+        why = "" if self.parts or not isinstance(by, Leaf) else by.reason(view, value)
         below = [line for part in self.parts for line in part.explain(view, depth + 1)]
         return [Clause(depth=depth, text=self.text, value=value, why=why), *below]
 
@@ -49,14 +49,14 @@ class Predicate:
 def clause(
     text: str,
     test: Callable[[View], bool | None],
-    found: Callable[[View, bool | None], str],
+    reason: Callable[[View, bool | None], str],
     *,
     projects: frozenset[str] | None = None,
     types: frozenset[str] | None = None,
 ) -> Predicate:
-    """Make a part of one clause."""
-    said = {answer: f"{text} is {word}: " for answer, word in _WORDS.items()}
-    leaf = Leaf(found=found, said=said)
+    """Return the predicate of one clause."""
+    prefix = {answer: f"{text} is {word}: " for answer, word in _WORDS.items()}
+    leaf = Leaf(reason=reason, prefix=prefix)
     results: dict[bool | None, Result] = {answer: (answer, leaf) for answer in _WORDS}
     return Predicate(
         text=text,
@@ -66,8 +66,8 @@ def clause(
     )
 
 
-def every(parts: Sequence[Predicate]) -> Predicate:
-    """Join parts by AND."""
+def all_of(parts: Sequence[Predicate]) -> Predicate:
+    """Join predicates by AND."""
     return Predicate(
         text="AND",
         judge=_judge([part.judge for part in parts], decisive=False),
@@ -77,8 +77,8 @@ def every(parts: Sequence[Predicate]) -> Predicate:
     )
 
 
-def either(parts: Sequence[Predicate]) -> Predicate:
-    """Join parts by OR."""
+def any_of(parts: Sequence[Predicate]) -> Predicate:
+    """Join predicates by OR."""
     return Predicate(
         text="OR",
         judge=_judge([part.judge for part in parts], decisive=True),
@@ -91,7 +91,7 @@ def either(parts: Sequence[Predicate]) -> Predicate:
 def _judge(
     judges: Sequence[Callable[[View], Result]], *, decisive: bool
 ) -> Callable[[View], Result]:
-    """Join answers: one decisive answer decides, else one unknown, else all of them together."""
+    """Join answers: a decisive answer decides, else an unknown one, else all together."""
 
     def judge(view: View) -> Result:
         results = []
@@ -118,15 +118,15 @@ def _all_together(needs: Sequence[frozenset[str] | None]) -> frozenset[str] | No
 
 
 def why(result: Result, view: View) -> str:
-    """Name the clauses that decided and what they found, in one line."""
+    """Return one line with the deciding clauses and the values they found."""
     value, by = result
     if isinstance(by, Leaf):
-        return by.said[value] + by.found(view, value)
+        return by.prefix[value] + by.reason(view, value)
     leaves = _deciding(by)
-    told = [leaf.said[answer] + leaf.found(view, answer) for answer, leaf in leaves[:_MOST]]
+    shown = [leaf.prefix[answer] + leaf.reason(view, answer) for answer, leaf in leaves[:_MOST]]
     if len(leaves) > _MOST:
-        told.append(f"and {len(leaves) - _MOST} more")
-    return "; ".join(told)
+        shown.append(f"and {len(leaves) - _MOST} more")
+    return "; ".join(shown)
 
 
 def _deciding(results: tuple[Result, ...]) -> list[tuple[bool | None, Leaf]]:

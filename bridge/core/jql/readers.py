@@ -1,4 +1,4 @@
-"""Where in a body a field's values stand: from a view to the values, or to why there are none."""
+"""Read a field's values from a body, or the reason why they cannot be known."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DELETED: Final = "comment_deleted"
 
 
 def nowhere(_view: View) -> Values | Gap:
-    """Find nothing: bodies do not have it."""
+    """Return no values: bodies do not hold the field."""
     return Gap.ABSENT
 
 
@@ -70,9 +70,9 @@ def several(name: str) -> Reader:
 
 
 def work_ratio(view: View) -> Values | Gap:
-    """Read how much of the estimate was worked: -1 is how bodies say that there is no estimate."""
-    told = _single(view.fields, "workratio", (int,))
-    return () if told == (-1,) else told
+    """Read the work ratio in percent; bodies hold -1 when there is no estimate."""
+    result = _single(view.fields, "workratio", (int,))
+    return () if result == (-1,) else result
 
 
 def custom(identity: str) -> Reader:
@@ -90,12 +90,12 @@ def custom(identity: str) -> Reader:
 
 
 def project(view: View) -> Values | Gap:
-    """Read the project, or at least its key from the issue's."""
-    told = _single(view.fields, "project", (dict,))
+    """Read the project, or else its key from the issue key."""
+    result = _single(view.fields, "project", (dict,))
     key = view.issue.get("key")
-    if told is Gap.ABSENT and isinstance(key, str) and "-" in key:
+    if result is Gap.ABSENT and isinstance(key, str) and "-" in key:
         return ({"key": key.rpartition("-")[0]},)
-    return told
+    return result
 
 
 def issue(view: View) -> Values | Gap:
@@ -104,20 +104,20 @@ def issue(view: View) -> Values | Gap:
 
 
 def count(outer: str, inner: str) -> Reader:
-    """Read people of whom only the number is told: none, or one nobody knows."""
+    """Read people whom a body only counts: none, or an unknown one."""
     number = within(outer, inner, int)
 
     def read(view: View) -> Values | Gap:
-        told = number(view)
-        if isinstance(told, Gap) or not told:
-            return told
-        return (None,) if told[0] else ()
+        result = number(view)
+        if isinstance(result, Gap) or not result:
+            return result
+        return (None,) if result[0] else ()
 
     return read
 
 
 def properties(key: str, path: tuple[str, ...]) -> Reader:
-    """Read an entity property of the issue, where the body has them."""
+    """Read an entity property of the issue, if the body has any."""
 
     def read(view: View) -> Values | Gap:
         value: object = mapping(view.issue.get("properties")).get(key, Gap.ABSENT)
@@ -133,7 +133,7 @@ def properties(key: str, path: tuple[str, ...]) -> Reader:
 
 
 def linked(view: View) -> Values | Gap:
-    """Read the issues this one is directly linked to."""
+    """Read the issues with a direct link to this one."""
     return _links(view, _target)
 
 
@@ -142,14 +142,14 @@ def _target(link: Mapping[str, Any]) -> object:
 
 
 def linked_as(kind: str) -> Reader:
-    """Read the issues that this one is linked to by links that are called so, seen from here."""
+    """Read the issues with a link to this one whose name, seen from this issue, is `kind`."""
     wanted = kind.casefold()
 
     def read(view: View) -> Values | Gap:
-        told = several("issuelinks")(view)
-        if isinstance(told, Gap):
-            return told
-        links = [mapping(link) for link in told]
+        result = several("issuelinks")(view)
+        if isinstance(result, Gap):
+            return result
+        links = [mapping(link) for link in result]
         names = [handle(_link_type(link).get("seen")) for link in links]
         found = [_target(link) for name, link in zip(names, links, strict=True) if name == wanted]
         return Partial(found) if None in names else found
@@ -158,10 +158,10 @@ def linked_as(kind: str) -> Reader:
 
 
 def family(view: View) -> Values | Gap:
-    """Read what stands above the issue and below it, as far as a body tells."""
+    """Read the parent and the subtasks, as far as the body holds them."""
     above, below = _single(view.fields, "parent", (dict,)), several("subtasks")(view)
     level = mapping(view.fields.get("issuetype")).get("hierarchyLevel")
-    # What is in an epic is no subtask of it, and told by nothing but its own parent.
+    # An epic's body does not list the issues in it: they are not its subtasks.
     complete = isinstance(level, int) and level < 1 and Gap not in (type(above), type(below))
     if isinstance(above, Gap) and isinstance(below, Gap):
         return above
@@ -170,7 +170,7 @@ def family(view: View) -> Values | Gap:
 
 
 def link_types(view: View) -> Values | Gap:
-    """Read what the direct links are called, seen from this issue."""
+    """Read the names of the direct links, seen from this issue."""
     return _links(view, _link_type)
 
 
@@ -180,12 +180,12 @@ def _link_type(link: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _links(view: View, pick: Callable[[Mapping[str, Any]], object]) -> Values | Gap:
-    told = several("issuelinks")(view)
-    return told if isinstance(told, Gap) else [pick(mapping(link)) for link in told]
+    result = several("issuelinks")(view)
+    return result if isinstance(result, Gap) else [pick(mapping(link)) for link in result]
 
 
 def sprints(identity: str | None) -> Reader:
-    """Read sprints: objects of Cloud or strings of Data Center, from whichever field holds them."""
+    """Read sprints (Cloud's objects, Data Center's strings), if need be from any custom field."""
     if identity:
         named = custom(identity)
         return lambda view: _sprints(named(view))
@@ -201,8 +201,8 @@ def sprints(identity: str | None) -> Reader:
     return search
 
 
-def _sprints(told: Values | Gap) -> Values | Gap:
-    return told if isinstance(told, Gap) else [sprint(item) for item in told]
+def _sprints(result: Values | Gap) -> Values | Gap:
+    return result if isinstance(result, Gap) else [sprint(item) for item in result]
 
 
 def sprint(item: object) -> object:
@@ -223,12 +223,12 @@ def epic(identity: str | None) -> Reader:
         return custom(identity)
 
     def read(view: View) -> Values | Gap:
-        told = _single(view.fields, "parent", (dict,))
-        if isinstance(told, Gap) or not told:
-            return told
-        kind = mapping(mapping(told[0].get("fields")).get("issuetype"))
+        result = _single(view.fields, "parent", (dict,))
+        if isinstance(result, Gap) or not result:
+            return result
+        kind = mapping(mapping(result[0].get("fields")).get("issuetype"))
         level = kind.get("hierarchyLevel")
-        return Gap.ABSENT if isinstance(level, int) and level < 1 else told
+        return Gap.ABSENT if isinstance(level, int) and level < 1 else result
 
     return read
 
@@ -237,37 +237,37 @@ def text(name: str) -> Reader:
     """Read a text field: wiki text or a document."""
 
     def read(view: View) -> Values | Gap:
-        told = _single(view.fields, name, (str, dict))
-        return told if isinstance(told, Gap) else tuple(map(words, told))
+        result = _single(view.fields, name, (str, dict))
+        return result if isinstance(result, Gap) else tuple(map(words, result))
 
     return read
 
 
 def comments(view: View) -> Values | Gap:
-    """Read the comments: the event's own, and the issue's as far as the body has them."""
+    """Read the event's comment, and the issue's as far as the body holds them."""
     own = view.body.get("comment")
     gone = view.body.get("webhookEvent") == _DELETED
     return _listed(view.fields.get("comment"), "comments", "body", () if gone else (own,))
 
 
 def worklogs(part: str) -> Reader:
-    """Read one part of each worklog, as far as the body has them."""
+    """Read one part of each worklog, as far as the body holds them."""
     return lambda view: _listed(view.fields.get("worklog"), "worklogs", part, ())
 
 
 def _listed(holder: object, name: str, part: str, more: Iterable[object]) -> Values | Gap:
-    told = mapping(holder).get(name)
-    listed = told if isinstance(told, list) else []
+    result = mapping(holder).get(name)
+    listed = result if isinstance(result, list) else []
     found = [mapping(item).get(part) for item in (*listed, *more)]
     values = [words(value) if part != "author" else value for value in found if value]
-    complete = isinstance(told, list) and mapping(holder).get("total") == len(told)
+    complete = isinstance(result, list) and mapping(holder).get("total") == len(result)
     if complete:
         return values
-    return Partial(values) if isinstance(told, list) or values else Gap.ABSENT
+    return Partial(values) if isinstance(result, list) or values else Gap.ABSENT
 
 
 def everything(view: View) -> Values | Gap:
-    """Read every text of the issue, which a body never has to the last."""
+    """Read every text of the issue; a body never holds all of them."""
     return Partial(value for read in _TEXTS for value in _some(read(view)))
 
 
@@ -276,8 +276,8 @@ def described(view: View) -> Values | Gap:
     return Partial(value for read in _TEXTS[:3] for value in _some(read(view)))
 
 
-def _some(told: Values | Gap) -> Values:
-    return () if isinstance(told, Gap) else told
+def _some(result: Values | Gap) -> Values:
+    return () if isinstance(result, Gap) else result
 
 
 _TEXTS: Final = (text("summary"), text("description"), text("environment"), comments)

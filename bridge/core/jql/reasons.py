@@ -1,4 +1,4 @@
-"""What a clause found, or missed, in words; comments and descriptions are never quoted."""
+"""The reason for a clause's answer, in words; comments and descriptions are never quoted."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.view import Gap, Values, View, handle
 from bridge.core.printable import one_line
 
-#: From a body and the answer given to what was found.
-Found = Callable[[View, bool | None], str]
+#: Returns the reason, for a body and the answer to it.
+Reasons = Callable[[View, bool | None], str]
 
 _LONGEST: Final = 120
 _MOST: Final = 5
 _UNREADABLE: Final = "nothing that can be read"
-#: What people and values of custom fields are shown by, and in what order.
+#: The keys to show people and values of custom fields by, the best first.
 _SHOWN: Final = {
     "user": ("displayName", "name", "emailAddress", "accountId"),
     "custom": ("value", "displayName", "name", "key", "id"),
 }
 
 
-def found(field: FieldDef, because: str, *, searched: bool = False, positive: bool = True) -> Found:
-    """Make the reasons of a clause; `because` is what an unknown means when the field is there."""
+def reasons(
+    field: FieldDef, because: str, *, searched: bool = False, positive: bool = True
+) -> Reasons:
+    """Return the reasons of a clause; `because` explains an unknown answer to a present field."""
     name, read = field.name, field.read
     described = _described(field)
     hidden = field.kind == "text" and searched
 
-    def tell(view: View, value: bool | None) -> str:
+    def reason(view: View, value: bool | None) -> str:
         items = read(view)
         if isinstance(items, Gap):
             return because if field.not_in_webhook else f"{name} {items.value}"
@@ -38,27 +40,27 @@ def found(field: FieldDef, because: str, *, searched: bool = False, positive: bo
             return f"{name} has it" if value is positive else f"{name} does not have it"
         return f"{name} is {described(items)}"
 
-    return tell
+    return reason
 
 
-def found_past(field: FieldDef, because: str) -> Found:
-    """Make the reasons of a clause about the past."""
+def past_reasons(field: FieldDef, because: str) -> Reasons:
+    """Return the reasons of a WAS or CHANGED clause."""
     described = _described(field)
 
-    def tell(view: View, value: bool | None) -> str:
+    def reason(view: View, value: bool | None) -> str:
         if value is None:
             return because
         items = field.read(view)
-        told = [] if isinstance(items, Gap) else [f"{field.name} is {described(items)}"]
-        told += [
+        facts = [] if isinstance(items, Gap) else [f"{field.name} is {described(items)}"]
+        facts += [
             f"this event changed it from {_quoted(change.get('fromString'))} "
             f"to {_quoted(change.get('toString'))}"
             for change in view.changes(field.history)
         ]
-        told += ["the issue has just been created"] if view.created else []
-        return ", ".join(told) or because
+        facts += ["the issue has just been created"] if view.created else []
+        return ", ".join(facts) or because
 
-    return tell
+    return reason
 
 
 def _described(field: FieldDef) -> Callable[[Values], str]:
@@ -81,9 +83,9 @@ def _name(item: object, handles: tuple[str, ...]) -> str:
     if not isinstance(item, dict):
         return _quoted(item)
     for part in handles:
-        told = item.get(part)
-        if told and handle(told):
-            return _quoted(told)
+        value = item.get(part)
+        if value and handle(value):
+            return _quoted(value)
     return _UNREADABLE
 
 
@@ -96,5 +98,5 @@ def _quoted(value: object) -> str:
 
 
 def short(text: str) -> str:
-    """Cut a long text."""
+    """Return the text, cut when it is long."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

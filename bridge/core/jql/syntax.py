@@ -1,11 +1,11 @@
-"""The tree of a filter as Atlassian's grammar has it; printed, it is JQL that reads the same."""
+"""The syntax tree of a filter, by Atlassian's grammar; `str` of it parses to an equal tree."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 
-from bridge.core.jql.lexicon import quoted
+from bridge.core.jql.lexicon import quote
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,23 +17,23 @@ class Property:
     path: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"[{quoted(self.key)}]" + " ".join(map(quoted, self.path))
+        return f"[{quote(self.key)}]" + " ".join(map(quote, self.path))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """What a clause is about."""
+    """The field of a clause."""
 
     #: As written, without quotes; `cf[N]` for a custom field by number.
     name: str
     #: N of `cf[N]`.
     number: int | None = None
     properties: tuple[Property, ...] = ()
-    #: Where it stands in the text.
+    #: Its offset in the text.
     offset: int = dataclasses.field(default=0, compare=False)
 
     def __str__(self) -> str:
-        name = quoted(self.name) if self.number is None else self.name
+        name = quote(self.name) if self.number is None else self.name
         return name + "".join(map(str, self.properties))
 
 
@@ -44,12 +44,12 @@ class Value:
     text: str
     #: Written as a bare whole number.
     number: bool = False
-    #: As it stands in the text; "" when it was not read from one.
+    #: As written in the text; "" for a value that was not parsed.
     raw: str = dataclasses.field(default="", compare=False)
     offset: int = dataclasses.field(default=0, compare=False)
 
     def __str__(self) -> str:
-        return self.text if self.number else quoted(self.text)
+        return self.text if self.number else quote(self.text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,7 @@ class Function:
     offset: int = dataclasses.field(default=0, compare=False)
 
     def __str__(self) -> str:
-        return f"{quoted(self.name)}({', '.join(map(quoted, self.arguments))})"
+        return f"{quote(self.name)}({', '.join(map(quote, self.arguments))})"
 
 
 Operand = Value | Empty | Items | Function
@@ -90,7 +90,7 @@ Operand = Value | Empty | Items | Function
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryPredicate:
-    """What narrows WAS and CHANGED: after, before, on, during, by, from, to."""
+    """A condition of WAS or CHANGED: after, before, on, during, by, from or to."""
 
     operator: str
     operand: Operand
@@ -102,7 +102,7 @@ class HistoryPredicate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """A field, an operator and what it is held against."""
+    """A clause: a field, an operator and an operand."""
 
     field: Field
     #: In lower case, as in `not in`.
@@ -110,7 +110,7 @@ class Condition:
     #: None for CHANGED alone.
     operand: Operand | None = None
     predicates: tuple[HistoryPredicate, ...] = ()
-    #: Where the operator stands.
+    #: The operator's offset in the text.
     offset: int = dataclasses.field(default=0, compare=False)
 
     def __str__(self) -> str:
@@ -120,7 +120,7 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Not:
-    """The opposite of what follows."""
+    """The opposite of another node."""
 
     part: Node
 
@@ -130,7 +130,7 @@ class Not:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class And:
-    """All of several."""
+    """Nodes joined by AND."""
 
     parts: tuple[Node, ...]
 
@@ -140,7 +140,7 @@ class And:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Or:
-    """Any of several."""
+    """Nodes joined by OR."""
 
     parts: tuple[Node, ...]
 
@@ -170,7 +170,7 @@ class Sort:
     """One field of ORDER BY."""
 
     field: Field
-    #: "asc", "desc", or "" when not said.
+    #: "asc", "desc", or "" when there is none.
     direction: str = ""
 
     def __str__(self) -> str:
@@ -181,10 +181,10 @@ class Sort:
 class Query:
     """A whole filter."""
 
-    #: None lets everything through.
+    #: None: every body passes.
     where: Node | None = None
     order_by: tuple[Sort, ...] = ()
-    #: Where ORDER BY stands.
+    #: The offset of ORDER BY in the text.
     order_offset: int = dataclasses.field(default=0, compare=False)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Text search: what `~` finds, as far as it can be told without the site's own index."""
+"""Text search with `~`, as far as it can be decided without the site's own index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from bridge.core.jql.lexicon import STOP_WORDS
 
-#: Whether a text has what is searched for; None when only the site's own index knows.
+#: Whether a text contains the words; None when only the site's own index knows.
 Search = Callable[[str], bool | None]
 
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -34,7 +34,7 @@ _ENDINGS: Final = tuple(
 )
 _SHORTEST_ROOT: Final = 2
 _ALIKE: Final = 3
-#: A sign that asks for more than words -> what it asks for.
+#: A sign with a meaning beyond words -> that meaning.
 _SIGNS: Final = {
     "~": "a fuzzy or proximity search",
     "^": "a boost",
@@ -63,34 +63,34 @@ class _Term:
     """One word of a search."""
 
     text: str
-    #: Any word that begins with it will do.
+    #: Whether any word that begins with it matches.
     prefix: bool
-    #: What it may be without its ending.
+    #: The word without each ending it may have.
     roots: frozenset[str]
 
     def find(self, word: str) -> bool | None:
-        """Compare with a word of the text: True, False, or None when a stemmer might say so."""
+        """Compare with a word of the text; None when it depends on the stemmer."""
         if self.prefix:
             return word.startswith(self.text)
         if word == self.text or _singular(word) == _singular(self.text):
             return True
-        if word[0] != self.text[0] and _plain(word[0]) != _plain(self.text[0]):
+        if word[0] != self.text[0] and _without_accents(word[0]) != _without_accents(self.text[0]):
             return False
         return False if self.roots.isdisjoint(_roots(word)) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Piece:
-    """Words that stand side by side."""
+    """Words that are searched for side by side."""
 
-    #: None stands for a word that the index leaves out.
+    #: None for a word that the index leaves out.
     terms: Sequence[_Term | None]
-    #: In quotation marks, and not only joined by punctuation.
+    #: Whether they are in quotation marks, not only joined by punctuation.
     phrase: bool
 
 
 def search(query: str) -> Search:
-    """Make a search of a text; raises `Unfaithful` with the reason for what cannot be told."""
+    """Compile a search; raises `Unfaithful` with the reason when Jira's result cannot be known."""
     plain = _ESCAPED.sub(".", query)
     if plain.count('"') % 2:
         raise Unfaithful("its quotation marks do not pair up")
@@ -114,14 +114,14 @@ def _piece(phrase: str, chunk: str) -> _Piece:
 
 
 def _refuse(chunk: str) -> None:
-    """Raise for a piece that Data Center takes for more than words, or Cloud for less."""
-    asked = _REFUSED.get(chunk) or next((_SIGNS[c] for c in chunk if c in _SIGNS), "")
+    """Raise `Unfaithful` for syntax beyond words, on which Cloud and Data Center differ."""
+    unsupported = _REFUSED.get(chunk) or next((_SIGNS[c] for c in chunk if c in _SIGNS), "")
     if chunk[0] in "-!":
-        asked = f"'{chunk[0]}' before a word, which excludes it on Data Center only"
+        unsupported = f"'{chunk[0]}' before a word, which excludes it on Data Center only"
     if "*" in chunk[:-1] or (chunk[-1] == "*" and not _WORD.search(chunk[-2:-1])):
-        asked = "a wildcard elsewhere than at the end of a word"
-    if asked:
-        raise Unfaithful(f"it asks for {asked}")
+        unsupported = "a wildcard elsewhere than at the end of a word"
+    if unsupported:
+        raise Unfaithful(f"it asks for {unsupported}")
 
 
 def _term(word: str) -> _Term | None:
@@ -186,7 +186,7 @@ def _aligned(terms: Sequence[_Term | None], words: Sequence[str]) -> bool | None
 
 
 def _singular(word: str) -> str:
-    """Take the ending of a plural off, as every English stemmer does."""
+    """Return the word without a plural ending, as every English stemmer does."""
     if len(word) <= _ALIKE or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
     if word.endswith("ies"):
@@ -197,8 +197,8 @@ def _singular(word: str) -> str:
 
 
 def _roots(word: str) -> frozenset[str]:
-    """Give what may be left of a word without accents and without an ending."""
-    plain = _plain(word)
+    """Return the roots that a word may have, without accents and endings."""
+    plain = _without_accents(word)
     roots = {_root(plain)}
     for ending in _ENDINGS:
         if plain.endswith(ending) and len(plain) - len(ending) >= _SHORTEST_ROOT:
@@ -206,15 +206,15 @@ def _roots(word: str) -> frozenset[str]:
     return frozenset(roots)
 
 
-def _plain(word: str) -> str:
-    """Take the accents off."""
+def _without_accents(word: str) -> str:
+    """Return the word without accents."""
     if word.isascii():
         return word
     return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
 
 
 def _root(stem: str) -> str:
-    """Level what English spelling does before an ending: happy, happi-; stop, stopp-."""
+    """Undo the spelling change before an ending: happi- to happy, stopp- to stop."""
     if len(stem) > _ALIKE and stem[-1] == stem[-2]:
         stem = stem[:-1]
     return stem[:-1] + "y" if len(stem) > _SHORTEST_ROOT and stem[-1] == "i" else stem

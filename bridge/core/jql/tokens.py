@@ -1,4 +1,4 @@
-"""Text to tokens, by the lexer of Atlassian's own parser."""
+"""Split a filter into tokens, by the lexer of Atlassian's own parser."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _KINDS["NULL"] = "EMPTY"
 
 
 def tokens(text: str) -> list[Token]:
-    """Cut the text into tokens; the last one has the kind "end"."""
+    """Split the text into tokens; the last one has the kind "end"."""
     tokens = []
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup
         if kind is None:
             continue
         if kind == "bad":
-            raise errors.unreadable(text, match.start())
+            raise errors.bad_character(text, match.start())
         piece = match.group()
         if kind != "string":
             kind = _kind(piece, kind)

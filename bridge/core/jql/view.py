@@ -1,4 +1,4 @@
-"""What a filter sees of one webhook body: values that are there, empty, or not told."""
+"""A webhook body as filters read it: a field's values, an empty field, or a gap."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from bridge.core.changelog import field_of
 
 
 class Gap(Enum):
-    """Why a field's values are not known."""
+    """Why a field's values are unknown."""
 
     ABSENT = "is not in the body"
     UNREADABLE = "is not in a form that can be read"
 
 
 class Partial(tuple[Any, ...]):
-    """Some of a field's values: there may be more that the body does not tell."""
+    """Some of a field's values: the issue may have more of them than the body holds."""
 
     __slots__ = ()
 
 
-#: A field's values; none at all means that it is empty.
+#: A field's values; the field is empty when there are none.
 Values = Sequence[Any]
 
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -44,21 +44,21 @@ class View:
 
     @property
     def created(self) -> bool:
-        """Whether this tells of the issue's creation."""
+        """Whether the event reports the issue's creation."""
         return self.body.get("webhookEvent") == "jira:issue_created"
 
     def changes(self, names: frozenset[str]) -> list[Mapping[str, Any]]:
-        """Give the changelog's items about a field, by its ids in lower case."""
+        """Return the changelog's items about a field, by its ids in lower case."""
         return [item for item in changelog.changes(self.body) if field_of(item) in names]
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """Give a JSON object as it is and anything else as an empty one."""
+    """Return a JSON object as it is, and an empty one for anything else."""
     return value if isinstance(value, dict) else _NOTHING
 
 
 def handle(value: object) -> str | None:
-    """Give a name, key or id as names are compared, or None when it is none."""
+    """Return a name, key or id in the form for comparing names; None for other values."""
     if isinstance(value, str):
         return value.casefold()
     if isinstance(value, int) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST:

@@ -119,9 +119,9 @@ def complaint(text: str, lookup: bool = True) -> BadFilter:
             10,
             "The function 'openSprints' cannot be used with the field 'status'.",
         ),
-        ("assignee = currentUser()", 11, "another for everybody who looks"),
-        ("lastCommentedBy = currentUser()", 18, "another for everybody who looks"),
-        ("lastViewed > -1d", 0, "The field 'lastViewed' is another one for everybody who looks"),
+        ("assignee = currentUser()", 11, "depends on who is logged in"),
+        ("lastCommentedBy = currentUser()", 18, "depends on who is logged in"),
+        ("lastViewed > -1d", 0, "The field 'lastViewed' depends on who is logged in"),
         (
             "created > soon",
             10,

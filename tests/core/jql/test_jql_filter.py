@@ -61,8 +61,8 @@ def test_an_empty_filter_lets_everything_through(text: str) -> None:
         ("filter = 5", "filter = 5 is unknown: what a saved filter finds is not in the body"),
         (
             "reporter = 'x@y.example'",
-            'reporter = "x@y.example" is unknown: the body does not tell the user\'s e-mail '
-            "address, or who it is at all; account ids are surest",
+            'reporter = "x@y.example" is unknown: the body lacks the user\'s e-mail '
+            "address, or any id of the user; account ids are surest",
         ),
         (
             "status was Open",
