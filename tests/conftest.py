@@ -16,7 +16,8 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from bridge.store.database import connect as engines
+from bridge.store.database import schema_version
+from bridge.store.database.connect import connect, url_of
 from bridge.store.schema import metadata
 from bridge.store.writer import loop as writer
 
@@ -37,8 +38,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def migrate(url: str) -> None:
-    engine = engines.connect(engines.url_of(url))
-    engines.migrate(engine)
+    engine = connect(url_of(url))
+    schema_version.migrate(engine)
     engine.dispose()
 
 

@@ -17,8 +17,7 @@ from bridge.cli.options import as_json, with_settings
 from bridge.config import InUse, Settings
 from bridge.errors import BadConfiguration
 from bridge.model import Configuration
-from bridge.store import Down, Store
-from bridge.store.database import copying as moving
+from bridge.store import Down, Store, copy_database
 from bridge.web import serving
 
 
@@ -141,7 +140,7 @@ def _move(source: str | None, target: str | None, *, as_json: bool) -> None:
                 bars[table] = shown.add_task(table, total=total)
             shown.update(bars[table], completed=done)
 
-        moved = moving.move(source, target, tell)
+        moved = copy_database(source, target, tell)
     if as_json:
         screen.json_line({"moved": {str(table): count for table, count in moved.items()}})
     else:

@@ -12,9 +12,10 @@ from sqlalchemy.exc import DBAPIError
 
 from bridge.core.retry import Policy
 from bridge.store import renaming, retention
-from bridge.store.database import connect as engines
-from bridge.store.database import files
+from bridge.store.database import files, schema_version
 from bridge.store.database.clocks import Sources, ahead, clock_of, steady
+from bridge.store.database.connect import connect, file_of, url_of
+from bridge.store.database.copying import copy_database
 from bridge.store.database.errors import Down, is_outage, without_values
 from bridge.store.database.statements import now_ms
 from bridge.store.database.transact import Work
@@ -58,6 +59,7 @@ __all__ = [
     "Turn",
     "WakeupPipe",
     "Wish",
+    "copy_database",
     "drop_decided",
     "newest",
     "pack",
@@ -85,9 +87,9 @@ class Store:
         clock: Callable[[], int] | None = None,
         steady_clock: Callable[[], int] | None = None,
     ) -> None:
-        self.url = engines.url_of(url)
-        self._readers = engines.connect(self.url)
-        self._writers = engines.connect(self.url, writing=True)
+        self.url = url_of(url)
+        self._readers = connect(self.url)
+        self._writers = connect(self.url, writing=True)
         self._spool = Spool(spool, limit=spool_limit, process=process)
         self._sources = Sources.given(clock, steady_clock)
         self._writer: Writer | None = None
@@ -106,14 +108,14 @@ class Store:
 
     def migrate(self) -> tuple[str, str]:
         """Bring the schema up to date; returns the revisions before and after."""
-        files.secure(engines.file_of(self.url), self._spool.folder)
+        files.secure(file_of(self.url), self._spool.folder)
         with _reached():
-            return engines.migrate(self._writers)
+            return schema_version.migrate(self._writers)
 
     def require_schema(self) -> None:
         """Raise `WrongSchema` unless the schema is this version's."""
         with _reached():
-            engines.require_schema(self._readers)
+            schema_version.require_schema(self._readers)
 
     def start(
         self,

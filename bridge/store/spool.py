@@ -23,7 +23,7 @@ import orjson
 
 from bridge.errors import NotKept
 from bridge.model import Request
-from bridge.store.database.files import make_folder, private
+from bridge.store.database.files import make_folder, private_opener
 
 _HEADER = 8
 #: A segment is closed when it has grown to this many bytes, so that drained ones can be deleted.
@@ -165,7 +165,7 @@ class Spool:
         """Put a request aside for a person to look at: `<id>.refused`, in a segment's format."""
         make_folder(self.folder)
         path = self.folder / f"{request.id}.refused"
-        with FileIO(path, "w", opener=private) as file:
+        with FileIO(path, "w", opener=private_opener) as file:
             _write(file, _record(request))
         _sync_folder(self.folder)
         return path
@@ -182,7 +182,7 @@ class Spool:
             return self._writing
         make_folder(self.folder)
         path = self._unused()
-        file = FileIO(path, "x+", opener=private)
+        file = FileIO(path, "x+", opener=private_opener)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._segments.append((path, file))
         _sync_folder(self.folder)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge.store.database import connect as engines
+from bridge.store.database.connect import connect, url_of
+from bridge.store.database.schema_version import migrate
 from crash.databases import Database, PostgreSQL, SQLite, must_have_postgresql, reachable
 from crash.run import Run
 
 
 def _migrate(database: Database) -> None:
-    engine = engines.connect(engines.url_of(database.url))
-    engines.migrate(engine)
+    engine = connect(url_of(database.url))
+    migrate(engine)
     engine.dispose()
 
 

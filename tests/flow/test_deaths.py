@@ -8,7 +8,7 @@ import pytest
 from servers import Server
 from sqlalchemy import create_engine, make_url, text
 
-from bridge.store.database import connect as engines
+from bridge.store.database.connect import url_of
 
 pytestmark = pytest.mark.enable_socket
 
@@ -19,7 +19,7 @@ SOON = 15
 
 
 def rows(scene, statement):
-    engine = create_engine(engines.url_of(scene.environ["BRIDGE_DATABASE"]))
+    engine = create_engine(url_of(scene.environ["BRIDGE_DATABASE"]))
     try:
         with engine.connect() as conn:
             return [tuple(row) for row in conn.execute(text(statement))]

@@ -1,4 +1,4 @@
-"""Move everything a bridge keeps from one database to another."""
+"""Copy everything from one database to another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Table, func, insert, select, text
 
 from bridge.errors import BridgeError
 from bridge.store import schema as t
-from bridge.store.database import connect as engines
+from bridge.store.database.connect import connect, url_of
+from bridge.store.database.schema_version import migrate, require_schema
 
 #: How many rows are read and written at a time.
 PAGE = 500
@@ -17,33 +18,33 @@ PAGE = 500
 #: to the clock of a machine, that of a server to the server's.
 _RESET: Mapping[str, Mapping[str, object]] = {"clock": {"boot": "", "base": 0}}
 
-#: (table, rows moved so far, rows in all)
+#: Called with the name of a table, the rows copied so far, and the rows in all.
 Progress = Callable[[str, int, int], None]
 
 
 class NotEmpty(BridgeError):
-    """The database to move to already holds something."""
+    """The database to copy to already holds something."""
 
 
-def move(source_url: str, target_url: str, progress: Progress) -> dict[str, int]:
+def copy_database(source_url: str, target_url: str, progress: Progress) -> dict[str, int]:
     """Copy every row of a stopped bridge into an empty database, in one transaction.
 
-    The source keeps everything. The target's schema is made here; nothing of the move is seen
-    there until all of it is. Returns how many rows of each table were moved.
+    The source stays as it is. The target's schema is made here; its rows become visible all at
+    once. Returns how many rows of each table were copied.
     """
-    source = engines.connect(engines.url_of(source_url))
-    target = engines.connect(engines.url_of(target_url), writing=True)
+    source = connect(url_of(source_url))
+    target = connect(url_of(target_url), writing=True)
     try:
-        engines.require_schema(source)
-        engines.migrate(target)
+        require_schema(source)
+        migrate(target)
         with source.connect() as read, target.begin() as write:
             _require_empty(write)
-            moved = {
-                table.name: _move_table(read, write, table, progress)
+            copied = {
+                table.name: _copy_table(read, write, table, progress)
                 for table in t.metadata.sorted_tables
             }
-            _go_on_counting(write)
-        return moved
+            _continue_ids(write)
+        return copied
     finally:
         source.dispose()
         target.dispose()
@@ -55,7 +56,7 @@ def _require_empty(conn: Connection) -> None:
             raise NotEmpty(f"the database to move to is not empty: {table.name} has rows")
 
 
-def _move_table(read: Connection, write: Connection, table: Table, progress: Progress) -> int:
+def _copy_table(read: Connection, write: Connection, table: Table, progress: Progress) -> int:
     total = int(read.scalar(select(func.count()).select_from(table)) or 0)
     progress(table.name, 0, total)
     done = 0
@@ -69,8 +70,8 @@ def _move_table(read: Connection, write: Connection, table: Table, progress: Pro
     return done
 
 
-def _go_on_counting(conn: Connection) -> None:
-    """Let PostgreSQL's counters start after what was copied; SQLite's follow by themselves."""
+def _continue_ids(conn: Connection) -> None:
+    """Let PostgreSQL's sequences continue after the copied ids; SQLite needs no such step."""
     if conn.dialect.name != "postgresql":
         return
     for table in (t.lanes, t.deliveries, t.attempts, t.actions):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from bridge.errors import NotKept
-from bridge.store.database.connect import WrongSchema
 from bridge.store.database.files import DatabaseGone
+from bridge.store.database.schema_version import WrongSchema
 
 #: Prefixes of the PostgreSQL codes of errors that are about the values of one row. All others, such
 #: as a missing table or a missing right, are about the present state of the database.

@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from bridge.store.database.files import private_opener
+
 
 class FileLock:
     """A lock on a file beside the database, for the processes of a bridge; "" is no database file.
@@ -26,7 +28,7 @@ class FileLock:
         """Wait for the lock, and hold it for as long as the context lasts."""
         if self._file < 0 and self._path:
             with suppress(OSError):  # without this lock the transaction waits as SQLite does
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._file = private_opener(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         if self._file < 0:
             yield
             return

@@ -1,4 +1,4 @@
-"""The files of an embedded database: nobody else's to read, and still the one that was opened."""
+"""The files of the store: readable by their owner alone, and not replaced while open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.errors import BridgeError
 
 log = structlog.get_logger()
 
-#: What a file and a folder of ours may be used for: by their owner, and by nobody else.
+#: The modes of the files and folders that the bridge makes: only their owner may use them.
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 #: What SQLite, the bridge and its migrations put beside a database.
@@ -29,7 +29,7 @@ class DatabaseGone(BridgeError):
 
 
 class DatabaseFile:
-    """A database file, by which one connection knows whether it still writes to what is there."""
+    """A database file as one connection opened it; recognizes another file in its place."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
@@ -37,7 +37,7 @@ class DatabaseFile:
         self._opened: tuple[int, int] | None = None
 
     def open(self) -> bool:
-        """Note the file that is about to be opened, and tell whether it is another one.
+        """Note the file that is about to be opened; return whether it is another than before.
 
         Raises `DatabaseGone` when there is none.
         """
@@ -64,14 +64,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def private(path: str, flags: int) -> int:
-    """Open a file as `open` does by its `opener`, and make it for its owner alone."""
+def private_opener(path: str, flags: int) -> int:
+    """Open a file for its owner alone. To be the `opener` of `open`."""
     return os.open(path, flags, FILE_MODE)
 
 
-def make(path: Path) -> None:
+def make_file(path: Path) -> None:
     """Make an empty file for its owner alone, unless there is one."""
-    with suppress(OSError):  # who opens it then, says why it cannot be made
+    with suppress(OSError):  # opening the file reports the error
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
 
 
@@ -81,13 +81,13 @@ def make_folder(path: Path) -> None:
 
 
 def secure(database: Path | None, spool: Path) -> None:
-    """Take the rights of others from everything that is there; warn where that cannot be done."""
-    exposed = [path for path in _ours(database, spool) if not _tighten(path)]
+    """Restrict all files of a store to their owner; log those for which that is impossible."""
+    exposed = [path for path in _files(database, spool) if not _restrict(path)]
     if exposed:
         log.warning("store.exposed", files=[str(path) for path in exposed])
 
 
-def _ours(database: Path | None, spool: Path) -> Iterator[Path]:
+def _files(database: Path | None, spool: Path) -> Iterator[Path]:
     if database is not None:
         yield database
         yield from _beside(database)
@@ -101,11 +101,11 @@ def _beside(database: Path) -> Iterator[Path]:
         yield from database.parent.glob(f"{escape(database.name)}{ending}")
 
 
-def _tighten(path: Path) -> bool:
-    """Take the rights of others from a file or folder; False when they keep them."""
+def _restrict(path: Path) -> bool:
+    """Restrict a file or folder to its owner; False when that is impossible."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & stat.S_ISVTX:  # such as /tmp: a folder of everybody's stays one
+        if mode & stat.S_ISVTX:  # such as /tmp: a folder for all users stays one
             return False
         if mode & ~FOLDER_MODE:
             path.chmod(mode & FOLDER_MODE)

@@ -1,4 +1,4 @@
-"""What Alembic runs: the engine comes from `bridge.store.database.connect`, never from a file."""
+"""Alembic's entry point; `schema_version` passes the engine, and no file configures it."""
 
 from alembic import context
 

@@ -25,6 +25,7 @@ from sqlalchemy import Connection, bindparam, delete, func, literal, select, upd
 
 from bridge.store import schema as t
 from bridge.store.database.clocks import boot
+from bridge.store.database.files import make_folder, private_opener
 from bridge.store.database.statements import Prepared, upsert
 from bridge.store.queue.destinations import spare_probe
 
@@ -55,9 +56,9 @@ class LockFile:
     @classmethod
     def make(cls, path: Path) -> LockFile:
         """Make and lock a file; raises `OSError` when that cannot be done or another holds it."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         while True:
-            made = cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            made = cls(path, private_opener(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))
             made._lock()
             if made._is_there():  # nobody cleared it away before it was locked
                 os.ftruncate(made._descriptor, 0)

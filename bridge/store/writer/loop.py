@@ -20,7 +20,7 @@ from bridge.core.retry import Policy
 from bridge.errors import NotKept, places
 from bridge.model import Event, Request, Stage, Verdict, VerdictName
 from bridge.store.database.clocks import ABOUT, Clock, Instant, Keeper, Sources, clock_of, steady
-from bridge.store.database.connect import file_of, require_schema
+from bridge.store.database.connect import file_of
 from bridge.store.database.errors import (
     Down,
     Undecided,
@@ -31,6 +31,7 @@ from bridge.store.database.errors import (
 )
 from bridge.store.database.file_lock import FileLock
 from bridge.store.database.files import DatabaseFile
+from bridge.store.database.schema_version import require_schema
 from bridge.store.database.statements import together
 from bridge.store.database.watchdog import Watchdog
 from bridge.store.inbox.accept import Look, accept, look_ahead

@@ -15,7 +15,7 @@ from bridge.core.retry import Policy
 from bridge.model import Event, Limits, State, Verdict, VerdictName
 from bridge.store import retention as keeping
 from bridge.store import schema as t
-from bridge.store.database import connect as engines
+from bridge.store.database.connect import connect, url_of
 from bridge.store.inbox.accept import accept
 from bridge.store.nouns import Entry
 from bridge.store.queue.lanes import Claimed, Settlement, Wish, claim, due
@@ -35,7 +35,7 @@ class Ledger:
     def __init__(self, url: str, made: Plan | None = None) -> None:
         self.plan = made or plan(route(hooks=("main", "second")))
         self.now = NOW
-        self.engine = engines.connect(engines.url_of(url), writing=True)
+        self.engine = connect(url_of(url), writing=True)
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _in_haste)
         tokens = dict.fromkeys(self.plan.configuration.targets, "hash")

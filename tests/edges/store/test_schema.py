@@ -13,8 +13,9 @@ from sqlalchemy import Column, MetaData, Table, inspect, select, text
 
 from bridge.store import Store
 from bridge.store import schema as t
-from bridge.store.database import connect as engines
-from bridge.store.database.connect import ForeignDatabase, WrongSchema
+from bridge.store.database import schema_version
+from bridge.store.database.connect import connect, url_of
+from bridge.store.database.schema_version import ForeignDatabase, WrongSchema
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def empty(request, tmp_path):
                 conn.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
                 conn.execute(f"CREATE SCHEMA {name}")
             url += f"?options=-csearch_path%3D{name}"
-        made.append(engines.connect(engines.url_of(url), writing=True))
+        made.append(connect(url_of(url), writing=True))
         return made[-1]
 
     yield make
@@ -78,7 +79,7 @@ def empty(request, tmp_path):
 
 def test_the_migrations_make_the_tables(empty):
     by_migrations, by_tables = empty("by_migrations"), empty("by_tables")
-    assert engines.migrate(by_migrations) == ("", engines.latest())
+    assert schema_version.migrate(by_migrations) == ("", schema_version.latest())
     t.metadata.create_all(by_tables)
     with by_migrations.connect() as one, by_tables.connect() as other:
         assert compare_metadata(MigrationContext.configure(one), t.metadata) == []
@@ -87,14 +88,14 @@ def test_the_migrations_make_the_tables(empty):
 
 def test_a_schema_of_this_version_is_fine(store):
     store.require_schema()
-    assert store.migrate() == (engines.latest(), engines.latest())
+    assert store.migrate() == (schema_version.latest(), schema_version.latest())
 
 
 def test_an_empty_database_has_to_be_migrated(empty):
     with pytest.raises(WrongSchema) as caught:
-        engines.require_schema(empty("nothing"))
+        schema_version.require_schema(empty("nothing"))
     assert str(caught.value) == (
-        f"the database's schema is empty, this version needs {engines.latest()}: "
+        f"the database's schema is empty, this version needs {schema_version.latest()}: "
         "run `aha-bridge migrate`"
     )
 
@@ -103,7 +104,7 @@ def test_a_database_of_something_else_is_not_touched(empty):
     engine = empty("somebodys")
     with engine.begin() as conn:
         conn.execute(text("CREATE TABLE customers (id INTEGER)"))
-    for work in (engines.migrate, engines.require_schema):
+    for work in (schema_version.migrate, schema_version.require_schema):
         with pytest.raises(ForeignDatabase) as caught:
             work(engine)
         assert str(caught.value) == (
@@ -114,10 +115,10 @@ def test_a_database_of_something_else_is_not_touched(empty):
 
 def test_a_database_of_a_newer_version_is_not_touched(empty):
     engine = empty("newer")
-    engines.migrate(engine)
+    schema_version.migrate(engine)
     with engine.begin() as conn:
         conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    for work in (engines.migrate, engines.require_schema):
+    for work in (schema_version.migrate, schema_version.require_schema):
         with pytest.raises(ForeignDatabase, match="is 9999, which this version does not know"):
             work(engine)
 
@@ -126,17 +127,17 @@ def test_a_first_migration_that_was_cut_short_is_done_again(empty):
     engine = empty("cut_short")
     with engine.begin() as conn:
         conn.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
-    assert engines.migrate(engine) == ("", engines.latest())
+    assert schema_version.migrate(engine) == ("", schema_version.latest())
 
 
 @pytest.fixture
 def two_revisions(tmp_path):
     """Return a copy of the migrations with one more revision, as a coming version will have."""
     folder = tmp_path / "store"
-    shutil.copytree(engines.MIGRATIONS, folder / "migrations")
+    shutil.copytree(schema_version.MIGRATIONS, folder / "migrations")
     (folder / "migrations" / "versions" / "9999_more.py").write_text(
         "from alembic import op\nimport sqlalchemy as sa\n"
-        f"revision = '9999'\ndown_revision = '{engines.latest()}'\n"
+        f"revision = '9999'\ndown_revision = '{schema_version.latest()}'\n"
         "branch_labels = depends_on = None\n"
         "def upgrade():\n    op.create_table('more', sa.Column('id', sa.Integer()))\n"
     )
@@ -146,13 +147,13 @@ def two_revisions(tmp_path):
 def test_an_older_file_is_copied_before_it_is_changed(sqlite, tmp_path, two_revisions):
     store = Store(sqlite, spool=tmp_path / "spool")
     store.run_here(lambda conn, now: conn.execute(t.jobs.insert().values(_JOB)))
-    before = engines.latest()
+    before = schema_version.latest()
     with store.reading() as reading:  # the log cannot be put back into the file meanwhile
         reading.execute(t.jobs.select()).all()
         store.run_here(
             lambda conn, now: conn.execute(t.jobs.insert().values({**_JOB, "name": "b"}))
         )
-        later = engines.migrate(store._writers, scripts=two_revisions / "migrations")
+        later = schema_version.migrate(store._writers, scripts=two_revisions / "migrations")
     store.close()
     assert later == (before, "9999")
     copy = tmp_path / f"bridge.db.before-{before}"
@@ -168,13 +169,13 @@ _JOB = {"name": "a", "owner": "", "until": 0}
 
 def test_what_was_on_its_way_keeps_its_order(empty):
     engine = empty("first")
-    command.upgrade(engines._alembic(engine, engines.MIGRATIONS), "0001")
+    command.upgrade(schema_version._alembic(engine, schema_version.MIGRATIONS), "0001")
     with engine.begin() as conn:
         for number in (1, 2):
             row = {"id": number, "event": f"e{number}", "lane": 1, "state": "queued"}
             row |= {"destination": "aha", "route": "a", "effects": "[]", "writes": False}
             conn.execute(_OLDER.insert().values(row | {"created": 7 * number, "updated": 0}))
-    assert engines.migrate(engine) == ("0001", engines.latest())
+    assert schema_version.migrate(engine) == ("0001", schema_version.latest())
     with engine.connect() as conn:
         found = conn.execute(select(t.deliveries.c.event, t.deliveries.c.place)).all()
     assert sorted(found) == [("e1", 7), ("e2", 14)]
@@ -207,8 +208,8 @@ def test_verdicts_of_before_have_no_stage(empty):
 
 def test_only_a_file_is_copied(empty, tmp_path, two_revisions):
     engine = empty("older")
-    engines.migrate(engine)
-    assert engines.migrate(engine, scripts=two_revisions / "migrations")[1] == "9999"
+    schema_version.migrate(engine)
+    assert schema_version.migrate(engine, scripts=two_revisions / "migrations")[1] == "9999"
     copies = len(list(tmp_path.glob("*.before-*")))
     assert copies == (engine.dialect.name == "sqlite")
 
@@ -220,9 +221,9 @@ def test_times_are_told_by_the_database(store):
 
 
 def test_urls():
-    assert engines.url_of("sqlite:///x.db").drivername == "sqlite"
-    assert engines.url_of("postgresql://x/y").drivername == "postgresql+psycopg"
-    assert engines.url_of("postgresql+psycopg2://x/y").drivername == "postgresql+psycopg"
+    assert url_of("sqlite:///x.db").drivername == "sqlite"
+    assert url_of("postgresql://x/y").drivername == "postgresql+psycopg"
+    assert url_of("postgresql+psycopg2://x/y").drivername == "postgresql+psycopg"
 
 
 def test_sqlite_is_as_safe_as_it_can_be(sqlite, tmp_path):

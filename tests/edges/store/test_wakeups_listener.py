@@ -8,7 +8,7 @@ from ledger import Ledger
 from made_up import change, event
 from running import until
 
-from bridge.store.database import connect as engines
+from bridge.store.database.connect import url_of
 from bridge.store.wakeups import CHANNEL, Listener
 
 pytestmark = pytest.mark.postgres
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.postgres
 @pytest.fixture
 def heard(postgresql):
     rings = []
-    listener = Listener(engines.url_of(postgresql), rings.append)
+    listener = Listener(url_of(postgresql), rings.append)
     listener.start()
     yield rings
     listener.stop()
@@ -53,7 +53,7 @@ def test_it_listens_again_after_its_connection_was_lost(postgresql, heard):
 
 
 def test_it_stops_at_once_even_without_a_server():
-    listener = Listener(engines.url_of("postgresql://nobody@127.0.0.1:1/none"), print)
+    listener = Listener(url_of("postgresql://nobody@127.0.0.1:1/none"), print)
     listener.start()
     stopped = threading.Thread(target=listener.stop)
     stopped.start()

@@ -7,15 +7,16 @@ from sqlalchemy import select
 
 from bridge.model import State
 from bridge.store import schema as t
-from bridge.store.database import connect as engines
-from bridge.store.database import copying as moving
+from bridge.store.database.connect import connect, url_of
+from bridge.store.database.copying import NotEmpty, copy_database
+from bridge.store.database.schema_version import WrongSchema
 
 #: The stages of the verdicts that `fill` keeps, the last column of their table.
 STAGES = ["claimed", "passes_filter", "passes_filter"]
 
 
 def rows(url):
-    engine = engines.connect(engines.url_of(url))
+    engine = connect(url_of(url))
     with engine.connect() as conn:
         found = {
             table.name: [tuple(row) for row in conn.execute(select(table))]
@@ -41,7 +42,7 @@ def empty(tmp_path):
 def test_everything_arrives(database, empty):
     fill(database)
     told = []
-    moved = moving.move(database, empty, lambda *step: told.append(step))
+    moved = copy_database(database, empty, lambda *step: told.append(step))
     assert rows(empty) == rows(database)
     assert sorted(row[-1] for row in rows(empty)["verdicts"]) == STAGES
     assert moved == {name: len(each) for name, each in rows(database).items()}
@@ -51,7 +52,7 @@ def test_everything_arrives(database, empty):
 @pytest.mark.postgres
 def test_postgresql_goes_on_counting(sqlite, postgresql):
     fill(sqlite)
-    moving.move(sqlite, postgresql, lambda *_: None)
+    copy_database(sqlite, postgresql, lambda *_: None)
     before = rows(postgresql)
     assert before == rows(sqlite)
     ledger = Ledger(postgresql)
@@ -65,16 +66,16 @@ def test_postgresql_goes_on_counting(sqlite, postgresql):
 def test_a_database_with_rows_is_left_alone(database, sqlite, tmp_path):
     fill(database)
     other = f"sqlite:///{tmp_path / 'other.db'}"
-    moving.move(database, other, lambda *_: None)
+    copy_database(database, other, lambda *_: None)
     before = rows(other)
-    with pytest.raises(moving.NotEmpty, match="is not empty"):
-        moving.move(database, other, lambda *_: None)
+    with pytest.raises(NotEmpty, match="is not empty"):
+        copy_database(database, other, lambda *_: None)
     assert rows(other) == before
 
 
 def test_an_older_schema_is_not_moved(empty, sqlite):
-    with pytest.raises(engines.WrongSchema):
-        moving.move(empty, sqlite, lambda *_: None)
+    with pytest.raises(WrongSchema):
+        copy_database(empty, sqlite, lambda *_: None)
 
 
 def test_nothing_arrives_of_a_move_that_breaks_off(sqlite, empty):
@@ -85,5 +86,5 @@ def test_nothing_arrives_of_a_move_that_breaks_off(sqlite, empty):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        moving.move(sqlite, empty, give_up)
+        copy_database(sqlite, empty, give_up)
     assert not any(rows(empty).values())
