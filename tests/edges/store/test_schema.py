@@ -190,7 +190,7 @@ _OLDER = Table(
 
 def test_verdicts_of_before_have_no_stage(empty):
     engine = empty("stageless")
-    command.upgrade(engines._alembic(engine, engines.MIGRATIONS), "0008")
+    command.upgrade(schema_version._alembic(engine, schema_version.MIGRATIONS), "0008")
     columns = ("event", "destination", "route", "verdict", "reason", "first")
     with engine.begin() as conn:
         conn.execute(
@@ -199,7 +199,7 @@ def test_verdicts_of_before_have_no_stage(empty):
                 "VALUES ('e1', 'aha', 'a', 'deliver', 'so', '')"
             )
         )
-    assert engines.migrate(engine) == ("0008", engines.latest())
+    assert schema_version.migrate(engine) == ("0008", schema_version.latest())
     with engine.connect() as conn:
         [row] = conn.execute(select(t.verdicts)).mappings()
     assert [row[name] for name in columns] == ["e1", "aha", "a", "deliver", "so", ""]
