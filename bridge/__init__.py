@@ -1,11 +1,13 @@
 """The Jira-to-Aha! webhook bridge.
 
-Six floors; imports go downward only, and neighbours on one floor do not know each other:
+Seven floors; imports go downward only, and neighbours on one floor do not know each other:
 
     words    model, errors             the nouns, and errors that say what to do
     core     core.*                    pure decisions: no I/O, clock, random or log
     edges    sources, destinations,    the world outside: senders, receivers,
-             store, config             the database, the files people edit
+             store                     the database
+    files    config                    the files people edit, with the words that sources and
+                                       destinations offer; settings
     verbs    intake, worker, desk      accept an event; deliver; look and mend
     wiring   app, processes            settings in, a running bridge out; kept running
     doors    web, cli, demo, sandbox   where people and machines come in

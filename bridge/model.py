@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -384,6 +384,11 @@ class Receipt:
 
 class Source(Protocol):
     """A module of `sources/`: its file name is the word of a hook's `source`."""
+
+    #: The words that a route's `events` can name for this source.
+    EVENTS: Collection[str]
+    #: Those of them that are about a record.
+    RECORD_EVENTS: Collection[str]
 
     def verify(self, secrets: Sequence[str], request: Request) -> None:
         """Raise `errors.BadSignature` unless one of the secrets signed the raw body."""

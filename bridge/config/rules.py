@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 from urllib.parse import urlsplit
 
+from bridge import sources
 from bridge.config.documents import Document, Findings, Steps
 from bridge.config.drafts import Draft, Drafts
 from bridge.config.variables import Filled
-from bridge.config.words import RECORD_EVENTS, advice, quoted
+from bridge.config.words import advice, quoted
 from bridge.core.nearest import nearest
 from bridge.model import Filter, Hook, Target
 
@@ -218,7 +219,7 @@ def _overlap(one: Draft, two: Draft, site: str) -> bool:
 
 
 def _events(route: Draft) -> frozenset[str]:
-    return frozenset(route.data.get("events", ())) or RECORD_EVENTS
+    return frozenset(route.data.get("events", ())) or sources.record_events()
 
 
 def _apart(one: Filter, two: Filter) -> bool:
@@ -229,7 +230,7 @@ def _apart(one: Filter, two: Filter) -> bool:
 
 def _say_twice(one: Draft, two: Draft, site: str, destination: str, findings: Findings) -> None:
     both = _events(one) & _events(two)
-    which = "all events" if both == RECORD_EVENTS else ", ".join(sorted(both))
+    which = "all events" if both == sources.record_events() else ", ".join(sorted(both))
     message = (
         f"{one.document.file} sends the same effects to {quoted(destination)}: {which} of {site}"
         " that pass both filters; only the first route's would be written. Name other projects or"

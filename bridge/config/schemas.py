@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from marshmallow import ValidationError, fields
 
+from bridge import destinations, sources
 from bridge.config.documents import Document, Findings
 from bridge.config.fields import (
     AtKey,
@@ -27,7 +29,7 @@ from bridge.config.fields import (
     one_of,
 )
 from bridge.config.variables import shown
-from bridge.config.words import EVENTS, PLANNED, advice, kinds, quoted
+from bridge.config.words import PLANNED_DESTINATIONS, PLANNED_SOURCES, advice, quoted
 from bridge.core.addresses import is_private
 
 _SAFE = r"[A-Za-z0-9._~-]*"
@@ -38,10 +40,9 @@ _CUSTOM_FIELD = Text(matching("customfield_[0-9]+", "must look like customfield_
 _VERSION = Whole(range(1, 2), required=True)
 
 
-def _kind_of(folder: str) -> Check:
+def _kind_of(known: Collection[str], planned: Collection[str]) -> Check:
     def check(word: str) -> None:
-        known = kinds(folder)
-        if word in PLANNED[folder] and word not in known:
+        if word in planned and word not in known:
             raise ValidationError(
                 f"{quoted(word)} is not supported yet; known: {', '.join(sorted(known))}"
             )
@@ -51,9 +52,10 @@ def _kind_of(folder: str) -> Check:
 
 
 def _event(word: str) -> None:
-    if word.startswith("jira:") and word.removeprefix("jira:") in EVENTS:
-        raise ValidationError(f"write {quoted(word.removeprefix('jira:'))}, without `jira:`")
-    one_of(*EVENTS)(word)
+    prefix, _, rest = word.partition(":")
+    if rest in sources.events():
+        raise ValidationError(f"write {quoted(rest)}, without `{prefix}:`")
+    one_of(*sources.events())(word)
 
 
 def _timezone(name: str) -> None:
@@ -156,7 +158,7 @@ _LIMITS = Part(
 )
 _HOOK = Part(
     {
-        "source": Text(_kind_of("sources"), required=True),
+        "source": Text(_kind_of(sources.names(), PLANNED_SOURCES), required=True),
         "site": Text(load_default=None),
         "token": Text(_URL_SAFE, _LONG_ENOUGH, required=True),
         "secret": Secrets(load_default=(), allow_none=True),
@@ -165,7 +167,7 @@ _HOOK = Part(
 )
 _DESTINATION = Part(
     {
-        "kind": Text(_kind_of("destinations"), required=True),
+        "kind": Text(_kind_of(destinations.names(), PLANNED_DESTINATIONS), required=True),
         "url": Text(_web_address, required=True),
         "token": Text(_URL_SAFE, required=True),
         "integration": Whole(range(1, 3), load_default=2),

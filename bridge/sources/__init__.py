@@ -20,6 +20,18 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
+@cache
+def events() -> frozenset[str]:
+    """Return the words that a route's `events` can name, of all sources."""
+    return frozenset(word for name in names() for word in get(name).EVENTS)
+
+
+@cache
+def record_events() -> frozenset[str]:
+    """Return the words of events about a record: a route without `events` takes all of these."""
+    return frozenset(word for name in names() for word in get(name).RECORD_EVENTS)
+
+
 def get(name: str) -> Source:
     """Return the source of that name; raises `NotFound`, which lists those there are."""
     if name not in names():

@@ -14,11 +14,11 @@ from bridge.core import bodies
 from bridge.core.changelog import changes, field_of
 from bridge.errors import BadSignature, Unreadable
 from bridge.model import Event, Request
-from bridge.sources.jira.effects import ABOUT_ISSUES, EVENTS, Told, effects
+from bridge.sources.jira.effects import ABOUT_ISSUES, EVENTS, RECORD_EVENTS, Told, effects
 from bridge.sources.jira.values import digits, instant, issue_key, label, obj, text
 from bridge.sources.jira.versions import as_of, change_id
 
-__all__ = ["EVENTS", "handshake", "read", "verify"]
+__all__ = ["EVENTS", "RECORD_EVENTS", "handshake", "read", "verify"]
 
 _DEEPEST = 100
 _METHODS = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}

@@ -313,6 +313,9 @@ _OTHERS = {
 #: What the words of events about an issue begin with.
 ABOUT_ISSUES = tuple({f"{word.split('_')[0]}_" for word in _READERS if "_" in word})
 
+#: The words of events about an issue: a route without `events` takes these.
+RECORD_EVENTS: tuple[str, ...] = tuple(_READERS)
+
 _READERS |= {f"{kind}_{act}": _dated for kind, acts in _OTHERS.items() for act in acts.split()}
 
 #: Every word that a route's `events` can name.

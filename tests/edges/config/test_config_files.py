@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from bridge import config
+from bridge import config, sources
 from bridge.config.documents import Findings
 from bridge.config.variables import Variables
 from bridge.config.yaml import read
 from bridge.errors import BadConfiguration
 from bridge.model import Comments, Hook, Limits, RunAs, Site, Target
+from bridge.sources import jira
 
 ROUTE = "version: 1\nfrom: main\nto: aha\nwhen: ''\n"
 
@@ -463,7 +464,5 @@ def test_without_their_variables_the_shipped_mappings_name_each_one():
 
 
 def test_the_words_of_events_are_those_of_the_source():
-    from bridge.config.words import EVENTS
-    from bridge.sources import jira
-
-    assert set(jira.EVENTS) == EVENTS
+    assert set(jira.EVENTS) == sources.events()
+    assert set(jira.RECORD_EVENTS) == sources.record_events() < sources.events()
