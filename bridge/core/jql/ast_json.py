@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.core.jql.errors import position
+from bridge.core.jql.messages import position
 from bridge.core.jql.parse import parse
 from bridge.core.jql.syntax import (
     And,

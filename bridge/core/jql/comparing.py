@@ -7,8 +7,8 @@ from typing import Final
 
 from bridge.core.jql import custom_fields, ordering, values
 from bridge.core.jql.context import CompileContext
-from bridge.core.jql.errors import did_you_mean
 from bridge.core.jql.field_defs import FieldDef
+from bridge.core.jql.messages import did_you_mean
 from bridge.core.jql.syntax import Value
 from bridge.core.jql.values import Match
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.core.jql import clauses, errors, fields, predicates
+from bridge.core.jql import clauses, fields, predicates
 from bridge.core.jql.context import CompileContext
+from bridge.core.jql.messages import find_lookalike
 from bridge.core.jql.parse import parse
 from bridge.core.jql.predicates import Predicate
 from bridge.core.jql.syntax import And, Condition, Node, Not, Query
@@ -73,7 +74,7 @@ def _warn(query: Query, context: CompileContext) -> None:
     if query.order_by:
         message = "ORDER BY does not change what a filter lets through and is ignored."
         context.warn(query.order_offset, message)
-    strange = errors.find_lookalike(context.text)
+    strange = find_lookalike(context.text)
     if strange is not None:
         context.warn(*strange)
 

@@ -8,7 +8,7 @@ from datetime import tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from bridge.core.jql.errors import bad_filter
+from bridge.core.jql.messages import bad_filter
 from bridge.errors import BadFilter
 from bridge.model import Site
 

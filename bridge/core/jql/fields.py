@@ -9,8 +9,8 @@ from typing import Final
 
 from bridge.core.jql import readers, syntax
 from bridge.core.jql.context import CompileContext
-from bridge.core.jql.errors import did_you_mean
 from bridge.core.jql.field_defs import ANY, EMPTY, FIELDS, ORDERED, SEARCH, UNORDERED, FieldDef
+from bridge.core.jql.messages import did_you_mean
 from bridge.core.jql.readers import custom
 from bridge.core.printable import one_line
 from bridge.errors import BadFilter

@@ -6,9 +6,9 @@ from typing import Final
 
 from bridge.core.jql import dates
 from bridge.core.jql.context import CompileContext
-from bridge.core.jql.errors import did_you_mean
 from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.function_defs import ANY_NUMBER, DATES, FUNCTIONS, FunctionDef
+from bridge.core.jql.messages import did_you_mean
 from bridge.core.jql.ordering import When, by_date
 from bridge.core.jql.syntax import Function
 from bridge.core.jql.values import Match

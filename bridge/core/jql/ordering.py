@@ -12,8 +12,8 @@ from typing import Any, Final
 from bridge.core.jql import dates
 from bridge.core.jql.context import CompileContext
 from bridge.core.jql.dates import Instant
-from bridge.core.jql.errors import did_you_mean
 from bridge.core.jql.field_defs import FieldDef
+from bridge.core.jql.messages import did_you_mean
 from bridge.core.jql.syntax import Value
 from bridge.core.jql.values import KEY, Match, by_name, in_body
 from bridge.core.jql.view import View, handle, mapping

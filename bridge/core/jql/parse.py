@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.core.jql import errors
-from bridge.core.jql.errors import Token
+from bridge.core.jql import syntax_errors
 from bridge.core.jql.lexicon import unescape
+from bridge.core.jql.messages import bad_filter
 from bridge.core.jql.syntax import (
     And,
     Condition,
@@ -24,7 +24,7 @@ from bridge.core.jql.syntax import (
     Sort,
     Value,
 )
-from bridge.core.jql.tokens import tokens
+from bridge.core.jql.tokens import Token, tokens
 from bridge.errors import BadFilter
 
 #: The most values in one list, as in Jira.
@@ -73,7 +73,9 @@ class _Parser:
             self._take("end", "',', 'ASC', 'DESC' or the end of the query")
         elif self._kind() != "end":
             expecting = "'AND', 'OR' or the end of the query"
-            raise errors.unexpected_after_clause(self._text, self._tokens, self._at, expecting)
+            raise syntax_errors.unexpected_after_clause(
+                self._text, self._tokens, self._at, expecting
+            )
         return Query(where=where, order_by=sorts, order_offset=at)
 
     def _sorts(self) -> tuple[Sort, ...]:
@@ -145,7 +147,7 @@ class _Parser:
             case "CHANGED":
                 return "changed", None, self._predicates(_CHANGES)
             case _:
-                raise errors.no_operator(self._text, token)
+                raise syntax_errors.no_operator(self._text, token)
 
     def _was(self) -> tuple[str, Operand, tuple[HistoryPredicate, ...]]:
         operator = "was not" if self._skip("NOT") else "was"
@@ -172,17 +174,17 @@ class _Parser:
         if token.kind == "number":
             return Field(name=token.text, offset=token.start)
         if token.kind not in _TEXTS:
-            raise errors.unexpected(self._text, token, "a field name", "field name")
+            raise syntax_errors.unexpected(self._text, token, "a field name", "field name")
         return Field(name=unescape(token.text), properties=self._properties(), offset=token.start)
 
     def _numbered(self, token: Token) -> Field:
         self._take("[", "'[' and the number of a custom field")
         number = self._next()
         if not number.text.isdecimal():
-            raise errors.unexpected(self._text, number, "the number of a custom field")
+            raise syntax_errors.unexpected(self._text, number, "the number of a custom field")
         if len(number.text) > _MAX_DIGITS:
             message = "No custom field has so long a number."
-            raise errors.bad_filter(self._text, number.start, message)
+            raise bad_filter(self._text, number.start, message)
         self._take("]", "']'")
         return Field(
             name=f"cf[{number.text}]",
@@ -212,7 +214,7 @@ class _Parser:
         if isinstance(operand, Value):
             message = f"Operator 'in' does not support the non-list value '{operand.text}'."
             hint = f" Write it in parentheses: ({operand.raw})."
-            raise errors.bad_filter(self._text, operand.offset, message + hint)
+            raise bad_filter(self._text, operand.offset, message + hint)
         return operand
 
     def _items(self) -> Items:
@@ -222,7 +224,7 @@ class _Parser:
             values.append(self._any())
             if len(values) > MAX_LIST:
                 message = f"A list cannot have more than {MAX_LIST:,} values."
-                raise errors.bad_filter(self._text, start, message)
+                raise bad_filter(self._text, start, message)
         self._take(")", "',' or ')'")
         self._depth -= 1
         return Items(values=tuple(values), offset=start)
@@ -233,7 +235,7 @@ class _Parser:
             return Empty(offset=token.start)
         if token.kind not in _TEXTS:
             before = self._tokens[self._at - 2]
-            raise errors.no_operand(self._text, token, before.text, expecting)
+            raise syntax_errors.no_operand(self._text, token, before.text, expecting)
         if self._skip("("):
             return self._function(token)
         return Value(
@@ -255,7 +257,7 @@ class _Parser:
     def _argument(self, expecting: str) -> str:
         token = self._next()
         if token.kind not in _TEXTS:
-            raise errors.unexpected(self._text, token, expecting, "value")
+            raise syntax_errors.unexpected(self._text, token, expecting, "value")
         return unescape(token.text)
 
     def _kind(self) -> str:
@@ -275,7 +277,7 @@ class _Parser:
     def _take(self, kind: str, expecting: str) -> Token:
         token = self._next()
         if token.kind != kind:
-            raise errors.unexpected(self._text, token, expecting)
+            raise syntax_errors.unexpected(self._text, token, expecting)
         return token
 
     def _enter(self) -> Token:
@@ -283,7 +285,7 @@ class _Parser:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             message = f"The query is nested more than {MAX_DEPTH} levels deep."
-            raise errors.bad_filter(self._text, token.start, message)
+            raise bad_filter(self._text, token.start, message)
         return token
 
 

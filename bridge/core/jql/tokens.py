@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
-from bridge.core.jql import errors
-from bridge.core.jql.errors import Token
 from bridge.core.jql.lexicon import ESCAPE, KEYWORDS, RESERVED, UNQUOTABLE, WORD_CHARACTER
+from bridge.core.jql.messages import bad_filter, shorten
+from bridge.errors import BadFilter
 
 _TOKEN: Final = re.compile(
     rf"""
@@ -27,6 +27,18 @@ _KINDS: Final = {
     "||": "OR",
 } | {word: word for word in KEYWORDS | RESERVED}
 _KINDS["NULL"] = "EMPTY"
+_ESCAPES: Final = r"\', \", \\, \t, \n, \r, '\ ' and \uXXXX"
+_WITHIN: Final = {
+    quote: re.compile(rf"(?:[^{quote}{UNQUOTABLE}]++|{ESCAPE})*+") for quote in ("'", '"')
+}
+
+
+class Token(NamedTuple):
+    """A piece of the text: its kind, the text as written, and its offset."""
+
+    kind: str
+    text: str
+    start: int
 
 
 def tokens(text: str) -> list[Token]:
@@ -37,7 +49,7 @@ def tokens(text: str) -> list[Token]:
         if kind is None:
             continue
         if kind == "bad":
-            raise errors.bad_character(text, match.start())
+            raise _bad_character(text, match.start())
         piece = match.group()
         if kind != "string":
             kind = _kind(piece, kind)
@@ -52,3 +64,43 @@ def _kind(piece: str, kind: str) -> str:
     if _NUMBER.fullmatch(piece):
         return "number"
     return _KINDS.get(piece.upper(), kind) if piece.isascii() else kind
+
+
+def _bad_character(text: str, start: int) -> BadFilter:
+    """Return the error for a character that starts no word, string or symbol."""
+    character = text[start]
+    if character in "\"'":
+        return _unfinished(text, start)
+    if character == "\\":
+        return _illegal_escape(text, start)
+    if character < " " or "\x7f" <= character <= "\x9f" or character >= "\ufdd0":
+        return _control(text, start)
+    message = (
+        f"The character '{character}' is a reserved JQL character. You must enclose it in a "
+        f"string or use the escape '\\u{ord(character):04x}' instead."
+    )
+    return bad_filter(text, start, message)
+
+
+def _unfinished(text: str, start: int) -> BadFilter:
+    run = _WITHIN[text[start]].match(text, start + 1)
+    at = run.end() if run else start
+    if at < len(text):
+        return _illegal_escape(text, at) if text[at] == "\\" else _control(text, at)
+    message = f"The quoted string {shorten(text[start:])} has not been completed."
+    return bad_filter(text, start, message)
+
+
+def _illegal_escape(text: str, at: int) -> BadFilter:
+    message = (
+        f"'{text[at : at + 2]}' is an illegal JQL escape sequence. "
+        f"The valid escape sequences are {_ESCAPES}."
+    )
+    return bad_filter(text, at, message)
+
+
+def _control(text: str, at: int) -> BadFilter:
+    code = f"U+{ord(text[at]):04X}"
+    return bad_filter(
+        text, at, f"The character {code} must be written as an escape, inside quotes."
+    )

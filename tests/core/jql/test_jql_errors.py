@@ -8,9 +8,9 @@ import pytest
 from jql_samples import SITE
 
 from bridge.core import jql
-from bridge.core.jql.errors import did_you_mean
 from bridge.core.jql.field_defs import FIELDS
 from bridge.core.jql.function_defs import FUNCTIONS
+from bridge.core.jql.messages import did_you_mean
 from bridge.errors import BadFilter
 
 
