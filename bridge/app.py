@@ -23,7 +23,8 @@ from bridge.desk import naming, sites
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
-from bridge.store import Down, Retention, Store, WakeupPipe, operators, renaming, retention
+from bridge.store import Down, Retention, Store, WakeupPipe, operators, renaming
+from bridge.store.queue import destinations as queue_destinations
 from bridge.worker import Crew
 
 log = structlog.get_logger()
@@ -63,7 +64,7 @@ class Bridge:
         """
         self.settings = settings
         #: How patiently every destination is tried.
-        self.policy = policy or Policy(park_after=settings.park_hours * 3_600_000)
+        self.policy = policy or Policy(park_after_ms=settings.park_hours * 3_600_000)
         self._mappings = config.InUse(
             settings.mappings, environ, spool=settings.spool, from_kept=from_kept
         )
@@ -218,10 +219,12 @@ class Bridge:
             if configuration.targets.get(name) != gang.target:
                 self._dismiss(name)
         self._carry_along(configuration, install=True)
-        self.store.run(lambda conn, now: retention.introduce(conn, now, tokens))
+        self.store.run(lambda conn, now: queue_destinations.register(conn, now, tokens))
         # A process that had not heard of the new token yet may have paused it again.
         renewed = sorted(self._renewed)
-        self.store.run(lambda conn, now: [retention.resume(conn, now, name) for name in renewed])
+        self.store.run(
+            lambda conn, now: [queue_destinations.resume(conn, now, name) for name in renewed]
+        )
         self.store.run(lambda conn, now: operators.requeue_unmappable(conn, now, revisions))
         if self._delivering:
             for target in _targets(configuration):
@@ -275,10 +278,10 @@ class Bridge:
             store=self.store,
             plan=lambda: self.plan,
             owner=self.process,
-            lease=self.settings.lease_seconds * 1000,
-            longest_send=self.settings.longest_send * 1000,
+            lease_ms=self.settings.lease_seconds * 1000,
+            longest_send_ms=self.settings.longest_send * 1000,
             policy=self.policy,
-            retrying=max(1, self.settings.workers // 4),
+            most_failing=max(1, self.settings.workers // 4),
         )
         stopping = threading.Event()
         threads = tuple(

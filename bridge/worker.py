@@ -40,7 +40,7 @@ from bridge.model import (
     VerdictName,
 )
 from bridge.sources import StoredBody
-from bridge.store import Claimed, Down, Newest, Settlement, Store, Wish
+from bridge.store import Down, Leased, LeaseRequest, Newest, Settlement, Store
 
 log = structlog.get_logger()
 
@@ -69,23 +69,23 @@ class Crew:
     #: The process, by the name its store has.
     owner: str
     #: How long a lane is leased, in ms: longer than the longest send.
-    lease: int
+    lease_ms: int
     policy: retry.Policy
     #: How many lanes that have failed all workers of the process may have at a time.
-    retrying: int = 8
+    most_failing: int = 8
     #: How long the longest send takes, in ms; None: nobody knows.
-    longest_send: int | None = None
+    longest_send_ms: int | None = None
 
     @property
-    def wish(self) -> Wish:
+    def request(self) -> LeaseRequest:
         """What a worker of this destination asks for."""
-        return Wish(
+        return LeaseRequest(
             destination=self.target.name,
             owner=self.owner,
-            lease=self.lease,
+            lease_ms=self.lease_ms,
             limits=self.target.limits,
-            retrying=self.retrying,
-            send=self.longest_send,
+            most_failing=self.most_failing,
+            longest_send_ms=self.longest_send_ms,
         )
 
 
@@ -93,9 +93,9 @@ def run(crew: Crew, stopping: threading.Event) -> None:
     """Deliver until told to stop; what is in flight then is finished and settled."""
     settlement: Settlement | None = None
     while True:
-        wish = None if stopping.is_set() else crew.wish
+        request = None if stopping.is_set() else crew.request
         try:
-            turn = crew.store.exchange(settlement, wish)
+            turn = crew.store.settle_and_lease(settlement, request)
         except Exception as error:  # noqa: BLE001 - a worker outlives what the database refuses
             # The settlement is kept: what was sent must not be forgotten because of an outage. One
             # that the database refuses is let go: its lease ends, and then it is in doubt.
@@ -107,46 +107,46 @@ def run(crew: Crew, stopping: threading.Event) -> None:
                 return
             continue
         settlement = None
-        if turn.claimed is not None:
-            settlement = _attend(crew, turn.claimed)
-        elif wish is None:
+        if turn.leased is not None:
+            settlement = _attend(crew, turn.leased)
+        elif request is None:
             return
         else:
-            wait = LOOK_AGAIN if turn.wait is None else min(LOOK_AGAIN, turn.wait / 1000)
+            wait = LOOK_AGAIN if turn.wait_ms is None else min(LOOK_AGAIN, turn.wait_ms / 1000)
             crew.store.wakeups.wait(crew.target.name, wait)
 
 
-def _attend(crew: Crew, claimed: Claimed) -> Settlement | None:
+def _attend(crew: Crew, leased: Leased) -> Settlement | None:
     """Deliver, and settle also what nobody foresaw: nothing was sent then."""
     try:
-        return deliver(crew, claimed)
+        return deliver(crew, leased)
     except Down:
-        return _settled(claimed, State.QUEUED, "", "")
+        return _settled(leased, State.QUEUED, "", "")
     except Exception as error:  # noqa: BLE001 - whatever it is, the lane must not be left behind
-        reason = f"the bridge itself failed on this: {_mistake(crew, error, claimed)}"
-        return _settled(claimed, State.PARKED, "mistake", reason, cause="mistake")
+        reason = f"the bridge itself failed on this: {_mistake(crew, error, leased)}"
+        return _settled(leased, State.PARKED, "mistake", reason, cause="mistake")
 
 
-def _mistake(crew: Crew, error: Exception, claimed: Claimed | None = None) -> str:
+def _mistake(crew: Crew, error: Exception, leased: Leased | None = None) -> str:
     """Log where we failed and return what it was."""
-    kind, event = type(error).__name__, "" if claimed is None else claimed.event
+    kind, event = type(error).__name__, "" if leased is None else leased.event
     where = places(error)
     name = crew.target.name
     log.error("delivery.mistake", event_id=event, destination=name, error=kind, where=where)
     return kind
 
 
-def deliver(crew: Crew, claimed: Claimed) -> Settlement | None:
-    """Bring one claimed delivery as far as it goes; None when it settled itself.
+def deliver(crew: Crew, leased: Leased) -> Settlement | None:
+    """Bring one leased delivery as far as it goes; None when it settled itself.
 
     It is put back when its send cannot begin in time.
     """
-    current: Claimed | None = claimed
-    if claimed.waiting:
-        current = _decide_now(crew, claimed)
+    current: Leased | None = leased
+    if leased.waiting:
+        current = _decide_now(crew, leased)
     if current is None:
         return None
-    if current.doubt:
+    if current.in_doubt:
         if not _may_repeat(crew, current):
             return _settled(current, State.IN_DOUBT, "in_doubt", _STOPPED_WHILE_SENDING)
         _log("delivery.repeated", current)
@@ -159,42 +159,42 @@ _STOPPED_WHILE_SENDING = (
 )
 
 
-def _may_repeat(crew: Crew, claimed: Claimed) -> bool:
+def _may_repeat(crew: Crew, leased: Leased) -> bool:
     """Tell whether what may have been written can be sent again without asking anyone."""
-    return not claimed.writes or crew.target.on_doubt == "resend"
+    return not leased.writes or crew.target.on_doubt == "resend"
 
 
 # A thin event whose grace is over
 
 
-def _decide_now(crew: Crew, claimed: Claimed) -> Claimed | None:
+def _decide_now(crew: Crew, leased: Leased) -> Leased | None:
     """Decide what no fuller telling came for; None when it is not to be sent."""
-    verdict = _verdict(crew, claimed)
+    verdict = _verdict(crew, leased)
     if verdict.name is not VerdictName.DELIVER:
-        crew.store.run(lambda conn, now: store.drop_decided(conn, now, claimed, verdict))
-        _log("delivery.dropped", claimed, verdict=verdict.name.value)
+        crew.store.run(lambda conn, now: store.drop_after_grace(conn, now, leased, verdict))
+        _log("delivery.dropped", leased, verdict=verdict.name.value)
         return None
-    won = crew.store.run(lambda conn, now: store.send_decided(conn, now, claimed, verdict))
+    won = crew.store.run(lambda conn, now: store.send_after_grace(conn, now, leased, verdict))
     if not won:
         return None
     return replace(
-        claimed,
+        leased,
         route=verdict.route,
         identities=verdict.identities,
         waiting=False,
-        writes=any(e.writes for e in claimed.effects if e.identity in verdict.identities),
+        writes=any(e.writes for e in leased.effects if e.identity in verdict.identities),
     )
 
 
-def _verdict(crew: Crew, claimed: Claimed) -> Verdict:
+def _verdict(crew: Crew, leased: Leased) -> Verdict:
     name = crew.target.name
-    event = _read_again(claimed)
+    event = _read_again(leased)
     if event is None:
         return _filtered("the body is no longer kept", name, Stage.UNKNOWN)
     snapshot = _snapshot(crew, event)
     told = [
-        replace(v, identities=tuple(name for name in v.identities if name in claimed.identities))
-        for v in unknown.resolve(crew.plan(), event, claimed.received, snapshot=snapshot)
+        replace(v, identities=tuple(name for name in v.identities if name in leased.identities))
+        for v in unknown.resolve(crew.plan(), event, leased.received, snapshot=snapshot)
         if v.destination in (name, "")
     ]
     wanted = next((v for v in told if v.name is VerdictName.DELIVER and v.identities), None)
@@ -217,20 +217,20 @@ def _snapshot(crew: Crew, event: Event) -> Snapshot | None:
     return found
 
 
-def _read_again(claimed: Claimed) -> Event | None:
+def _read_again(leased: Leased) -> Event | None:
     """Read a kept body as it was read at the door."""
-    if claimed.packed is None:
+    if leased.packed is None:
         return None
     return sources.read_again(
         StoredBody(
-            event=claimed.event,
-            source=claimed.source,
-            hook=claimed.hook,
-            site=claimed.site,
-            received=claimed.received,
-            record=claimed.record,
-            key=claimed.key,
-            body=store.unpack(claimed.packed),
+            event=leased.event,
+            source=leased.source,
+            hook=leased.hook,
+            site=leased.site,
+            received=leased.received,
+            record=leased.record,
+            key=leased.key,
+            body=store.unpack(leased.packed),
         )
     )
 
@@ -238,50 +238,50 @@ def _read_again(claimed: Claimed) -> Event | None:
 # Send
 
 
-def _send(crew: Crew, claimed: Claimed) -> Settlement:
-    route = crew.plan().configuration.routes.get(claimed.route)
+def _send(crew: Crew, leased: Leased) -> Settlement:
+    route = crew.plan().configuration.routes.get(leased.route)
     if route is None:
-        reason = f"the route {claimed.route} is no longer in the mappings"
-        return _settled(claimed, State.PARKED, "no_route", reason, cause="route")
-    if claimed.packed is None:
-        return _settled(claimed, State.PARKED, "no_body", "the body is no longer kept")
+        reason = f"the route {leased.route} is no longer in the mappings"
+        return _settled(leased, State.PARKED, "no_route", reason, cause="route")
+    if leased.packed is None:
+        return _settled(leased, State.PARKED, "no_body", "the body is no longer kept")
     try:
-        body = _body(crew, claimed, route)
+        body = _body(crew, leased, route)
     except Unmappable as error:
-        _log("delivery.parked", claimed, why="unmappable")
-        settled = _settled(claimed, State.PARKED, "unmappable", str(error), cause="mapping")
+        _log("delivery.parked", leased, why="unmappable")
+        settled = _settled(leased, State.PARKED, "unmappable", str(error), cause="mapping")
         return replace(settled, revision=route.revision)
-    if store.steady() > claimed.start_by:
-        # Somebody else may hold the lane before the send is over: it is claimed once more.
-        _log("delivery.put_back", claimed)
-        return _settled(claimed, State.QUEUED, "", "")
-    return _exchange(crew, claimed, body)
+    if store.steady() > leased.start_by:
+        # Somebody else may hold the lane before the send is over: it is leased once more.
+        _log("delivery.put_back", leased)
+        return _settled(leased, State.QUEUED, "", "")
+    return _exchange(crew, leased, body)
 
 
-def _exchange(crew: Crew, claimed: Claimed, body: Mapping[str, Any]) -> Settlement:
+def _exchange(crew: Crew, leased: Leased, body: Mapping[str, Any]) -> Settlement:
     try:
         receipt = crew.destination.send(body)
     except DeliveryError as error:
-        return _failed(crew, claimed, error)
+        return _failed(crew, leased, error)
     except Exception as error:  # noqa: BLE001 - it may have been on its way already
-        kind = _mistake(crew, error, claimed)
-        return _failed(crew, claimed, InDoubt(f"the bridge itself failed while sending: {kind}"))
-    return _delivered(claimed, receipt)
+        kind = _mistake(crew, error, leased)
+        return _failed(crew, leased, InDoubt(f"the bridge itself failed while sending: {kind}"))
+    return _delivered(leased, receipt)
 
 
-def _body(crew: Crew, claimed: Claimed, route: Route) -> Mapping[str, Any]:
-    assert claimed.packed is not None  # noqa: S101 - asked by the caller
-    body = _read(store.unpack(claimed.packed))
-    if not claimed.late:
-        return _mapped(crew, claimed, body, route)
-    found = claimed.newest or _newest(crew, claimed)
+def _body(crew: Crew, leased: Leased, route: Route) -> Mapping[str, Any]:
+    assert leased.packed is not None  # noqa: S101 - asked by the caller
+    body = _read(store.unpack(leased.packed))
+    if not leased.late:
+        return _mapped(crew, leased, body, route)
+    found = leased.newest or _newest(crew, leased)
     kept = {event: _read(store.unpack(packed)) for event, packed in found.packed.items()}
     body = stale.renewed(body, found.sources, kept)
-    sent = _mapped(crew, claimed, body, route)
+    sent = _mapped(crew, leased, body, route)
     # The record's fields are mapped as they were when they went out last, perhaps by another route.
     other = crew.plan().configuration.routes.get(found.route)
     if other is not None and other.name != route.name:
-        sent["issue"] = _mapped(crew, claimed, {"issue": body["issue"]}, other)["issue"]
+        sent["issue"] = _mapped(crew, leased, {"issue": body["issue"]}, other)["issue"]
     return sent
 
 
@@ -292,72 +292,72 @@ def _read(raw: bytes) -> dict[str, Any]:
         raise Unmappable(str(error)) from error
 
 
-def _mapped(crew: Crew, claimed: Claimed, body: Mapping[str, Any], route: Route) -> dict[str, Any]:
+def _mapped(crew: Crew, leased: Leased, body: Mapping[str, Any], route: Route) -> dict[str, Any]:
     return outgoing(
         body,
-        record=claimed.record,
-        key=claimed.key,
-        drop=parts_left_out(((e.identity, e.part) for e in claimed.effects), claimed.identities),
+        record=leased.record,
+        key=leased.key,
+        drop=parts_left_out(((e.identity, e.part) for e in leased.effects), leased.identities),
         route=route,
         target=crew.target,
     )
 
 
-def _newest(crew: Crew, claimed: Claimed) -> Newest:
+def _newest(crew: Crew, leased: Leased) -> Newest:
     """Look for the newest state of what was decided just now.
 
     Through the writer, which says `Down`.
     """
     found = crew.store.run(
-        lambda conn, _: store.newest(conn, claimed.event, claimed.destination, claimed.identities)
+        lambda conn, _: store.find_newest(conn, leased.event, leased.destination, leased.identities)
     )
     assert isinstance(found, Newest)  # noqa: S101 - what it returns
     return found
 
 
-def _delivered(claimed: Claimed, receipt: Receipt) -> Settlement:
-    _log("delivery.delivered", claimed, status=receipt.status, millis=receipt.millis)
+def _delivered(leased: Leased, receipt: Receipt) -> Settlement:
+    _log("delivery.delivered", leased, status=receipt.status, millis=receipt.millis)
     return replace(
-        _settled(claimed, State.DELIVERED, "delivered", receipt.answer),
+        _settled(leased, State.DELIVERED, "delivered", receipt.answer),
         status=receipt.status,
-        millis=receipt.millis,
+        duration_ms=receipt.millis,
     )
 
 
-def _failed(crew: Crew, claimed: Claimed, error: DeliveryError) -> Settlement:
+def _failed(crew: Crew, leased: Leased, error: DeliveryError) -> Settlement:
     """Turn an error into what its class says to do."""
     word = next(word for kind, word in _WORDS if isinstance(error, kind))
-    _log("delivery.failed", claimed, outcome=word, status=error.status)
+    _log("delivery.failed", leased, outcome=word, status=error.status)
     answer = f"{error}: {error.answer}" if error.answer else str(error)
     settled = replace(
-        _settled(claimed, State.RETRYING, word, answer),
+        _settled(leased, State.RETRYING, word, answer),
         status=error.status,
         failed=isinstance(error, NotSent | Failed | InDoubt),
     )
     if isinstance(error, Gone):
-        return replace(settled, pause=str(error) if _token_is_current(crew) else "")
-    if isinstance(error, InDoubt) and not _may_repeat(crew, claimed):
+        return replace(settled, pause_reason=str(error) if _token_is_current(crew) else "")
+    if isinstance(error, InDoubt) and not _may_repeat(crew, leased):
         return replace(settled, state=State.IN_DOUBT)
-    streak = _streak(claimed, error)
-    delay = retry.next_attempt(crew.policy, streak, error, now=0, jitter=random.random())
+    streak = _streak(leased, error)
+    delay = retry.retry_delay_ms(crew.policy, streak, error, jitter=random.random())
     if delay is None:
-        return _parked(settled, claimed, error)
+        return _parked(settled, leased, error)
     block = delay if isinstance(error, Throttled) else 0
-    return replace(settled, delay=delay, block=block)
+    return replace(settled, delay_ms=delay, block_ms=block)
 
 
-def _streak(claimed: Claimed, error: DeliveryError) -> Streak:
+def _streak(leased: Leased, error: DeliveryError) -> Streak:
     # Being told to wait is no failure of the lane, and is counted by the attempts.
-    before = claimed.attempts if isinstance(error, Throttled) else claimed.failures
-    return Streak(failures=before + 1, lasted=claimed.failing_for, alone=claimed.alone)
+    before = leased.attempts if isinstance(error, Throttled) else leased.failures
+    return Streak(failures=before + 1, lasted_ms=leased.failing_for_ms, alone=leased.alone)
 
 
-def _parked(settled: Settlement, claimed: Claimed, error: DeliveryError) -> Settlement:
+def _parked(settled: Settlement, leased: Leased, error: DeliveryError) -> Settlement:
     """Park what is refused, or failed for too long while other records came through."""
     if isinstance(error, Refused):
         return replace(settled, state=State.PARKED, cause="refused")
-    why = retry.why_parked(claimed.attempts + 1, claimed.failing_since, settled.answer)
-    _log("delivery.parked", claimed, why="failing")
+    why = retry.parked_reason(leased.attempts + 1, leased.failing_since, settled.answer)
+    _log("delivery.parked", leased, why="failing")
     return replace(settled, state=State.PARKED, cause="failing", answer=why[:ANSWER_CHARS])
 
 
@@ -368,13 +368,13 @@ def _token_is_current(crew: Crew) -> bool:
 
 
 def _settled(
-    claimed: Claimed, state: State, outcome: str, answer: str, *, cause: str = ""
+    leased: Leased, state: State, outcome: str, answer: str, *, cause: str = ""
 ) -> Settlement:
     return Settlement(
-        lane=claimed.lane,
-        fence=claimed.fence,
-        delivery=claimed.delivery,
-        destination=claimed.destination,
+        lane=leased.lane,
+        fence=leased.fence,
+        delivery=leased.delivery,
+        destination=leased.destination,
         state=state,
         outcome=outcome,
         answer=answer[:ANSWER_CHARS],
@@ -382,14 +382,14 @@ def _settled(
     )
 
 
-def _log(what: str, claimed: Claimed, **more: object) -> None:
+def _log(what: str, leased: Leased, **more: object) -> None:
     # What goes well is in the decision log; a line each would cost more than the sending.
     tell = log.debug if what == "delivery.delivered" else log.info
     tell(
         what,
-        event_id=claimed.event,
-        delivery=claimed.delivery,
-        destination=claimed.destination,
-        key=claimed.key,
+        event_id=leased.event,
+        delivery=leased.delivery,
+        destination=leased.destination,
+        key=leased.key,
         **more,
     )

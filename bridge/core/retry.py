@@ -1,4 +1,4 @@
-"""When a delivery is tried again, and when it is given to a person."""
+"""When a delivery is tried again, and when it is parked for an operator."""
 
 from __future__ import annotations
 
@@ -10,72 +10,72 @@ from bridge.errors import DeliveryError, Failed, Gone, InDoubt, NotSent, Throttl
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """How patiently a destination is tried; all times in ms."""
+    """How patiently a destination is tried."""
 
     #: The longest wait after the first failure of a lane.
-    first: int = 5_000
+    first_wait_ms: int = 5_000
     #: How much longer the longest wait grows with each further failure.
     factor: float = 2.0
-    #: What no wait of a lane exceeds that fails alone, while others come through.
-    cap: int = 5 * 60_000
-    #: What no wait falls below, whatever the dice say.
-    least: int = 1_000
-    #: What no pause that a destination asks for exceeds.
-    longest_pause: int = 60 * 60_000
-    #: A lane that has failed alone for so long is parked. What cannot have reached the destination
-    #: is no fault of the delivery, and is tried for ever.
-    park_after: int = 6 * 60 * 60_000
+    #: The longest wait of a lane that fails alone, while others come through.
+    longest_wait_ms: int = 5 * 60_000
+    #: The shortest wait, whatever the jitter.
+    shortest_wait_ms: int = 1_000
+    #: The longest pause that a destination can ask for.
+    longest_pause_ms: int = 60 * 60_000
+    #: After how long a lane that fails alone is parked. A delivery that cannot have reached the
+    #: destination is not the cause, and is tried for ever.
+    park_after_ms: int = 6 * 60 * 60_000
     #: So many lanes that fail for the first time, and none that comes through between them, open
     #: the destination's breaker; 0: never.
     breaks_after: int = 5
     #: So many open it again while it is wary: all that had waited goes out then.
     breaks_again_after: int = 20
-    #: How long it is wary after it closed.
-    wary: int = 10 * 60_000
-    #: The breaker's first pause, and the one it does not exceed.
-    first_break: int = 10_000
-    longest_break: int = 60_000
-    #: The first pause for lanes that become ready after the breaker opened: poison that came all at
-    #: once and opened it must not hold up for long what comes next.
-    first_look: int = 3_000
+    #: How long the breaker is wary after it closed.
+    wary_ms: int = 10 * 60_000
+    #: The breaker's first pause, and the longest.
+    first_break_ms: int = 10_000
+    longest_break_ms: int = 60_000
+    #: The first pause for lanes that become ready after the breaker opened: failing records that
+    #: came all at once and opened it must not hold up for long what comes next.
+    newcomer_break_ms: int = 3_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Streak:
-    """How a lane has failed since something of it last came through, this failure included."""
+    """The failures of a lane since one of its deliveries last came through, this one included."""
 
     failures: int = 1
-    #: Since the first of them, in ms.
-    lasted: int = 0
+    #: Since the first of them.
+    lasted_ms: int = 0
     #: Other lanes of the destination came through meanwhile.
     alone: bool = False
 
 
-def next_attempt(
-    policy: Policy, streak: Streak, error: DeliveryError, now: int, jitter: float
+def retry_delay_ms(
+    policy: Policy, streak: Streak, error: DeliveryError, jitter: float
 ) -> int | None:
-    """Tell when a delivery is tried again, in ms since the epoch; None: never, park it.
+    """Return how long a delivery waits for its next attempt; None: park it.
 
-    `jitter` in [0, 1) spreads what failed together. A refusal is final. A destination that is gone
-    is looked at again each `cap`, for as long as it takes. A lane that does not fail alone waits no
-    longer than the breaker does: it is the destination that has to come back. Whether a delivery in
-    doubt may be sent again is decided before asking here.
+    `jitter` in [0, 1) spreads deliveries that failed together. A refusal is final. A destination
+    that is gone is tried again each `longest_wait_ms`, for as long as it takes. A lane that does
+    not fail alone waits no longer than the breaker does: the destination has to come back. The
+    caller decides whether a delivery in doubt may be sent again.
     """
     match error:
-        case Throttled(after=float() | int() as after):
-            return now + _paused(policy, after, jitter)
+        case Throttled(after=float() | int() as after_s):
+            return _pause_ms(policy, after_s, jitter)
         case Gone():
-            return now + policy.cap
+            return policy.longest_wait_ms
         case NotSent() | Throttled():
-            return now + _backed_off(policy, streak, jitter)
+            return _backoff_ms(policy, streak, jitter)
         case Failed() | InDoubt():
-            if not streak.alone or streak.lasted < policy.park_after:
-                return now + _backed_off(policy, streak, jitter)
+            if not streak.alone or streak.lasted_ms < policy.park_after_ms:
+                return _backoff_ms(policy, streak, jitter)
     return None
 
 
-def why_parked(attempts: int, since: int, answer: str) -> str:
-    """Say why what kept failing alone is parked; `since` is in ms since the epoch."""
+def parked_reason(attempts: int, since: int, answer: str) -> str:
+    """Return why a delivery that kept failing alone is parked; `since` is in ms since the epoch."""
     when = datetime.fromtimestamp(since / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return (
         f"failed since {when}, while other records came through; {attempts} attempts in all, "
@@ -83,20 +83,21 @@ def why_parked(attempts: int, since: int, answer: str) -> str:
     )
 
 
-def _paused(policy: Policy, after: float, jitter: float) -> int:
-    pause = min(max(round(after * 1_000), 0), policy.longest_pause)
-    # Spread on the far side only: not a moment earlier than asked for.
-    return pause + round(jitter * policy.first)
+def _pause_ms(policy: Policy, after_s: float, jitter: float) -> int:
+    pause_ms = min(max(round(after_s * 1_000), 0), policy.longest_pause_ms)
+    # Spread on the far side only: never earlier than the destination asked for.
+    return pause_ms + round(jitter * policy.first_wait_ms)
 
 
-def _backed_off(policy: Policy, streak: Streak, jitter: float) -> int:
-    cap = policy.cap if streak.alone else min(policy.cap, policy.longest_break)
-    ceiling = grown(policy.first, policy.factor, streak.failures - 1, cap)
-    return max(round(jitter * ceiling), min(policy.least, ceiling))
+def _backoff_ms(policy: Policy, streak: Streak, jitter: float) -> int:
+    longest = policy.longest_wait_ms
+    longest = longest if streak.alone else min(longest, policy.longest_break_ms)
+    ceiling = grow(policy.first_wait_ms, policy.factor, streak.failures - 1, longest)
+    return max(round(jitter * ceiling), min(policy.shortest_wait_ms, ceiling))
 
 
-def grown(first: int, factor: float, steps: int, limit: int) -> int:
-    """Grow by a factor a step, up to a limit, however many steps."""
+def grow(first: int, factor: float, steps: int, limit: int) -> int:
+    """Grow by a factor for each step, up to a limit, however many steps."""
     try:
         return min(round(first * factor ** max(steps, 0)), limit)
     except OverflowError:

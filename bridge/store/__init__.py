@@ -21,13 +21,12 @@ from bridge.store.database.statements import now_ms
 from bridge.store.database.transact import Work
 from bridge.store.history import Delivery, EventHistory, History, LogEntry, Query, Totals
 from bridge.store.inbox import origins
-from bridge.store.inbox.newer import Newest, newest
+from bridge.store.inbox.grace import drop_after_grace, send_after_grace
 from bridge.store.inbox.origins import Named
 from bridge.store.nouns import Entry
 from bridge.store.operators import Operators, Replay
-from bridge.store.queue.exchange import Turn
-from bridge.store.queue.grace import drop_decided, send_decided
-from bridge.store.queue.lanes import Claimed, Settlement, Wish
+from bridge.store.queue.newest import Newest, find_newest
+from bridge.store.queue.nouns import Leased, LeaseRequest, Next, Settlement
 from bridge.store.queue.owners import Owner
 from bridge.store.renaming import Names
 from bridge.store.retention import Retention
@@ -40,15 +39,17 @@ from bridge.store.writer.loop import Arrival, Judge, Told, Writer
 __all__ = [
     "OVER",
     "Arrival",
-    "Claimed",
     "Delivery",
     "Down",
     "Entry",
     "EventHistory",
+    "LeaseRequest",
+    "Leased",
     "LogEntry",
     "Named",
     "Names",
     "Newest",
+    "Next",
     "Query",
     "Replay",
     "Retention",
@@ -56,15 +57,13 @@ __all__ = [
     "SpoolUsage",
     "Store",
     "Totals",
-    "Turn",
     "WakeupPipe",
-    "Wish",
     "copy_database",
-    "drop_decided",
-    "newest",
+    "drop_after_grace",
+    "find_newest",
     "pack",
     "remember",
-    "send_decided",
+    "send_after_grace",
     "steady",
     "twin",
     "unpack",
@@ -178,9 +177,9 @@ class Store:
         """
         self.writer.keep_soon(arrival, told)
 
-    def exchange(self, settlement: Settlement | None, wish: Wish | None) -> Turn:
+    def settle_and_lease(self, settlement: Settlement | None, request: LeaseRequest | None) -> Next:
         """Settle a delivery and claim the next; raises `Down`."""
-        return self.writer.exchange(settlement, wish)
+        return self.writer.settle_and_lease(settlement, request)
 
     def run(self, work: Work[T]) -> T:
         """Write something else in the writer's next transaction; raises `Down`."""

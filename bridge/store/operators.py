@@ -11,7 +11,7 @@ from bridge.core.printable import key_text
 from bridge.core.storable import storable_event
 from bridge.errors import NotFound, WrongState
 from bridge.model import Event, State
-from bridge.store import renaming, retention
+from bridge.store import renaming
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
 from bridge.store.database.statements import insert_or_ignore
@@ -20,7 +20,8 @@ from bridge.store.history import deliveries
 from bridge.store.history.deliveries import Delivery
 from bridge.store.inbox.write import queue
 from bridge.store.nouns import Batch, Planned
-from bridge.store.queue.settle import free_lane
+from bridge.store.queue import destinations
+from bridge.store.queue.lanes import advance
 from bridge.store.wakeups import Ready, notify_processes
 
 #: The states in which a delivery can be discarded.
@@ -104,7 +105,7 @@ def discard(conn: Connection, now: int, delivery: int, *, who: str, reason: str)
     if conn.execute(discarded).rowcount != 1:
         raise WrongState(f"delivery {delivery} waits for a fuller telling, for some seconds more")
     if not _behind_another(conn, found) or _blocked_by_nothing(conn, found.lane):
-        free_lane(conn, now, found.lane)
+        advance(conn, now, [found.lane])
         notify_processes(conn, {found.destination: 1})
     note(conn, now, who=who, what="discard", event=found.event, delivery=found.id, why=reason)
     return found
@@ -149,7 +150,7 @@ def replay(
 
 def resume(conn: Connection, now: int, destination: str, *, who: str) -> None:
     """End a destination's pause and retry its deliveries at once; raises `NotFound`."""
-    if not retention.resume(conn, now, destination):
+    if not destinations.resume(conn, now, destination):
         raise NotFound(f"there is no destination {destination}")
     notify_processes(conn, {destination: 1})
     note(conn, now, who=who, what="resume", why=destination)

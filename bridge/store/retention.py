@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, and_, delete, exists, or_, select, tuple_, update
 from sqlalchemy.sql import ColumnElement
 
-from bridge.core.breaker import Breaker
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
 from bridge.store.database.statements import insert_or_ignore
 from bridge.store.inbox import origins
-from bridge.store.inbox.write import lane_named
-from bridge.store.queue.settle import hurry
+from bridge.store.queue.lanes import lane_name
 
 _DAY_MS = 24 * 3600 * 1000
 #: How many rows are deleted in one transaction, so that no writer waits long.
 PURGE_BATCH = 500
 #: How long a periodic job belongs to the process that took its lock, in ms.
 JOB_LEASE_MS = 30 * 60 * 1000
-
-
-def introduce(conn: Connection, now: int, tokens: Mapping[str, str]) -> None:
-    """Make destinations known by their tokens' hashes.
-
-    A new token ends a pause; under a name that was given up, it is another destination.
-    """
-    if tokens:
-        rows = [{"name": name, "token_hash": hashed} for name, hashed in sorted(tokens.items())]
-        conn.execute(insert_or_ignore(conn, t.destinations), rows)
-    for name, hashed in sorted(tokens.items()):
-        changed = conn.execute(
-            update(t.destinations)
-            .where(t.destinations.c.name == name, t.destinations.c.token_hash != hashed)
-            .values(token_hash=hashed, paused="", renamed_to="", **asdict(Breaker()))
-        )
-        if changed.rowcount:
-            hurry(conn, now, name)
-
-
-def resume(conn: Connection, now: int, destination: str) -> bool:
-    """End a destination's pause and try at once what waits there; False: there is no such one."""
-    found = conn.execute(
-        update(t.destinations)
-        .where(t.destinations.c.name == destination)
-        .values(paused="", **asdict(Breaker()))
-    )
-    hurry(conn, now, destination)
-    return bool(found.rowcount)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +90,7 @@ def _purge_lanes(conn: Connection, now: int, records: set[tuple[str, str]]) -> N
     conn.execute(
         delete(t.lanes).where(
             lane.destination.in_(conn.scalars(select(t.destinations.c.name)).all()),
-            lane.record.in_([lane_named(site, record) for record, site in sorted(gone)]),
+            lane.record.in_([lane_name(site, record) for record, site in sorted(gone)]),
             lane.next_at.is_(None),
             lane.blocked.is_(False),
             lane.lease_until < now,

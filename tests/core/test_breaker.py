@@ -10,32 +10,32 @@ from hypothesis import strategies as st
 from bridge.core.breaker import (
     Allowed,
     Breaker,
-    Settled,
-    allowed,
-    alone,
+    SendResult,
+    allow,
+    count,
+    fails_alone,
     next_instant,
     oldest_first,
-    probing,
-    released,
-    settled,
-    spared,
+    retry_since,
+    send_probe,
+    spare,
 )
 from bridge.core.retry import Policy
 
 NOW = 1_714_550_400_000
 SECOND, MINUTE = 1_000, 60_000
 POLICY = Policy()
-FIRST = Settled(lane=1, failed=True, first=True)
-AGAIN = Settled(lane=1, failed=True)
-THROUGH = Settled(lane=1, through=True)
-NEITHER = Settled(lane=1)
+FIRST = SendResult(lane=1, failed=True, first=True)
+AGAIN = SendResult(lane=1, failed=True)
+THROUGH = SendResult(lane=1, through=True)
+NEITHER = SendResult(lane=1)
 
 
 def after(*sends, state=None, now=NOW, policy=POLICY):
     """Settle sends one by one, a millisecond apart."""
     state = Breaker() if state is None else state
     for number, send in enumerate(sends):
-        state = settled(state, [send], now + number, policy)
+        state = count(state, [send], now + number, policy)
     return state
 
 
@@ -61,16 +61,16 @@ OPENED = NOW + 4
 def test_lanes_that_fail_for_the_first_time_in_a_row_open_it(sends, is_open):
     state = after(*sends)
     assert bool(state.opened) is is_open
-    assert allowed(state, NOW + 100, POLICY) is (Allowed.NONE if is_open else Allowed.ALL)
+    assert allow(state, NOW + 100, POLICY) is (Allowed.NONE if is_open else Allowed.ALL)
 
 
 def test_those_that_fail_together_open_it_no_longer_than_one():
-    state = settled(Breaker(), [FIRST] * 32, NOW, POLICY)
+    state = count(Breaker(), [FIRST] * 32, NOW, POLICY)
     assert (state.failures, state.anyone_at) == (32, NOW + 10 * SECOND)
 
 
 def test_what_comes_through_with_them_counts_more():
-    assert settled(Breaker(), [*[FIRST] * 32, THROUGH], NOW, POLICY) == Breaker()
+    assert count(Breaker(), [*[FIRST] * 32, THROUGH], NOW, POLICY) == Breaker()
 
 
 def test_no_breaker():
@@ -82,11 +82,11 @@ def test_no_breaker():
     [(-1, 5), (0, 20), (10 * MINUTE - 1, 20), (10 * MINUTE, 5)],
 )
 def test_after_it_closed_it_takes_more_to_open_it_again(later, needed):
-    closed = settled(OPEN, [THROUGH], NOW, POLICY)
+    closed = count(OPEN, [THROUGH], NOW, POLICY)
     assert (closed.closed, closed.opened) == (NOW, 0)
     at = NOW + later
-    assert not settled(closed, [FIRST] * (needed - 1), at, POLICY).opened
-    assert settled(closed, [FIRST] * needed, at, POLICY).opened == at
+    assert not count(closed, [FIRST] * (needed - 1), at, POLICY).opened
+    assert count(closed, [FIRST] * needed, at, POLICY).opened == at
 
 
 # --- probes
@@ -96,27 +96,27 @@ def test_probes_are_ever_further_apart():
     state, at = OPEN, OPENED
     for pause in (10, 20, 40, 60, 60, 60):
         at += pause * SECOND
-        assert allowed(state, at - 1, POLICY) is (Allowed.NONE if pause > 10 else Allowed.NEWCOMER)
+        assert allow(state, at - 1, POLICY) is (Allowed.NONE if pause > 10 else Allowed.NEWCOMER)
         assert next_instant(state, at - 1) == at
-        assert allowed(state, at, POLICY) is Allowed.ONE
+        assert allow(state, at, POLICY) is Allowed.ONE
         assert next_instant(state, at) == 0
-        state = probing(state, 7, newcomer=True, now=at, policy=POLICY)
-        state = settled(state, [replace(FIRST, lane=7)], at, POLICY)
+        state = send_probe(state, 7, newcomer=True, now=at, policy=POLICY)
+        state = count(state, [replace(FIRST, lane=7)], at, POLICY)
 
 
 def test_a_newcomer_is_the_first_probe_sooner():
-    assert allowed(OPEN, OPENED + 3 * SECOND - 1, POLICY) is Allowed.NONE
-    assert allowed(OPEN, OPENED + 3 * SECOND, POLICY) is Allowed.NEWCOMER
-    assert allowed(OPEN, OPENED + 10 * SECOND, POLICY) is Allowed.ONE
+    assert allow(OPEN, OPENED + 3 * SECOND - 1, POLICY) is Allowed.NONE
+    assert allow(OPEN, OPENED + 3 * SECOND, POLICY) is Allowed.NEWCOMER
+    assert allow(OPEN, OPENED + 10 * SECOND, POLICY) is Allowed.ONE
 
 
 def test_a_newcomer_does_not_wait_for_long_because_of_one_that_had_failed():
     state = replace(OPEN, probes=10)
     at = OPENED + 10 * SECOND
-    state = probing(state, 7, newcomer=False, now=at, policy=POLICY)
-    assert allowed(state, at + 10 * SECOND - 1, POLICY) is Allowed.NONE
-    assert allowed(state, at + 10 * SECOND, POLICY) is Allowed.NEWCOMER
-    assert allowed(state, at + 60 * SECOND, POLICY) is Allowed.ONE
+    state = send_probe(state, 7, newcomer=False, now=at, policy=POLICY)
+    assert allow(state, at + 10 * SECOND - 1, POLICY) is Allowed.NONE
+    assert allow(state, at + 10 * SECOND, POLICY) is Allowed.NEWCOMER
+    assert allow(state, at + 60 * SECOND, POLICY) is Allowed.ONE
 
 
 def test_every_fourth_probe_is_one_that_waited_long():
@@ -128,27 +128,27 @@ def test_every_fourth_probe_is_one_that_waited_long():
     ] * 2
 
 
-@pytest.mark.parametrize("send", [NEITHER, Settled(lane=1, pause=90 * SECOND)])
+@pytest.mark.parametrize("send", [NEITHER, SendResult(lane=1, pause_ms=90 * SECOND)])
 def test_a_probe_that_says_nothing_lets_another_one_be_it(send):
     at = OPENED + 10 * SECOND
-    sent = probing(OPEN, 1, newcomer=True, now=at, policy=POLICY)
-    state = settled(sent, [send], at + 5, POLICY)
+    sent = send_probe(OPEN, 1, newcomer=True, now=at, policy=POLICY)
+    state = count(sent, [send], at + 5, POLICY)
     assert (state.probes, state.probe, state.anyone_at) == (0, 0, at + 5)
-    assert state.blocked_until == (at + 5 + send.pause if send.pause else 0)
-    assert spared(sent, 2, at) == sent, "another lane was the probe"
-    assert spared(Breaker(probe=1), 1, at) == Breaker(probe=1), "it is closed"
+    assert state.blocked_until == (at + 5 + send.pause_ms if send.pause_ms else 0)
+    assert spare(sent, 2, at) == sent, "another lane was the probe"
+    assert spare(Breaker(probe=1), 1, at) == Breaker(probe=1), "it is closed"
 
 
 @pytest.mark.parametrize("send", [FIRST, AGAIN, replace(NEITHER, lane=9)])
 def test_what_was_on_its_way_when_it_opened_is_no_probe(send):
-    sent = probing(OPEN, 1, newcomer=True, now=OPENED + 10 * SECOND, policy=POLICY)
-    assert settled(sent, [send], OPENED + 11 * SECOND, POLICY) == sent
+    sent = send_probe(OPEN, 1, newcomer=True, now=OPENED + 10 * SECOND, policy=POLICY)
+    assert count(sent, [send], OPENED + 11 * SECOND, POLICY) == sent
 
 
 def test_what_comes_through_closes_it():
-    state = settled(OPEN, [AGAIN, THROUGH], NOW + MINUTE, POLICY)
+    state = count(OPEN, [AGAIN, THROUGH], NOW + MINUTE, POLICY)
     assert state == Breaker(closed=NOW + MINUTE)
-    assert allowed(state, NOW + MINUTE, POLICY) is Allowed.ALL
+    assert allow(state, NOW + MINUTE, POLICY) is Allowed.ALL
 
 
 # --- pauses that were asked for
@@ -156,21 +156,21 @@ def test_what_comes_through_closes_it():
 
 @pytest.mark.parametrize("before", [Breaker(), OPEN])
 def test_a_pause_is_not_cut_short_by_anything(before):
-    asked, until = Settled(lane=3, pause=300 * SECOND), NOW + 300 * SECOND
-    first = settled(before, [asked], NOW, POLICY)
-    more = (THROUGH, FIRST, AGAIN, NEITHER, replace(asked, pause=1), *[FIRST] * 30)
+    asked, until = SendResult(lane=3, pause_ms=300 * SECOND), NOW + 300 * SECOND
+    first = count(before, [asked], NOW, POLICY)
+    more = (THROUGH, FIRST, AGAIN, NEITHER, replace(asked, pause_ms=1), *[FIRST] * 30)
     for state in accumulate(
-        more, lambda s, send: settled(s, [send], NOW + 50, POLICY), initial=first
+        more, lambda s, send: count(s, [send], NOW + 50, POLICY), initial=first
     ):
-        assert allowed(state, until - 1, POLICY) is Allowed.NONE
+        assert allow(state, until - 1, POLICY) is Allowed.NONE
         assert next_instant(state, NOW + 50) >= until
-    assert allowed(settled(state, [THROUGH], until, POLICY), until, POLICY) is Allowed.ALL
+    assert allow(count(state, [THROUGH], until, POLICY), until, POLICY) is Allowed.ALL
 
 
 def test_instants_too_far_ahead_were_set_by_another_clock():
     hour_ago = NOW - 3_600 * SECOND
-    assert allowed(OPEN, hour_ago, POLICY) is Allowed.ONE
-    assert allowed(Breaker(blocked_until=NOW), hour_ago - MINUTE, POLICY) is Allowed.ALL
+    assert allow(OPEN, hour_ago, POLICY) is Allowed.ONE
+    assert allow(Breaker(blocked_until=NOW), hour_ago - MINUTE, POLICY) is Allowed.ALL
 
 
 # --- what goes on when something comes through
@@ -187,8 +187,8 @@ def test_instants_too_far_ahead_were_set_by_another_clock():
 )
 def test_what_failed_because_of_the_destination_goes_on_when_it_is_back(before, later, since):
     now = NOW + later * SECOND
-    assert released(before, settled(before, [THROUGH], now, POLICY), now, POLICY) == since
-    assert released(before, settled(before, [FIRST], now, POLICY), now, POLICY) == 0
+    assert retry_since(before, count(before, [THROUGH], now, POLICY), now, POLICY) == since
+    assert retry_since(before, count(before, [FIRST], now, POLICY), now, POLICY) == 0
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_what_failed_because_of_the_destination_goes_on_when_it_is_back(before, 
     ],
 )
 def test_who_fails_alone(state, since, is_alone):
-    assert alone(state, since) is is_alone
+    assert fails_alone(state, since) is is_alone
 
 
 # --- what it promises, whatever happens
@@ -216,17 +216,17 @@ class World:
         self.sent = []  # (instant, whether it was open)
 
     def send(self, lane, *, poison, first, newcomer):
-        may = allowed(self.state, self.now, self.policy)
+        may = allow(self.state, self.now, self.policy)
         if may is Allowed.NONE or (may is Allowed.NEWCOMER and not newcomer):
             return False
         self.sent.append((self.now, bool(self.state.opened)))
         if self.state.opened:
-            self.state = probing(
+            self.state = send_probe(
                 self.state, lane, newcomer=newcomer, now=self.now, policy=self.policy
             )
         through = self.working and not poison
-        told = Settled(lane=lane, through=through, failed=not through, first=first)
-        self.state = settled(self.state, [told], self.now, self.policy)
+        told = SendResult(lane=lane, through=through, failed=not through, first=first)
+        self.state = count(self.state, [told], self.now, self.policy)
         return through
 
 
@@ -251,12 +251,12 @@ def test_open_it_lets_one_go_at_a_time_and_never_stays_shut(taken):
             poison = what != "healthy"
             world.send(lane, poison=poison, first=what != "again", newcomer=what != "again")
         opened = [at for at, was_open in world.sent if was_open]
-        assert all(b - a >= POLICY.first_break for a, b in pairwise(opened))
+        assert all(b - a >= POLICY.first_break_ms for a, b in pairwise(opened))
     # However it came to stand: once it works, a healthy lane gets through within a minute.
     world.working = True
-    world.now += POLICY.longest_break
+    world.now += POLICY.longest_break_ms
     assert world.send(10**6, poison=False, first=True, newcomer=True)
-    assert allowed(world.state, world.now, POLICY) is Allowed.ALL
+    assert allow(world.state, world.now, POLICY) is Allowed.ALL
 
 
 @given(

@@ -33,8 +33,8 @@ def _has_settled(given: tuple[Any, ...], _got: Any) -> bool:
     return any(getattr(job.task, "settlement", None) is not None for job in given[1])
 
 
-def _has_claimed(_given: tuple[Any, ...], got: Any) -> bool:
-    return any(getattr(result, "claimed", None) is not None for result in got[0])
+def _has_leased(_given: tuple[Any, ...], got: Any) -> bool:
+    return any(getattr(result, "leased", None) is not None for result in got[0])
 
 
 def _from_spool(given: tuple[Any, ...], _got: Any) -> bool:
@@ -70,11 +70,11 @@ POINTS: dict[str, Point] = {
         place="bridge.store.writer.loop:Writer._transact", when=_has_arrivals
     ),
     # The worker
-    "before claim": Point(
-        place="bridge.store.queue.exchange:claim", moment="before", passages=(2, 6)
+    "before lease": Point(
+        place="bridge.store.queue.exchange:lease", moment="before", passages=(2, 6)
     ),
-    "during claim": Point(place="bridge.store.queue.exchange:claim", when=_deleted),
-    "after claim": Point(place="bridge.store.writer.loop:Writer._transact", when=_has_claimed),
+    "during lease": Point(place="bridge.store.queue.exchange:lease", when=_deleted),
+    "after lease": Point(place="bridge.store.writer.loop:Writer._transact", when=_has_leased),
     "before send": Point(place="bridge.destinations.aha:Aha.send", moment="before"),
     "while sending": Point(
         place="bridge.destinations.aha.http:_Connection._write", moment="before"
@@ -83,13 +83,13 @@ POINTS: dict[str, Point] = {
         place="bridge.destinations.aha.http:_Connection._receive", moment="before"
     ),
     "after the answer, before settle": Point(place="bridge.destinations.aha:Aha.send"),
-    "during settle": Point(place="bridge.store.queue.settle:_free", moment="before"),
+    "during settle": Point(place="bridge.store.queue.settle:_give_back", moment="before"),
     "settled, before commit": Point(place="bridge.store.queue.exchange:settle"),
     "after settle": Point(place="bridge.store.writer.loop:Writer._transact", when=_has_settled),
     # Thin events
     "fuller event took over, before commit": Point(place="bridge.store.inbox.accept:take_over"),
     "thin event decided, before commit": Point(
-        place="bridge.store:send_decided", passages=(1, 1), lonely=0.5
+        place="bridge.store:send_after_grace", passages=(1, 1), lonely=0.5
     ),
     # The spool
     "while spooling": Point(

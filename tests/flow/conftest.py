@@ -27,7 +27,7 @@ from bridge.demo.bodies import Body, Change, Comment, Installation, Issue, Item,
 from bridge.demo.stories import ANA, CLOUD, DATA_CENTER
 from bridge.model import Limits
 from bridge.sandbox import Integration, Sandbox
-from bridge.store import EventHistory, LogEntry, Query, Totals, Turn, Wish
+from bridge.store import EventHistory, LeaseRequest, LogEntry, Next, Query, Totals
 from bridge.web import create
 
 #: By the names that `bridge.demo.traffic` gives the registrations of its two Jiras.
@@ -276,10 +276,10 @@ class Scene:
             found.setdefault((site, record), []).append((name, at))
         return found
 
-    def asked(self, destination: str = "aha") -> Turn:
+    def asked(self, destination: str = "aha") -> Next:
         """Ask for work as a worker does; what it gets is its own for a moment only."""
-        wish = Wish(destination=destination, owner="a test", lease=0, limits=Limits())
-        return self.bridge.store.exchange(None, replace(wish, limits=_NO_LIMITS))
+        request = LeaseRequest(destination=destination, owner="a test", lease_ms=0, limits=Limits())
+        return self.bridge.store.settle_and_lease(None, replace(request, limits=_NO_LIMITS))
 
     def write(self, work: store.writer.Work) -> object:
         return self.bridge.store.run(work)

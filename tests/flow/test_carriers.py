@@ -87,7 +87,7 @@ def test_a_thin_comment_waits_and_does_not_hold_up_other_records(scene, dc):
     scene.until(lambda: scene.state(other) == "delivered")
     assert scene.line(thin).verdict == "undecided"
     assert scene.state(thin) == "queued"
-    assert scene.asked().wait > 1_000
+    assert scene.asked().wait_ms > 1_000
 
 
 def test_a_lone_thin_comment_goes_out_after_its_grace_with_its_issue(scene, dc):
@@ -97,7 +97,7 @@ def test_a_lone_thin_comment_goes_out_after_its_grace_with_its_issue(scene, dc):
     event = scene.send("dc_a", dc.said(comment, issue))
     assert scene.line(event).verdict == "undecided"
     scene.later(9)
-    assert scene.asked().claimed is None
+    assert scene.asked().leased is None
     scene.later(2)
     scene.finish()
     assert (scene.line(event).verdict, scene.state(event)) == ("deliver", "delivered")
@@ -123,7 +123,7 @@ def test_later_events_of_the_record_wait_behind_a_thin_comment(scene, dc):
     thin, full = dc.writes.comment_pair("comment_created", dc.comment(), issue, 27)
     scene.send("dc_a", thin)
     scene.send("dc_a", dc.edited(issue))
-    assert scene.asked().claimed is None
+    assert scene.asked().leased is None
     scene.send("dc_a", full)
     scene.finish()
     kinds = [one.kind for one in scene.sandbox.writes()]

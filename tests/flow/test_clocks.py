@@ -86,12 +86,12 @@ def test_a_pause_that_the_destination_asked_for_is_kept(stepping, cloud, step):
     stepping.until(lambda: stepping.state(event) == "retrying")
     stepping.sandbox.behave(fail_share=0.0)
     stepping.step(step)
-    assert stepping.asked().claimed is None
+    assert stepping.asked().leased is None
     shown = as_dict(status_of(stepping.bridge.store))
     until = datetime.fromisoformat(shown["destinations"]["aha"]["blocked_until"])
     assert 0 < until.timestamp() - stepping.clock() / 1000 <= 60, "as the clock on the wall says"
     stepping.later(20)
-    assert stepping.asked().claimed is None
+    assert stepping.asked().leased is None
     stepping.later(35)
     stepping.until(lambda: stepping.state(event) == "delivered")
 
@@ -103,7 +103,7 @@ def test_a_limit_holds_and_silences_nobody(stepping, cloud, step):
     passes(stepping, cloud)
     stepping.step(step)
     event = stepping.send("cloud_a", cloud.edited(cloud.issue()))
-    stepping.until(lambda: stepping.bridge.store.exchange(None, None))
+    stepping.until(lambda: stepping.bridge.store.settle_and_lease(None, None))
     stepping.later(20)
     assert stepping.state(event) == "queued"
     stepping.later(45)

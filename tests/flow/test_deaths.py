@@ -71,7 +71,7 @@ def test_after_a_kill_the_other_lanes_go_on_at_once(mute, cloud):
         server.kill()
         [left] = mute.folder.rglob("*.lock")
         assert left.stat().st_mode & 0o777 == 0o600
-        (left.parent / "of-one-that-claimed-nothing.lock").touch()
+        (left.parent / "of-one-that-leased-nothing.lock").touch()
         mute.sandbox.behave(hang_share=0.0)
         server.start()
         mute.until(lambda: count(mute, "delivered") == 10, SOON)

@@ -11,7 +11,8 @@ import pytest
 
 from bridge.model import State
 from bridge.sandbox import Integration
-from bridge.store import operators, retention
+from bridge.store import operators
+from bridge.store.queue import destinations
 from bridge.store.schema import deliveries
 
 pytestmark = pytest.mark.enable_socket
@@ -92,8 +93,8 @@ def test_a_breaker_leaves_the_destination_alone(scene, cloud):
     scene.start(workers=1)
     busy(scene, cloud, records=6)
     until_tried(scene, 5)
-    assert scene.asked().claimed is None
-    assert scene.asked().wait > 5_000
+    assert scene.asked().leased is None
+    assert scene.asked().wait_ms > 5_000
     assert scene.rows("SELECT count(*) FROM attempts") == [(5,)]
 
 
@@ -136,7 +137,7 @@ def test_a_pause_that_was_asked_for_is_kept_by_all_records(scene, cloud):
     scene.sandbox.behave(fail_share=0.0)
     scene.later(38)
     asked = scene.asked()
-    assert (asked.claimed, asked.wait > 500) == (None, True)
+    assert (asked.leased, asked.wait_ms > 500) == (None, True)
     assert scene.rows("SELECT count(*) FROM attempts") == [(1,)]
     scene.later(8)
     all_in_order(scene)
@@ -169,9 +170,9 @@ def test_a_gone_token_keeps_everything_until_it_is_replaced(scene, cloud):
     scene.start()
     events = busy(scene, cloud)
     scene.until(lambda: scene.account().destinations["aha"]["paused"])
-    assert scene.asked().claimed is None
+    assert scene.asked().leased is None
     scene.later(3600)
-    assert scene.asked().claimed is None
+    assert scene.asked().leased is None
     assert scene.sandbox.writes() == []
     states = {scene.state(event) for one in events for event in one}
     assert states <= {"queued", "retrying"}
@@ -200,7 +201,7 @@ def test_a_pause_by_a_process_that_did_not_know_the_new_token_yet(scene, cloud):
     scene.sandbox.add(Integration(token="callback-0002", account="acme"))
     scene.start()
     # Another process has told the database of the new token, and a third paused it again.
-    scene.write(lambda conn, now: retention.introduce(conn, now, {"aha": HASH_OF_0002}))
+    scene.write(lambda conn, now: destinations.register(conn, now, {"aha": HASH_OF_0002}))
     scene.write(
         lambda conn, now: conn.exec_driver_sql("UPDATE destinations SET paused = 'late 410'")
     )
@@ -233,9 +234,9 @@ def test_a_refused_body_is_parked_with_the_answer_and_its_record_waits(scene, cl
     assert (attempt["outcome"], attempt["status"]) == ("refused", 422)
     assert "failing, as told to" in attempt["answer"]
     assert [scene.state(event) for event in later] == ["queued", "queued"]
-    assert scene.asked().claimed is None
+    assert scene.asked().leased is None
     scene.later(24 * 3600)
-    assert scene.asked().claimed is None
+    assert scene.asked().leased is None
     assert len(scene.sandbox.writes()) == 1
 
 
@@ -278,7 +279,7 @@ def test_a_comment_without_an_answer_is_in_doubt_and_its_record_waits(scene, clo
     scene.sandbox.behave(hang_share=0.0)
     later = scene.send("cloud_a", cloud.edited(issue))
     scene.later(24 * 3600)
-    assert scene.asked().claimed is None
+    assert scene.asked().leased is None
     assert scene.state(later) == "queued"
     assert len(scene.sandbox.comments()) == 1
 
@@ -356,7 +357,7 @@ def test_a_reload_without_an_edit_of_its_route_frees_nothing(scene, cloud):
     event = scene.send("cloud_a", cloud.created(cloud.issue()))
     scene.until(lambda: scene.state(event) == "parked")
     assert scene.reload()
-    assert scene.asked().claimed is None
+    assert scene.asked().leased is None
     assert scene.outcomes(event) == ["unmappable"]
 
 

@@ -209,20 +209,22 @@ def test_poison_that_takes_long_leaves_most_workers_to_the_others(anywhere, clou
 def test_a_destination_that_is_down_is_sent_one_delivery_a_probe(anywhere, cloud):
     scene = anywhere
     # Ten times as long as usual, so that the seconds that a test takes do not count.
-    scene.policy = Policy(first_look=30_000, first_break=100_000, longest_break=600_000)
+    scene.policy = Policy(
+        newcomer_break_ms=30_000, first_break_ms=100_000, longest_break_ms=600_000
+    )
     scene.start()
     outage(scene, cloud)
     # The fourth probe is a record that had waited: a new one then waits for the first break only.
     for pause in (30, 200, 400, 600, 100):
         before = len(scene.sandbox.asked())
         scene.later(pause - 20)
-        assert scene.asked().claimed is None
+        assert scene.asked().leased is None
         scene.send("cloud_a", cloud.created(cloud.issue()))
         assert len(scene.sandbox.asked()) == before
         scene.later(21)
         scene.until(lambda: len(scene.sandbox.asked()) > before)  # noqa: B023
         calm(scene)
-        assert scene.asked().claimed is None
+        assert scene.asked().leased is None
         assert len(scene.sandbox.asked()) == before + 1
 
 
@@ -313,8 +315,8 @@ def test_a_pause_that_was_asked_for_outlasts_what_comes_through(anywhere, cloud)
     before = len(scene.sandbox.asked())
     waiting = scene.send("cloud_a", cloud.created(cloud.issue()))
     scene.later(280)
-    assert scene.asked().claimed is None
-    assert scene.asked().wait > 5_000
+    assert scene.asked().leased is None
+    assert scene.asked().wait_ms > 5_000
     assert len(scene.sandbox.asked()) == before
     scene.later(30)
     scene.until(lambda: scene.state(waiting) == "delivered")

@@ -59,7 +59,7 @@ def test_a_grace_goes_on_after_a_restart(scene, dc):
     first = scene.send("dc_a", thin)
     scene.stop()
     scene.start()
-    assert scene.asked().claimed is None
+    assert scene.asked().leased is None
     second = scene.send("dc_b", full)
     scene.finish()
     assert scene.line(first).first == second

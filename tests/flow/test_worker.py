@@ -17,7 +17,7 @@ from bridge.errors import (
     Unmappable,
 )
 from bridge.model import Receipt, State
-from bridge.store import Down, Turn
+from bridge.store import Down, Next
 
 pytestmark = pytest.mark.enable_socket
 
@@ -45,16 +45,16 @@ class Flaky:
 
     def __init__(self, store, exchange=(), run=()):
         self._store = store
-        self._errors = {"exchange": list(exchange), "run": list(run)}
+        self._errors = {"settle_and_lease": list(exchange), "run": list(run)}
         self.settlements = []
 
     def __getattr__(self, name):
         return getattr(self._store, name)
 
-    def exchange(self, settlement, wish):
+    def settle_and_lease(self, settlement, request):
         self.settlements.append(settlement)
-        self._maybe_fail("exchange")
-        return self._store.exchange(settlement, wish)
+        self._maybe_fail("settle_and_lease")
+        return self._store.settle_and_lease(settlement, request)
 
     def run(self, work):
         self._maybe_fail("run")
@@ -78,8 +78,8 @@ def crew(scene):
             store=store or scene.bridge.store,
             plan=lambda: scene.bridge.plan,
             owner="a test",
-            lease=60_000,
-            policy=Policy(first=1_000, least=500, park_after=3_600_000),
+            lease_ms=60_000,
+            policy=Policy(first_wait_ms=1_000, shortest_wait_ms=500, park_after_ms=3_600_000),
         )
 
     return make
@@ -93,10 +93,10 @@ def told(jira, what):
 
 def once(crew):
     """Claim, deliver and settle one delivery; returns the settlement."""
-    turn = crew.store.exchange(None, crew.wish)
-    assert turn.claimed is not None
-    settlement = worker._attend(crew, turn.claimed)
-    crew.store.exchange(settlement, None)
+    turn = crew.store.settle_and_lease(None, crew.request)
+    assert turn.leased is not None
+    settlement = worker._attend(crew, turn.leased)
+    crew.store.settle_and_lease(settlement, None)
     return settlement
 
 
@@ -200,7 +200,9 @@ def test_a_mistake_of_ours_parks(scene, crew, cloud, logged):
 def test_a_sender_that_vanished_leaves_a_doubt(scene, crew, cloud, on_doubt, what):
     event = scene.send("cloud_a", told(cloud, what))
     workers = crew(on_doubt=on_doubt)
-    assert workers.store.exchange(None, workers.wish).claimed is not None  # and no more of it
+    assert (
+        workers.store.settle_and_lease(None, workers.request).leased is not None
+    )  # and no more of it
     scene.later(61)
     once(workers)
     again = what == "change" or on_doubt == "resend"
@@ -211,14 +213,14 @@ def test_a_sender_that_vanished_leaves_a_doubt(scene, crew, cloud, on_doubt, wha
 
 
 def test_a_send_that_would_begin_too_late_does_not_begin(scene, crew, cloud):
-    """By then its lane may be somebody else's; it is claimed once more."""
+    """By then its lane may be somebody else's; it is leased once more."""
     event = scene.send("cloud_a", told(cloud, "comment"))
-    workers = replace(crew(), longest_send=60_000)  # as long as the lease: each is too late
-    claimed = workers.store.exchange(None, workers.wish).claimed
-    scene.until(lambda: store.steady() > claimed.start_by)
-    workers.store.exchange(worker._attend(workers, claimed), None)
+    workers = replace(crew(), longest_send_ms=60_000)  # as long as the lease: each is too late
+    leased = workers.store.settle_and_lease(None, workers.request).leased
+    scene.until(lambda: store.steady() > leased.start_by)
+    workers.store.settle_and_lease(worker._attend(workers, leased), None)
     assert (scene.state(event), workers.destination.sent) == ("queued", [])
-    once(replace(workers, longest_send=50_000))
+    once(replace(workers, longest_send_ms=50_000))
     assert (scene.state(event), len(workers.destination.sent)) == ("delivered", 1)
 
 
@@ -227,9 +229,9 @@ def test_a_fuller_telling_that_comes_while_a_thin_one_is_decided(scene, crew, dc
     first = scene.send("dc_a", thin)
     scene.later(11)
     workers = crew()
-    claimed = workers.store.exchange(None, workers.wish).claimed
+    leased = workers.store.settle_and_lease(None, workers.request).leased
     second = scene.send("dc_a", full)
-    assert worker.deliver(workers, claimed) is None
+    assert worker.deliver(workers, leased) is None
     once(workers)
     assert (scene.line(first).verdict, scene.line(first).first) == ("duplicate", second)
     [sent] = workers.destination.sent
@@ -287,7 +289,7 @@ def test_a_settlement_that_the_database_refuses_is_let_go(scene, crew, cloud, lo
 
 def test_what_could_outlast_its_lease_is_not_sent(scene, crew, cloud, logged):
     event = scene.send("cloud_a", told(cloud, "comment"))
-    workers, stopping = replace(crew(), lease=1_000, longest_send=2_000), threading.Event()
+    workers, stopping = replace(crew(), lease_ms=1_000, longest_send_ms=2_000), threading.Event()
     thread = working(workers, stopping)
     scene.until(lambda: [line for line in logged if line["event"] == "delivery.put_back"])
     stopping.set()
@@ -307,7 +309,7 @@ def test_a_worker_that_is_told_to_stop_while_it_waits(scene, crew):
 
 def test_a_worker_that_is_told_to_stop_in_an_outage(scene, crew):
     class Away:
-        def exchange(self, _, __):
+        def settle_and_lease(self, _, __):
             raise Down("away")
 
     workers, stopping = crew(store=Away()), threading.Event()
@@ -335,5 +337,5 @@ def test_what_is_in_flight_is_settled_before_a_worker_stops(scene, crew, cloud):
 
 def test_nothing_to_do_is_a_turn_without_a_wait(scene, crew):
     workers = crew()
-    assert workers.store.exchange(None, workers.wish) == Turn(claimed=None, wait=None)
-    assert workers.store.exchange(None, None) == Turn(claimed=None, wait=None)
+    assert workers.store.settle_and_lease(None, workers.request) == Next(leased=None, wait_ms=None)
+    assert workers.store.settle_and_lease(None, None) == Next(leased=None, wait_ms=None)

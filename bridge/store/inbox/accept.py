@@ -18,8 +18,9 @@ from bridge.store.database.statements import together
 from bridge.store.inbox.claims import claim, find_late, find_waiting, take, wanted
 from bridge.store.inbox.newer import Gone, find_newer, find_told, known, note
 from bridge.store.inbox.twins import end_waiting_twins, give_up, take_over
-from bridge.store.inbox.write import hold_lanes, lane_of, write
+from bridge.store.inbox.write import hold_lanes, write
 from bridge.store.nouns import Batch, Entry, Planned
+from bridge.store.queue.lanes import lane_of
 from bridge.store.snapshots import recall, remember
 
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, case, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 
-from bridge.core.printable import key_text
 from bridge.core.stale import reports_state
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import schema as t
@@ -19,7 +18,14 @@ from bridge.store.effects import encode_effects, encode_identities, writes_any
 from bridge.store.inbox.claims import wanted
 from bridge.store.inbox.verdicts import LIVE, strongest
 from bridge.store.nouns import Batch, Entry
-from bridge.store.queue.lanes import NEXT_AT, OPEN
+from bridge.store.queue.lanes import (
+    OPEN,
+    SET_OFF,
+    lane_of,
+    lock_lanes,
+    make_and_set_off,
+    wake_held,
+)
 from bridge.store.wakeups import CHANNEL, notify_processes
 
 _EVENTS = Prepared(insert(t.events), [column.name for column in t.events.columns])
@@ -44,12 +50,6 @@ _DELIVERIES = f"""
             ORDER BY d.place DESC LIMIT 1
         ), CAST(:now AS BIGINT)) FROM {{rows}}
     """  # noqa: S608 - our words
-#: Those that have nothing to do. A head that waits or is tried again keeps its instant: the head
-#: stays the head.
-_SET_OFF = """
-    UPDATE lanes SET next_at = CAST({1} AS BIGINT) FROM {rows}
-    WHERE lanes.id = CAST({0} AS BIGINT) AND lanes.next_at IS NULL AND NOT lanes.blocked
-    """
 _ADD_VERDICTS = listing(_VERDICTS, 7)
 _ADD_SIGHTINGS = listing(_SIGHTINGS, 4)
 _ADD_DELIVERIES = listing(_DELIVERIES, 9)
@@ -69,22 +69,12 @@ _ALL_AT_ONCE = Prepared(
             FROM json_populate_recordset(CAST(NULL AS events), CAST(:events AS json))
         ), written_verdicts AS ({_spelled(_VERDICTS, 7, "verdicts")}
         ), written_sightings AS ({_spelled(_SIGHTINGS, 4, "sightings")}
-        ), set_off AS ({_spelled(_SET_OFF, 2, "lanes")}
+        ), set_off AS ({_spelled(SET_OFF, 2, "lanes")}
         ), written_deliveries AS ({_spelled(_DELIVERIES, 9, "deliveries")}
         ) SELECT pg_notify('{CHANNEL}', :ready) WHERE :ready <> '{{}}'
         """  # noqa: S608 - our names
     )
 )
-
-
-def lane_of(event: Event) -> str:
-    """Name the lane of an event: its record at its site; what is about no record shares one."""
-    return lane_named(event.site, key_text(event.record))
-
-
-def lane_named(site: str, record: str) -> str:
-    """Name the lane of a record, as it is kept."""
-    return f"{site}/{record or '-'}"
 
 
 def write(
@@ -229,10 +219,7 @@ def queue(conn: Connection, batch: Batch) -> dict[str, int]:
     """Queue the planned deliveries; returns how many lanes of each destination they are in."""
     starting = _next(batch)
     if starting:
-        rows = as_rows([(*key, at) for key, at in sorted(starting.items())])
-        found = _LANES.rows(conn, {"rows": rows})
-        lanes = {(row.destination, row.record): row.id for row in found}
-        deliveries = as_rows(_deliveries(batch, lanes))
+        deliveries = as_rows(_deliveries(batch, make_and_set_off(conn, starting)))
         at = {"now": batch.now, "wall": wall(batch.now)}
         _ADD_DELIVERIES.run(conn, {"rows": deliveries, **at})
     ready = _ready(batch, starting)
@@ -299,77 +286,25 @@ def _move_up(conn: Connection, batch: Batch) -> None:
         _MOVE_UP.run(conn, moved)
 
 
-_HOLD_LANES = listing(
-    """
-    SELECT l.id, l.destination, l.record FROM lanes l WHERE l.id IN (
-        SELECT CAST({2} AS BIGINT) FROM {rows} UNION
-        SELECT known.id FROM {rows}
-        JOIN lanes known ON known.destination = {0} AND known.record = {1}
-    ) ORDER BY l.id {lock}
-    """,
-    3,
-)
-_MAKE_LANES = listing(
-    """
-    INSERT INTO lanes (destination, record) SELECT {0}, {1} FROM {rows} WHERE true
-    ON CONFLICT DO NOTHING
-    """,
-    2,
-)
-#: If what no longer waits was what the lane waited for.
-_HURRY = Prepared(
-    update(t.lanes)
-    .where(t.lanes.c.id == bindparam("b_lane"), t.lanes.c.next_at == bindparam("b_hold_until"))
-    .values(
-        # One that is leased has something to do, until it is given back.
-        next_at=func.coalesce(NEXT_AT, case((t.lanes.c.lease_until > 0, bindparam("b_now"))))
-    )
-)
-
-
 def hold_lanes(
     conn: Connection, entries: Sequence[Entry], settling: Sequence[int]
 ) -> Callable[[], dict[tuple[str, str], int]]:
-    """Keep all the lanes still that a transaction may touch, before it touches anything.
-
-    In one order everywhere: two processes that queue, decide and settle in the same lanes must
-    not wait for each other in a circle. And what waits in them is decided by nobody else then.
-    What is returned gives those of events, by (destination, record).
-    """
-    if conn.dialect.name == "sqlite":  # whoever writes is alone
-        return dict
-    told = [
+    """Lock the lanes that a batch may touch; those where it may queue something are made."""
+    verdicts = [
         ((verdict.destination, lane_of(entry.event)), verdict)
         for entry in entries
         for verdict in entry.verdicts
         if verdict.identities and verdict.destination
     ]
-    needed = sorted({place for place, verdict in told if wanted(verdict)})
-    if needed:  # before any is kept still: whoever waits for a new one has none that others want
-        _MAKE_LANES.run(conn, {"rows": as_rows(needed)})
-    rows: list[tuple[str, str, int | None]] = [("", "", lane) for lane in settling]
-    rows += [(*place, None) for place in {place for place, _ in told}]
-    if not rows:
-        return dict
-    found = _HOLD_LANES.ask(conn, {"rows": as_rows(rows)})
-    return lambda: {(row.destination, row.record): row.id for row in found()}
+    return lock_lanes(
+        conn,
+        known={key for key, _ in verdicts},
+        new={key for key, verdict in verdicts if wanted(verdict)},
+        ids=settling,
+    )
 
 
 def _hurry(conn: Connection, batch: Batch) -> None:
-    """Let lanes go at once that waited for what no longer waits."""
+    """Let lanes go on at once whose head no longer waits for its grace."""
     for (_, lane), hold_until in batch.hurried.items():
-        values = {"b_lane": lane, "b_hold_until": hold_until, "b_now": batch.now}
-        _HURRY.run(conn, values)
-
-
-_LANES = listing(
-    """
-    INSERT INTO lanes (destination, record, next_at)
-    SELECT {0}, {1}, CAST({2} AS BIGINT) FROM {rows} WHERE true
-    ON CONFLICT (destination, record) DO UPDATE SET next_at =
-        CASE WHEN lanes.next_at IS NULL AND NOT lanes.blocked THEN excluded.next_at
-        ELSE lanes.next_at END
-    RETURNING id, destination, record
-    """,
-    3,
-)
+        wake_held(conn, batch.now, lane, hold_until)

@@ -3,80 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from bridge.core.retry import Policy
-from bridge.store.queue.lanes import Claimed, Settlement, Wish, claim, due
+from bridge.store.queue.leasing import due, lease
+from bridge.store.queue.nouns import Exchange, LeaseRequest, Next
 from bridge.store.queue.settle import settle
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exchange:
-    """A worker hands in the settlement of one delivery and requests the next."""
-
-    #: None: the worker has nothing to settle.
-    settlement: Settlement | None
-    #: None: the worker stops.
-    wish: Wish | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
-    """The answer to a worker: a delivery, or how long to wait for one."""
-
-    claimed: Claimed | None
-    #: In ms; None: nothing is queued.
-    wait: int | None = None
-    #: The settlement counted; False when the lane had been leased to another worker since.
-    settled: bool = True
 
 
 def settle_and_lease(
     conn: Connection, now: int, exchanges: Sequence[Exchange], *, policy: Policy, since: int | None
-) -> dict[int, Turn]:
-    """Settle every delivery first, then lease the free lanes.
+) -> list[Next]:
+    """Settle every delivery first, then lease free lanes to the workers that request one.
 
-    Returns the answer to each exchange, by its `id()`. `now` is in ms. `since` is the start of the
+    Returns the answer to each exchange, in their order. `now` is in ms. `since` is the start of the
     transaction in ms on the steady clock, from which the time to begin a send counts; None: no lane
     is leased.
     """
     settlements = [e.settlement for e in exchanges if e.settlement is not None]
-    asking = [e.wish.destination for e in exchanges if e.wish is not None and e.wish.limits.any]
-    counted = settle(conn, now, settlements, policy, asking=asking) if settlements else []
-    leased = {} if since is None else _lease(conn, now, exchanges, policy=policy, since=since)
-    return {
-        id(e): Turn(
-            claimed=leased.get(id(e), _NOTHING)[0],
-            wait=leased.get(id(e), _NOTHING)[1],
+    requests = {n: e.request for n, e in enumerate(exchanges) if e.request is not None}
+    leasing = [request.destination for request in requests.values() if request.limits.any]
+    counted = settle(conn, now, settlements, policy, leasing=leasing) if settlements else []
+    answers = {} if since is None else _lease_all(conn, now, requests, policy, since)
+    return [
+        replace(
+            answers.get(n, Next(leased=None)),
             settled=e.settlement is None or e.settlement in counted,
         )
-        for e in exchanges
-    }
+        for n, e in enumerate(exchanges)
+    ]
 
 
-_NOTHING = (None, None)
-
-
-def _lease(
-    conn: Connection, now: int, exchanges: Sequence[Exchange], *, policy: Policy, since: int
-) -> dict[int, tuple[Claimed | None, int | None]]:
-    by_destination: dict[str, list[Exchange]] = {}
-    leased: dict[int, tuple[Claimed | None, int | None]] = {}
-    for e in exchanges:
-        leased[id(e)] = (None, None)
-        if e.wish is not None:
-            by_destination.setdefault(e.wish.destination, []).append(e)
-    for _, asking in sorted(by_destination.items()):
-        wish = asking[0].wish
-        assert wish is not None  # noqa: S101 - only requests were gathered
-        found = claim(conn, now, wish, len(asking), policy)
-        for e, claimed in zip(asking, found, strict=False):
-            leased[id(e)] = (replace(claimed, start_by=since + wish.start), 0)
-        if len(found) < len(asking):
-            at = due(conn, now, wish)
-            wait = None if at is None else max(1, at - now)
-            for e in asking[len(found) :]:
-                leased[id(e)] = (None, wait)
-    return leased
+def _lease_all(
+    conn: Connection, now: int, requests: dict[int, LeaseRequest], policy: Policy, since: int
+) -> dict[int, Next]:
+    """Answer numbered requests, one destination after the other, in one order everywhere."""
+    answers: dict[int, Next] = {}
+    for name in sorted({request.destination for request in requests.values()}):
+        numbers = [n for n, request in requests.items() if request.destination == name]
+        request = requests[numbers[0]]  # all workers of a destination ask for the same
+        found = lease(conn, now, request, len(numbers), policy)
+        start_by = since + request.start_within_ms
+        for n, leased in zip(numbers, found, strict=False):
+            answers[n] = Next(leased=replace(leased, start_by=start_by), wait_ms=0)
+        if len(found) < len(numbers):
+            at = due(conn, now, request)
+            wait_ms = None if at is None else max(1, at - now)
+            answers |= {n: Next(leased=None, wait_ms=wait_ms) for n in numbers[len(found) :]}
+    return answers

@@ -1,7 +1,7 @@
-"""Spools that are being drained: until how far what was received is in the database.
+"""The watermark of spools that are being drained: how far the database has what was received.
 
-After an outage each process drains its own spool, some sooner than others. What one of them keeps
-meanwhile must not be sent before what another one still has in its spool.
+After an outage each process drains its own spool, some sooner than others. An event that one
+process keeps meanwhile must not be sent before what another process still has in its spool.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from sqlalchemy import Connection, bindparam, delete, func, or_, select
 from bridge.store import schema as t
 from bridge.store.database.statements import upsert
 
-#: How long a process counts that says nothing more, in ms: it is gone, and its spool waits for
-#: the next one.
-PATIENCE = 30_000
-#: How soon a head is looked at again that was received after what is still drained, in ms.
-AGAIN = 200
+#: After how long without a new watermark a process no longer counts: it is gone, and its spool
+#: waits for the next process.
+STALE_AFTER_MS = 30_000
+#: How soon a head is looked at again that was received after the watermark.
+LOOK_AGAIN_MS = 200
 
-#: From where on something may still be missing; NULL: nothing is. Asks for `b_fresh`.
+#: The watermark: from this place on, events may be missing; NULL: none are. Needs `b_fresh`.
 DRAINED = (
     select(func.min(t.spools.c.oldest))
     .where(t.spools.c.at > bindparam("b_fresh"))
@@ -25,14 +25,14 @@ DRAINED = (
 )
 
 
-def tell(conn: Connection, now: int, process: str, oldest: int) -> None:
-    """Let others know that a process still has what was received from `oldest` on, in ms."""
+def publish(conn: Connection, now: int, process: str, oldest: int) -> None:
+    """Publish that a process still has events in its spool, received from `oldest` on, in ms."""
     rows = upsert(conn, t.spools).values(process=process, oldest=oldest, at=now)
     changed = {"oldest": rows.excluded.oldest, "at": rows.excluded.at}
     conn.execute(rows.on_conflict_do_update(index_elements=[t.spools.c.process], set_=changed))
 
 
-def end(conn: Connection, now: int, process: str) -> None:
-    """Let others know that a spool is empty; those of processes that are gone go with it."""
-    gone = t.spools.c.at <= now - PATIENCE
+def clear(conn: Connection, now: int, process: str) -> None:
+    """Publish that the spool of a process is empty; the rows of processes that are gone go, too."""
+    gone = t.spools.c.at <= now - STALE_AFTER_MS
     conn.execute(delete(t.spools).where(or_(t.spools.c.process == process, gone)))

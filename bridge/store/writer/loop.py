@@ -37,9 +37,9 @@ from bridge.store.database.watchdog import Watchdog
 from bridge.store.inbox.accept import Look, accept, look_ahead
 from bridge.store.inbox.origins import Origins
 from bridge.store.nouns import Entry
-from bridge.store.queue import watermark as draining
-from bridge.store.queue.exchange import Exchange, Turn, settle_and_lease
-from bridge.store.queue.lanes import Settlement, Wish
+from bridge.store.queue import watermark
+from bridge.store.queue.exchange import settle_and_lease
+from bridge.store.queue.nouns import Exchange, LeaseRequest, Next, Settlement
 from bridge.store.queue.owners import LOOK, Owner
 from bridge.store.spool import Spool
 
@@ -255,12 +255,12 @@ class Writer:
         """Return at once; `told` hears, in the writer's thread, once a request is kept or not."""
         self._submit(arrival, _Message(told))
 
-    def exchange(self, settlement: Settlement | None, wish: Wish | None) -> Turn:
+    def settle_and_lease(self, settlement: Settlement | None, request: LeaseRequest | None) -> Next:
         """Settle one delivery and claim another in one transaction; raises `Down`."""
         done = _Promise()
-        self._submit(Exchange(settlement=settlement, wish=wish), done)
+        self._submit(Exchange(settlement=settlement, request=request), done)
         turn = done.result()
-        assert isinstance(turn, Turn)  # noqa: S101 - what settle_and_lease returns
+        assert isinstance(turn, Next)  # noqa: S101 - what settle_and_lease returns
         return turn
 
     def run(self, work: Work) -> object:
@@ -305,7 +305,7 @@ class Writer:
             self._do_without(jobs)
             return
         self._drain_some()
-        asked = any(isinstance(job.task, Exchange) and job.task.wish is not None for job in jobs)
+        asked = any(isinstance(job.task, Exchange) and job.task.request is not None for job in jobs)
         if (asked or self._owner.is_known) and not self._look_after_lanes(jobs):
             self._do_without(jobs)
             return
@@ -411,7 +411,8 @@ class Writer:
             if entries or settling:
                 self._keeper.keep(conn, now)
             since = began if self._may_deal() else None
-            turns = settle_and_lease(conn, now, exchanges, policy=self._policy, since=since)
+            found = settle_and_lease(conn, now, exchanges, policy=self._policy, since=since)
+            turns = dict(zip(map(id, exchanges), found, strict=True))
             return [_result(conn, now, job.task, turns) for job in jobs], ready
 
         repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
@@ -536,11 +537,11 @@ class Writer:
         with suppress(Exception), self._watchdog.over(conn), conn.begin():
             now = self._clock.now(conn)
             oldest = min(self._place_of(request, now) for request in aside)
-            draining.tell(conn, now, self._spool.process, oldest)
+            watermark.publish(conn, now, self._spool.process, oldest)
 
     def _tell_of_end(self) -> None:
         with suppress(Exception):  # then others wait a while longer, and that is all
-            self._transaction(lambda conn, now, _: draining.end(conn, now, self._spool.process))
+            self._transaction(lambda conn, now, _: watermark.clear(conn, now, self._spool.process))
 
     def _keep_each_again(self, requests: Sequence[Request]) -> bool:
         for request in requests:
@@ -562,7 +563,7 @@ class Writer:
                 self._place = self._place_of(request, now)
                 placed += [replace(entry, again=True, place=self._place) for entry in entries]
             if placed:
-                draining.tell(conn, now, self._spool.process, self._place)
+                watermark.publish(conn, now, self._spool.process, self._place)
             return self._accept(conn, now, placed)
 
         self._on_ready(self._transaction(work))
@@ -760,7 +761,7 @@ def _refused(request: Request, reason: str) -> Entry:
     return Entry(event=event, verdicts=(verdict,), packed=None, again=True)
 
 
-def _result(conn: Connection, now: int, task: object, turns: dict[int, Turn]) -> object:
+def _result(conn: Connection, now: int, task: object, turns: dict[int, Next]) -> object:
     if isinstance(task, Exchange):
         return turns[id(task)]
     return None if isinstance(task, Arrival) else task(conn, now)  # type: ignore[operator]

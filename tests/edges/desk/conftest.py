@@ -18,7 +18,7 @@ from bridge.demo.bodies import Change, Comment, Issue, Item
 from bridge.demo.stories import ANA, CLOUD, DATA_CENTER, SYNC
 from bridge.intake import new_id
 from bridge.model import Limits, Request, State
-from bridge.store import Claimed, Settlement, Wish
+from bridge.store import Leased, LeaseRequest, Settlement
 
 TOKEN = "hook-token-0123456789"
 START = 1_772_697_600_000
@@ -120,30 +120,32 @@ class House:
 
     # What becomes of it
 
-    def claim(self, destination: str = "aha") -> Claimed | None:
+    def lease(self, destination: str = "aha") -> Leased | None:
         """Take the next delivery, as a worker does."""
         limits = Limits(per_second=None, per_minute=None)
-        wish = Wish(destination=destination, owner="a test", lease=60_000, limits=limits)
-        return self.store.exchange(None, wish).claimed
+        request = LeaseRequest(
+            destination=destination, owner="a test", lease_ms=60_000, limits=limits
+        )
+        return self.store.settle_and_lease(None, request).leased
 
-    def settle(self, claimed: Claimed, state: State, **more: Any) -> None:
+    def settle(self, leased: Leased, state: State, **more: Any) -> None:
         outcome = {State.DELIVERED: "delivered", State.PARKED: "refused"}.get(state, "in_doubt")
         settlement = Settlement(
-            lane=claimed.lane,
-            fence=claimed.fence,
-            delivery=claimed.delivery,
-            destination=claimed.destination,
+            lane=leased.lane,
+            fence=leased.fence,
+            delivery=leased.delivery,
+            destination=leased.destination,
             state=state,
             outcome=outcome,
         )
-        self.store.exchange(replace(settlement, **more), None)
+        self.store.settle_and_lease(replace(settlement, **more), None)
 
-    def sent(self, state: State, **more: Any) -> Claimed:
+    def sent(self, state: State, **more: Any) -> Leased:
         """Take the next delivery and let it come to that."""
-        claimed = self.claim()
-        assert claimed is not None, "nothing is queued"
-        self.settle(claimed, state, **more)
-        return claimed
+        leased = self.lease()
+        assert leased is not None, "nothing is queued"
+        self.settle(leased, state, **more)
+        return leased
 
 
 def _callback(name: str, workspaces: list[str]) -> dict[str, Any]:

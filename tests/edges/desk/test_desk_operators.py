@@ -31,12 +31,12 @@ def test_what_waits_for_a_person_is_sent_again(either_house, state):
     house = either_house
     event = house.accept(house.created())
     sent = house.sent(state)
-    assert house.claim() is None
+    assert house.lease() is None
     [parcel] = parcels(house)
     assert (parcel.id, parcel.event, parcel.state) == (sent.delivery, event, state)
     [done] = operators.retry(house.store, [parcel], who="ana")
     assert (done.error, operators.as_dict(done)["was"]) == ("", state)
-    assert house.claim().delivery == sent.delivery
+    assert house.lease().delivery == sent.delivery
     assert actions(house, event) == [("ana", "retry", sent.delivery, "")]
 
 
@@ -107,11 +107,11 @@ def test_what_is_given_up_lets_the_next_one_go(either_house):
     first = house.accept(house.created(issue))
     second = house.accept(house.changed(issue))
     sent = house.sent(State.PARKED)
-    assert house.claim() is None
+    assert house.lease() is None
     [done] = operators.discard(house.store, parcels(house), who="ana", reason="not ours")
     assert done.error == ""
     assert states(house, first) == ["discarded"]
-    assert house.claim().event == second
+    assert house.lease().event == second
     assert actions(house, first) == [("ana", "discard", sent.delivery, "not ours")]
 
 
@@ -120,7 +120,7 @@ def test_what_is_given_up_behind_another_leaves_the_lane_alone(either_house):
     issue = house.issue()
     first = house.accept(house.created(issue))
     second = house.accept(house.changed(issue))
-    head = house.claim()
+    head = house.lease()
     [done] = operators.discard(
         house.store,
         operators.find_deliveries(house.store, [second]),
@@ -129,7 +129,7 @@ def test_what_is_given_up_behind_another_leaves_the_lane_alone(either_house):
     )
     assert (done.error, states(house, second)) == ("", ["discarded"])
     house.settle(head, State.DELIVERED)
-    assert (states(house, first), house.claim()) == (["delivered"], None)
+    assert (states(house, first), house.lease()) == (["delivered"], None)
 
 
 @pytest.mark.parametrize("state", [State.SENDING, State.DELIVERED, State.DISCARDED])
@@ -137,9 +137,9 @@ def test_what_is_on_its_way_or_over_is_not_given_up(either_house, state):
     house = either_house
     event = house.accept(house.created())
     [parcel] = operators.find_deliveries(house.store, [event])
-    claimed = house.claim()
+    leased = house.lease()
     if state is not State.SENDING:
-        house.settle(claimed, state)
+        house.settle(leased, state)
     [done] = operators.discard(house.store, [parcel], who="ana", reason="")
     assert f"is {state}: it cannot be discarded" in done.error
     assert states(house, event) == [state]
@@ -153,7 +153,7 @@ def test_what_waits_for_a_fuller_telling_is_not_given_up(either_house):
     [done] = operators.discard(house.store, found, who="ana", reason="")
     assert "waits for a fuller telling" in done.error
     fuller = house.accept(full, hook="dc")
-    assert house.claim().event == fuller
+    assert house.lease().event == fuller
 
 
 # --- resume
@@ -162,10 +162,10 @@ def test_what_waits_for_a_fuller_telling_is_not_given_up(either_house):
 def test_a_paused_destination_goes_on(either_house):
     house = either_house
     event = house.accept(house.created())
-    house.sent(State.RETRYING, pause="the token is gone", delay=60_000)
-    assert house.claim() is None
+    house.sent(State.RETRYING, pause_reason="the token is gone", delay_ms=60_000)
+    assert house.lease() is None
     operators.resume(house.store, "aha", who="ana")
-    assert house.claim().event == event
+    assert house.lease().event == event
     with pytest.raises(NotFound, match="there is no destination nope"):
         operators.resume(house.store, "nope", who="ana")
 
@@ -203,7 +203,7 @@ def test_what_was_given_up_goes_once_more(either_house):
     house.sent(State.PARKED)
     operators.discard(house.store, parcels(house), who="bo", reason="")
     replay(house, event)
-    assert house.claim().event == event
+    assert house.lease().event == event
 
 
 def test_what_was_filtered_goes_by_a_route_that_is_named(either_house):

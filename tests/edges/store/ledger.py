@@ -13,12 +13,13 @@ from sqlalchemy import Connection, Table, event, select
 from bridge.core.plan import Plan
 from bridge.core.retry import Policy
 from bridge.model import Event, Limits, State, Verdict, VerdictName
-from bridge.store import retention as keeping
 from bridge.store import schema as t
 from bridge.store.database.connect import connect, url_of
 from bridge.store.inbox.accept import accept
 from bridge.store.nouns import Entry
-from bridge.store.queue.lanes import Claimed, Settlement, Wish, claim, due
+from bridge.store.queue import destinations
+from bridge.store.queue.leasing import due, lease
+from bridge.store.queue.nouns import Leased, LeaseRequest, Settlement
 from bridge.store.queue.settle import settle
 from bridge.store.snapshots import pack
 
@@ -39,7 +40,7 @@ class Ledger:
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _in_haste)
         tokens = dict.fromkeys(self.plan.configuration.targets, "hash")
-        self.run(lambda conn, now: keeping.introduce(conn, now, tokens))
+        self.run(lambda conn, now: destinations.register(conn, now, tokens))
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -61,19 +62,19 @@ class Ledger:
         entries = [each if isinstance(each, Entry) else self.entry(each) for each in given]
         return self.run(lambda conn, now: accept(conn, now, entries, grace=GRACE))
 
-    def claim(
-        self, count: int = 1, to: str = "aha", limits: Limits = UNLIMITED, lease: int = LEASE
-    ) -> list[Claimed]:
-        wish = Wish(destination=to, owner="test", lease=lease, limits=limits)
-        return self.run(lambda conn, now: claim(conn, now, wish, count, POLICY))
+    def lease(
+        self, count: int = 1, to: str = "aha", limits: Limits = UNLIMITED, lease_ms: int = LEASE
+    ) -> list[Leased]:
+        request = LeaseRequest(destination=to, owner="test", lease_ms=lease_ms, limits=limits)
+        return self.run(lambda conn, now: lease(conn, now, request, count, POLICY))
 
     def due(self, to: str = "aha", limits: Limits = UNLIMITED) -> int | None:
-        wish = Wish(destination=to, owner="test", lease=LEASE, limits=limits)
-        return self.run(lambda conn, now: due(conn, now, wish))
+        request = LeaseRequest(destination=to, owner="test", lease_ms=LEASE, limits=limits)
+        return self.run(lambda conn, now: due(conn, now, request))
 
-    def settle(self, claimed: Claimed, state: State = State.DELIVERED, **known: Any) -> bool:
+    def settle(self, leased: Leased, state: State = State.DELIVERED, **known: Any) -> bool:
         """Settle one delivery; returns whether it counted."""
-        return self.settle_all([settlement(claimed, state, **known)]) == 1
+        return self.settle_all([settlement(leased, state, **known)]) == 1
 
     def settle_all(self, settlements: Sequence[Settlement]) -> int:
         return len(self.run(lambda conn, now: settle(conn, now, settlements, POLICY)))
@@ -128,12 +129,12 @@ def _in_haste(raw: Any, _: object) -> None:
     raw.execute("PRAGMA synchronous=OFF")
 
 
-def settlement(claimed: Claimed, state: State = State.DELIVERED, **known: Any) -> Settlement:
+def settlement(leased: Leased, state: State = State.DELIVERED, **known: Any) -> Settlement:
     return Settlement(
-        lane=claimed.lane,
-        fence=claimed.fence,
-        delivery=claimed.delivery,
-        destination=claimed.destination,
+        lane=leased.lane,
+        fence=leased.fence,
+        delivery=leased.delivery,
+        destination=leased.destination,
         state=state,
         **known,
     )

@@ -22,7 +22,15 @@ from ledger import POLICY, settlement
 from made_up import change, comment, event, plan, route, thin
 
 from bridge.model import Event, Limits, Request, State, Verdict, VerdictName
-from bridge.store import Arrival, Entry, Store, Wish, drop_decided, pack, send_decided
+from bridge.store import (
+    Arrival,
+    Entry,
+    LeaseRequest,
+    Store,
+    drop_after_grace,
+    pack,
+    send_after_grace,
+)
 
 RECORDS, CHANGES, THREADS, GRACE = 4, 24, 4, 300
 ROUTES = plan(route(hooks=("main", "second"), destinations=("aha", "crm")))
@@ -85,49 +93,49 @@ class Racer:
         self.store.keep(Arrival(request=request, packed=pack(b"{}"), entries=(entry,)))
 
     def deliver(self, to: str) -> None:
-        wish = Wish(
+        request = LeaseRequest(
             destination=to,
             owner=f"racer-{self.seed}",
-            lease=60_000,
+            lease_ms=60_000,
             limits=Limits(per_second=5_000),
         )
         settled = None
         try:
             while settled or not self.stop.exists():
-                turn = self.store.exchange(settled, wish)
+                turn = self.store.settle_and_lease(settled, request)
                 settled = None
-                if turn.claimed is None:
+                if turn.leased is None:
                     self.store.wakeups.wait(to, 0.1)
                     continue
-                settled = self.send(turn.claimed)
+                settled = self.send(turn.leased)
         except BaseException as error:  # noqa: BLE001 - told at the end
             self.errors.append(error)
 
-    def send(self, claimed: Any) -> Any:
-        if claimed.waiting and random.random() < 0.3:
-            self.store.run(lambda c, now: drop_decided(c, now, claimed, _dropped(claimed)))
+    def send(self, leased: Any) -> Any:
+        if leased.waiting and random.random() < 0.3:
+            self.store.run(lambda c, now: drop_after_grace(c, now, leased, _dropped(leased)))
             return None
-        if claimed.waiting:
-            found = _sent(claimed)
-            if not self.store.run(lambda c, now: send_decided(c, now, claimed, found)):
+        if leased.waiting:
+            found = _sent(leased)
+            if not self.store.run(lambda c, now: send_after_grace(c, now, leased, found)):
                 return None
         if random.random() < 0.05:
-            return settlement(claimed, State.RETRYING, delay=5, outcome="failed", failed=True)
-        return settlement(claimed, outcome="delivered")
+            return settlement(leased, State.RETRYING, delay_ms=5, outcome="failed", failed=True)
+        return settlement(leased, outcome="delivered")
 
 
-def _sent(claimed: Any) -> Verdict:
+def _sent(leased: Any) -> Verdict:
     return Verdict(
         name=VerdictName.DELIVER,
         reason="so",
         route="platform",
-        destination=claimed.destination,
-        identities=claimed.identities,
+        destination=leased.destination,
+        identities=leased.identities,
     )
 
 
-def _dropped(claimed: Any) -> Verdict:
-    return Verdict(name=VerdictName.FILTERED, reason="so", destination=claimed.destination)
+def _dropped(leased: Any) -> Verdict:
+    return Verdict(name=VerdictName.FILTERED, reason="so", destination=leased.destination)
 
 
 if __name__ == "__main__":

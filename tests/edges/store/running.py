@@ -18,15 +18,15 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import make_url, select
 
 from bridge.model import Request
-from bridge.store import Arrival, Entry, Store, Wish, pack
-from bridge.store import retention as keeping
+from bridge.store import Arrival, Entry, LeaseRequest, Store, pack
 from bridge.store import schema as t
-from bridge.store.queue.lanes import Claimed
+from bridge.store.queue import destinations
+from bridge.store.queue.nouns import Leased
 
 #: What is done while a request is judged that asks for it.
 hooks: dict[str, Callable[[], object]] = {}
 PLAN = plan(route(hooks=("main", "second")))
-WISH = Wish(destination="aha", owner="w", lease=60_000, limits=UNLIMITED)
+REQUEST = LeaseRequest(destination="aha", owner="w", lease_ms=60_000, limits=UNLIMITED)
 
 
 def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
@@ -82,7 +82,7 @@ class Running:
 
     def begin(self) -> Running:
         self.start()
-        self.store.run(lambda conn, now: keeping.introduce(conn, now, {"aha": "hash"}))
+        self.store.run(lambda conn, now: destinations.register(conn, now, {"aha": "hash"}))
         return self
 
     def keep(self, *requests: Request) -> None:
@@ -127,8 +127,8 @@ class Running:
             go_on.set()
             thread.join(20)
 
-    def claim(self) -> Claimed | None:
-        return self.store.exchange(None, WISH).claimed
+    def lease(self) -> Leased | None:
+        return self.store.settle_and_lease(None, REQUEST).leased
 
     def kept(self) -> dict[str, str]:
         """Read what became of what is in the database, in the order it was written."""

@@ -15,7 +15,7 @@ from bridge.core.storable import storable_event
 from bridge.model import Comments, State
 from bridge.store import remember, twin
 from bridge.store import schema as t
-from bridge.store.queue.grace import drop_decided, send_decided
+from bridge.store.inbox.grace import drop_after_grace, send_after_grace
 
 CHANGE, COMMENT, DELETED = change().identity, comment().identity, deletion().identity
 PLAT = InProject("PLAT")
@@ -199,38 +199,40 @@ def test_a_thin_event_waits_for_its_grace_and_later_ones_behind_it(ledger):
     ledger.keep(thin("t1"), event("e2", change(2)))
     assert ledger.outcome("t1") == "undecided"
     assert ledger.lane()["next_at"] == NOW + GRACE
-    assert ledger.claim() == []
+    assert ledger.lease() == []
     ledger.now += GRACE - 1
-    assert ledger.claim() == []
+    assert ledger.lease() == []
     assert ledger.due() == NOW + GRACE
     ledger.now += 1
-    [claimed] = ledger.claim()
-    assert (claimed.event, claimed.waiting, claimed.doubt) == ("t1", True, False)
-    assert ledger.claim() == []
+    [leased] = ledger.lease()
+    assert (leased.event, leased.waiting, leased.in_doubt) == ("t1", True, False)
+    assert ledger.lease() == []
 
 
 def test_a_fuller_carrier_that_comes_after_the_decision_is_the_duplicate(ledger):
     ledger.keep(thin("t1"))
     ledger.now += GRACE
-    [claimed] = ledger.claim()
-    assert ledger.run(lambda c, now: send_decided(c, now, claimed, verdict(COMMENT, by="platform")))
+    [leased] = ledger.lease()
+    assert ledger.run(
+        lambda c, now: send_after_grace(c, now, leased, verdict(COMMENT, by="platform"))
+    )
     ledger.keep(event("f1", change(), comment()))
     assert ledger.outcomes() == {"t1": "deliver", "f1": "deliver"}
     assert ledger.deliveries() == [("t1", [COMMENT]), ("f1", [CHANGE])]
-    assert ledger.settle(claimed)
-    [next_] = ledger.claim()
+    assert ledger.settle(leased)
+    [next_] = ledger.lease()
     assert (next_.event, next_.identities) == ("f1", (CHANGE,))
 
 
 def test_a_fuller_carrier_that_comes_while_it_is_being_decided_is_sent(ledger):
     ledger.keep(thin("t1"))
     ledger.now += GRACE
-    [claimed] = ledger.claim()
+    [leased] = ledger.lease()
     assert ledger.keep(event("f1", comment())) == {"aha": 1}
-    assert not ledger.run(lambda c, now: send_decided(c, now, claimed, verdict(COMMENT)))
-    [taken] = ledger.claim()
-    assert (taken.event, taken.waiting, taken.fence) == ("f1", False, claimed.fence + 1)
-    ledger.run(lambda c, now: drop_decided(c, now, claimed, verdict(name="filtered")))
+    assert not ledger.run(lambda c, now: send_after_grace(c, now, leased, verdict(COMMENT)))
+    [taken] = ledger.lease()
+    assert (taken.event, taken.waiting, taken.fence) == ("f1", False, leased.fence + 1)
+    ledger.run(lambda c, now: drop_after_grace(c, now, leased, verdict(name="filtered")))
     assert ledger.outcomes() == {"t1": "duplicate", "f1": "deliver"}
     assert ledger.settle(taken)
 
@@ -238,8 +240,8 @@ def test_a_fuller_carrier_that_comes_while_it_is_being_decided_is_sent(ledger):
 def test_what_was_dropped_may_be_told_again(ledger):
     ledger.keep(thin("t1"))
     ledger.now += GRACE
-    [claimed] = ledger.claim()
-    ledger.run(lambda c, now: drop_decided(c, now, claimed, verdict(name="filtered")))
+    [leased] = ledger.lease()
+    ledger.run(lambda c, now: drop_after_grace(c, now, leased, verdict(name="filtered")))
     assert ledger.outcome("t1") == "filtered"
     assert ledger.holders() == {}
     assert ledger.lane()["next_at"] is None
@@ -252,8 +254,8 @@ def test_destinations_decide_apart(ledgers):
     ledger = ledgers(both)
     ledger.keep(thin("t1"))
     ledger.now += GRACE
-    [claimed] = ledger.claim(to="crm")
-    ledger.run(lambda c, now: drop_decided(c, now, claimed, verdict(name="filtered", to="crm")))
+    [leased] = ledger.lease(to="crm")
+    ledger.run(lambda c, now: drop_after_grace(c, now, leased, verdict(name="filtered", to="crm")))
     assert ledger.outcome("t1") == "undecided"
     ledger.keep(event("f1", comment()))
     assert ledger.deliveries("aha") == [("f1", [COMMENT])]
@@ -303,12 +305,12 @@ def test_a_hook_that_tells_no_more_is_still_heard(ledgers, together):
 
 def test_what_arrives_in_a_blocked_lane_waits_for_an_operator(ledger):
     ledger.keep(event("e1", change(1)))
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, State.PARKED)
+    [leased] = ledger.lease()
+    ledger.settle(leased, State.PARKED)
     ledger.keep(event("e2", change(2)))
     assert ledger.lane()["next_at"] is None
     ledger.now += 10**9
-    assert ledger.claim() == []
+    assert ledger.lease() == []
     assert ledger.due() is None
 
 
@@ -358,8 +360,8 @@ def test_a_thin_event_in_another_lane_is_taken_out_of_it(ledgers):
 def test_a_thin_event_that_an_operator_has_in_hand_is_not_taken_over(ledger):
     ledger.keep(thin("t1"))
     ledger.now += GRACE
-    [claimed] = ledger.claim()
-    assert ledger.settle(claimed, State.PARKED, cause="mistake")
+    [leased] = ledger.lease()
+    assert ledger.settle(leased, State.PARKED, cause="mistake")
     ledger.keep(event("f1", comment()))
     assert ledger.deliveries() == [("t1", [COMMENT])]
     assert ledger.outcomes() == {"t1": "undecided", "f1": "duplicate"}
@@ -494,13 +496,13 @@ def test_nothing_that_a_sender_writes_is_refused(ledger, long):
     [row] = ledger.rows(t.events, id="e1")
     assert (row["time"], row["attempt"]) == (None, 2**31 - 1)
     assert row["actor"] == "a\ufffdb?c"
-    [claimed] = ledger.claim()
-    assert claimed.identities == tuple(each.identity for each in claimed.effects)
-    assert claimed.key == row["key"]
-    assert len(claimed.key) == 250
-    assert ledger.settle(claimed, outcome="delivered", answer=HORRID)
+    [leased] = ledger.lease()
+    assert leased.identities == tuple(each.identity for each in leased.effects)
+    assert leased.key == row["key"]
+    assert len(leased.key) == 250
+    assert ledger.settle(leased, outcome="delivered", answer=HORRID)
     kept = storable_event(told)
-    assert claimed.identities == tuple(each.identity for each in kept.effects), (
+    assert leased.identities == tuple(each.identity for each in kept.effects), (
         "as it is found again"
     )
     assert storable_event(kept) == kept

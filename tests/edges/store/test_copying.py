@@ -30,7 +30,7 @@ def fill(url):
     ledger = Ledger(url)
     ledger.keep(event("1", change("7")), event("2", comment("9"), record="2"))
     ledger.keep(event("3", change("7")))
-    ledger.settle(ledger.claim()[0], State.DELIVERED)
+    ledger.settle(ledger.lease()[0], State.DELIVERED)
     ledger.close()
 
 

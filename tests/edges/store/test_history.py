@@ -48,10 +48,10 @@ def story(ledgers):
         event("e6", change(6), hook="nobody", record="6", key="PLAT-6", received=NOW + 2 * HOUR),
     ]
     ledger.keep(known[0])
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, State.PARKED, outcome="refused", status=422, answer="no")
-    [claimed] = ledger.claim(to="crm")
-    ledger.settle(claimed, outcome="delivered", status=200)
+    [leased] = ledger.lease()
+    ledger.settle(leased, State.PARKED, outcome="refused", status=422, answer="no")
+    [leased] = ledger.lease(to="crm")
+    ledger.settle(leased, outcome="delivered", status=200)
     for each in known[1:]:
         ledger.keep(each)
     return ledger
@@ -159,8 +159,8 @@ def test_two_deliveries_to_one_destination_have_a_state_each(ledgers):
         )
     )
     ledger.keep(event("e1", change(), comment()))
-    [claimed] = ledger.claim()
-    ledger.settle(claimed)
+    [leased] = ledger.lease()
+    ledger.settle(leased)
     assert {line.route: line.state for line in read(ledger)} == {"a": "delivered", "b": "queued"}
     assert [line.route for line in read(ledger, state="queued")] == ["b"]
 
@@ -278,8 +278,8 @@ def test_the_account_adds_up(ledgers):
             kept.keep(replace(given, body=body, handles=frozenset({who} - {""})))
         kept.now += GRACE
         for outcome in outcomes:
-            for claimed in kept.claim():
-                kept.settle(claimed, State(outcome), delay=GRACE)
+            for leased in kept.lease():
+                kept.settle(leased, State(outcome), delay_ms=GRACE)
         kept.now -= GRACE
         with kept.transaction() as conn:
             found = count_totals(conn)

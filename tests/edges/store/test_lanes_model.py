@@ -23,10 +23,11 @@ from made_up import change, comment, event, plan, route, thin
 
 from bridge.errors import WrongState
 from bridge.model import State
-from bridge.store import operators, retention
+from bridge.store import operators
 from bridge.store import schema as t
-from bridge.store.queue.grace import drop_decided, send_decided
-from bridge.store.queue.lanes import Claimed
+from bridge.store.inbox.grace import drop_after_grace, send_after_grace
+from bridge.store.queue import destinations
+from bridge.store.queue.nouns import Leased
 
 OPEN = ("queued", "sending", "retrying", "in_doubt", "parked")
 BLOCKING = ("in_doubt", "parked")
@@ -67,7 +68,7 @@ class Lane:
 class Ours:
     """A claim that a worker has in hand, or had when it vanished."""
 
-    claimed: Claimed
+    leased: Leased
     record: str
     parcel: Parcel
     waiting: bool
@@ -85,7 +86,7 @@ class Lanes(RuleBasedStateMachine):
                 if table.name != "destinations":
                     conn.execute(table.delete())
         self.ledger.now = NOW
-        self.ledger.run(lambda conn, now: retention.resume(conn, now, "aha"))
+        self.ledger.run(lambda conn, now: destinations.resume(conn, now, "aha"))
         self.lanes: dict[str, Lane] = {}
         self.hands: list[Ours] = []
         self.paused = False
@@ -147,29 +148,29 @@ class Lanes(RuleBasedStateMachine):
         return [record for _, record in sorted(ready)]
 
     @rule(count=st.integers(1, 3))
-    def claim(self, count: int) -> None:
-        found = self.ledger.claim(count)
+    def lease(self, count: int) -> None:
+        found = self.ledger.lease(count)
         ready = [] if self.paused else self._sendable()
         assert len(found) == min(count, len(ready)), "whatever is sendable is found"
-        for claimed in found:
-            lane = self.lanes[claimed.record]
+        for leased in found:
+            lane = self.lanes[leased.record]
             soonest = [self.lanes[record].next_at for record in ready[:count]]
             assert lane.next_at in soonest, "the longest waiting goes first"
             parcel = lane.head
             assert parcel is not None
-            assert claimed.event == parcel.event, "only the head of a lane leaves it"
-            assert claimed.doubt is (parcel.state == "sending")
-            assert claimed.waiting is (parcel.hold is not None)
+            assert leased.event == parcel.event, "only the head of a lane leaves it"
+            assert leased.in_doubt is (parcel.state == "sending")
+            assert leased.waiting is (parcel.hold is not None)
             lane.fence, lane.lease = lane.fence + 1, self.now + LEASE
-            assert claimed.fence == lane.fence
+            assert leased.fence == lane.fence
             if parcel.hold is None:
                 parcel.state = "sending"
             self.hands.append(
                 Ours(
-                    claimed=claimed,
-                    record=claimed.record,
+                    leased=leased,
+                    record=leased.record,
                     parcel=parcel,
-                    waiting=claimed.waiting,
+                    waiting=leased.waiting,
                 )
             )
 
@@ -186,7 +187,7 @@ class Lanes(RuleBasedStateMachine):
     def _take(self, pick: int) -> tuple[Ours, Lane, bool]:
         ours = self.hands.pop(pick % len(self.hands))
         lane = self.lanes[ours.record]
-        return ours, lane, lane.fence == ours.claimed.fence and lane.lease > 0
+        return ours, lane, lane.fence == ours.leased.fence and lane.lease > 0
 
     @precondition(lambda self: self.hands)
     @rule(
@@ -202,7 +203,7 @@ class Lanes(RuleBasedStateMachine):
             return
         delay = delay if state == "retrying" else 0
         before = None if counts else self._all()
-        assert self.ledger.settle(ours.claimed, State(state), delay=delay) is counts
+        assert self.ledger.settle(ours.leased, State(state), delay_ms=delay) is counts
         if not counts:
             assert self._all() == before, "a late settling changes nothing"
             return
@@ -220,15 +221,15 @@ class Lanes(RuleBasedStateMachine):
         if not ours.waiting:
             self.hands.append(ours)
             return
-        still = ours.parcel.event == ours.claimed.event and ours.parcel.hold is not None
+        still = ours.parcel.event == ours.leased.event and ours.parcel.hold is not None
         before = None if counts else self._all()
         if send:
             found = verdict(ours.parcel.effect, by="platform")
-            won = self.ledger.run(lambda c, now: send_decided(c, now, ours.claimed, found))
+            won = self.ledger.run(lambda c, now: send_after_grace(c, now, ours.leased, found))
             assert won is (counts and still)
         else:
             found = verdict(name="filtered")
-            self.ledger.run(lambda c, now: drop_decided(c, now, ours.claimed, found))
+            self.ledger.run(lambda c, now: drop_after_grace(c, now, ours.leased, found))
         if not counts:
             assert self._all() == before, "a late decision changes nothing"
         elif not still:
@@ -236,7 +237,7 @@ class Lanes(RuleBasedStateMachine):
         elif send:
             ours.parcel.state, ours.parcel.hold = "sending", None
             self.hands.append(
-                Ours(claimed=ours.claimed, record=ours.record, parcel=ours.parcel, waiting=False)
+                Ours(leased=ours.leased, record=ours.record, parcel=ours.parcel, waiting=False)
             )
         else:
             lane.parcels.remove(ours.parcel)
@@ -257,7 +258,7 @@ class Lanes(RuleBasedStateMachine):
     @rule()
     def pause_or_resume(self) -> None:
         if self.paused:
-            self.ledger.run(lambda conn, now: retention.resume(conn, now, "aha"))
+            self.ledger.run(lambda conn, now: destinations.resume(conn, now, "aha"))
             for lane in self.lanes.values():
                 head = lane.head
                 if head and head.state == "retrying" and lane.next_at and lane.next_at > self.now:
@@ -327,7 +328,7 @@ class Lanes(RuleBasedStateMachine):
                 if lane.head and lane.head.state in BLOCKING:
                     lane_parcels = lane.parcels
                     self.operate(_index(self.lanes, record, lane_parcels.index(lane.head)), False)
-            self.claim(3)
+            self.lease(3)
             while self.hands:
                 if self.hands[-1].waiting:
                     self.decide(len(self.hands) - 1, True)
@@ -359,9 +360,9 @@ def test_lanes_keep_their_promises(database, steps):
 @pytest.mark.parametrize("state", ["delivered", "retrying", "parked", "queued"])
 def test_what_is_settled_twice_counts_once(ledger, state):
     ledger.keep(event("e1", change(1)), event("e2", change(2)))
-    [claimed] = ledger.claim()
-    assert ledger.settle(claimed, State(state), delay=5_000, outcome="x")
+    [leased] = ledger.lease()
+    assert ledger.settle(leased, State(state), delay_ms=5_000, outcome="x")
     ledger.now += 1
     before = [ledger.rows(table) for table in t.metadata.sorted_tables]
-    assert not ledger.settle(claimed, State(state), delay=9_000, outcome="x")
+    assert not ledger.settle(leased, State(state), delay_ms=9_000, outcome="x")
     assert [ledger.rows(table) for table in t.metadata.sorted_tables] == before

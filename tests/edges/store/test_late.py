@@ -49,30 +49,30 @@ def test_of_two_effects_only_the_older_state_is_stale(ledger, together):
     reason = ledger.verdict("older")["reason"]
     assert "with what event newer told" in reason
     assert "without what is stale: change:1:1 (event newer)" in reason
-    assert [claimed.late for claimed in ledger.claim(2)] == [False]
+    assert [leased.late for leased in ledger.lease(2)] == [False]
 
 
 def test_what_comes_out_of_a_spool_goes_before_what_still_waits(ledger):
     ledger.keep(NEWER)
     ledger.keep(replace(ledger.entry(OLDER), place=NOW - 5_000))
     assert ledger.outcomes() == {"newer": "deliver", "older": "deliver"}
-    [first] = ledger.claim()
+    [first] = ledger.lease()
     assert (first.event, first.late) == ("older", False)
 
 
 @pytest.mark.parametrize("state", [State.DELIVERED, State.RETRYING])
 def test_what_comes_out_of_a_spool_too_late_is_stale(ledger, state):
     ledger.keep(NEWER)
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, state)
+    [leased] = ledger.lease()
+    ledger.settle(leased, state)
     ledger.keep(replace(ledger.entry(OLDER), place=NOW - 5_000))
     assert ledger.outcome("older") == "stale"
 
 
 def test_what_was_given_up_makes_nothing_stale(ledger):
     ledger.keep(NEWER)
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, State.DISCARDED)
+    [leased] = ledger.lease()
+    ledger.settle(leased, State.DISCARDED)
     ledger.keep(OLDER)
     assert ledger.outcome("older") == "deliver"
 

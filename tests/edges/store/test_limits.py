@@ -1,34 +1,33 @@
 """How much a destination is sent: rates, the breaker, pauses."""
 
-from types import SimpleNamespace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger import GRACE, NOW, POLICY, settlement, verdict
 from made_up import change, event, plan, route, thin
 
+from bridge.core import rates
+from bridge.core.rates import Rates
 from bridge.model import Limits, State
-from bridge.store import retention as keeping
 from bridge.store import schema as t
-from bridge.store.queue import limits
-from bridge.store.queue.grace import drop_decided, send_decided
+from bridge.store.inbox.grace import drop_after_grace, send_after_grace
+from bridge.store.queue import destinations
 from bridge.store.queue.settle import settle
 
 SECOND, MINUTE = 1_000, 60_000
 MANY = plan(route(), route("crm", destinations=("crm",)))
 
 
-class Gate:
-    """A destination's row, without a database."""
+class Sender:
+    """A destination that is sent to, without a database."""
 
     def __init__(self) -> None:
-        self.second = self.minute = 0
+        self.rates = Rates()
 
     def send(self, now: int, allowed: Limits, most: int) -> int:
         """Send as many as are permitted."""
-        granted = min(most, limits.permits(self, now, allowed))
-        self.second, self.minute = limits.spent(self, now, allowed, granted)
+        granted = min(most, rates.permits(self.rates, now, allowed))
+        self.rates = rates.after_sending(self.rates, now, allowed, granted)
         return granted
 
 
@@ -37,17 +36,17 @@ def fullest(times, period):
     return max((sum(a <= b < a + period for b in times) for a in times), default=0)
 
 
-rates = st.one_of(st.none(), st.integers(1, 40), st.sampled_from([100, 999, 5_000]))
+limit = st.one_of(st.none(), st.integers(1, 40), st.sampled_from([100, 999, 5_000]))
 
 
 @settings(max_examples=150)
-@given(rates, rates, st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 30)), max_size=60))
+@given(limit, limit, st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 30)), max_size=60))
 def test_no_window_holds_more_than_the_limit(per_second, per_minute, calls):
-    allowed, gate = Limits(per_second=per_second, per_minute=per_minute), Gate()
+    allowed, sender = Limits(per_second=per_second, per_minute=per_minute), Sender()
     now, sent = NOW, []
     for wait, count in calls:
         now += wait
-        sent += [now] * gate.send(now, allowed, count)
+        sent += [now] * sender.send(now, allowed, count)
     if per_second:
         assert fullest(sent, SECOND) <= per_second
     if per_minute:
@@ -59,31 +58,31 @@ def test_no_window_holds_more_than_the_limit(per_second, per_minute, calls):
 @pytest.mark.parametrize("period", [SECOND, MINUTE])
 def test_whoever_asks_all_the_time_is_given_most_of_it(limit, period, count):
     allowed = Limits(**{"per_second" if period == SECOND else "per_minute": limit})
-    sent, now, end, gate = 0, NOW, NOW + 10 * period, Gate()
+    sent, now, end, sender = 0, NOW, NOW + 10 * period, Sender()
     while now < end:
-        granted = gate.send(now, allowed, count)
+        granted = sender.send(now, allowed, count)
         sent += granted
-        [at] = limits.allowed_at(gate, now, allowed)
+        [at] = rates.allowed_at(sender.rates, now, allowed)
         now = max(at, now if granted == count else now + 1)
     assert 0.8 * 10 * limit <= sent <= 10 * limit + 1
 
 
-@given(rates, rates, st.integers(1, 40), st.integers(0, 100_000))
+@given(limit, limit, st.integers(1, 40), st.integers(0, 100_000))
 def test_what_is_allowed_then_is_permitted_then_and_not_before(per_second, per_minute, n, later):
     allowed = Limits(per_second=per_second, per_minute=per_minute)
     ahead = {}
     for limit, period in _given(allowed):
-        spacing, slack = limits._cell(limit, period)
-        ahead[period] = min(n * spacing, spacing + slack)
-    row = SimpleNamespace(
-        second=NOW * 1_000 + ahead.get(1_000_000, 0),
-        minute=NOW * 1_000 + ahead.get(60_000_000, 0),
+        cell = rates._cell(limit, period, 0)
+        ahead[period] = min(n * cell.spacing_us, cell.spacing_us + cell.slack_us)
+    row = Rates(
+        tat_second_us=NOW * 1_000 + ahead.get(1_000_000, 0),
+        tat_minute_us=NOW * 1_000 + ahead.get(60_000_000, 0),
     )
-    at = max(limits.allowed_at(row, NOW, allowed), default=NOW)
+    at = max(rates.allowed_at(row, NOW, allowed), default=NOW)
     if at > NOW:
-        assert limits.permits(row, at - 1, allowed) == 0
-    assert limits.permits(row, max(at, NOW), allowed) > 0
-    assert limits.permits(row, max(at, NOW) + later, allowed) > 0
+        assert rates.permits(row, at - 1, allowed) == 0
+    assert rates.permits(row, max(at, NOW), allowed) > 0
+    assert rates.permits(row, max(at, NOW) + later, allowed) > 0
 
 
 def _given(allowed):
@@ -92,16 +91,16 @@ def _given(allowed):
 
 
 def test_a_clock_put_back_does_not_silence_a_destination():
-    allowed, gate, before = Limits(per_second=20, per_minute=300), Gate(), NOW - 3_600_000
-    gate.send(NOW, allowed, 30)
-    assert limits.permits(gate, before, allowed) == 0
-    assert max(limits.allowed_at(gate, before, allowed)) <= before + MINUTE
+    allowed, sender, before = Limits(per_second=20, per_minute=300), Sender(), NOW - 3_600_000
+    sender.send(NOW, allowed, 30)
+    assert rates.permits(sender.rates, before, allowed) == 0
+    assert max(rates.allowed_at(sender.rates, before, allowed)) <= before + MINUTE
 
 
 def test_no_limits_are_no_limits():
     assert not Limits().any
-    assert limits.permits(Gate(), NOW, Limits()) == 1_000
-    assert limits.allowed_at(Gate(), NOW, Limits()) == []
+    assert rates.permits(Rates(), NOW, Limits()) == 1_000
+    assert rates.allowed_at(Rates(), NOW, Limits()) == []
 
 
 # With the database
@@ -114,32 +113,32 @@ def queue(ledger, count):
 def test_claims_are_counted_by_the_second(ledger):
     queue(ledger, 12)
     allowed = Limits(per_second=10)
-    found = ledger.claim(12, limits=allowed)
+    found = ledger.lease(12, limits=allowed)
     assert len(found) == 1
     at = ledger.due(limits=allowed)
     assert at == NOW + 100
     ledger.now = at - 1
-    assert ledger.claim(12, limits=allowed) == []
+    assert ledger.lease(12, limits=allowed) == []
     ledger.now = at
-    assert len(ledger.claim(12, limits=allowed)) == 1
+    assert len(ledger.lease(12, limits=allowed)) == 1
 
 
 def test_each_of_a_burst_is_counted(ledger):
     queue(ledger, 12)
     allowed = Limits(per_second=20)
-    assert len(ledger.claim(12, limits=allowed)) == 2
+    assert len(ledger.lease(12, limits=allowed)) == 2
     assert ledger.due(limits=allowed) == NOW + 53
 
 
 def test_what_is_not_sent_is_not_counted(ledger):
     ledger.keep(thin("t1"))
     ledger.now += GRACE
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, State.PARKED)
+    [leased] = ledger.lease()
+    ledger.settle(leased, State.PARKED)
     before = ledger.gate()
     with ledger.transaction() as conn:
         conn.execute(t.lanes.update().values(blocked=False, next_at=NOW))
-    assert ledger.claim(limits=Limits(per_second=1)) == []
+    assert ledger.lease(limits=Limits(per_second=1)) == []
     assert ledger.gate() == before
     assert ledger.lane()["blocked"]
     assert ledger.lane()["next_at"] is None
@@ -149,7 +148,7 @@ def test_a_lane_with_nothing_in_it_is_put_to_rest(ledger):
     ledger.keep(event("e1", change()))
     with ledger.transaction() as conn:
         conn.execute(t.deliveries.delete())
-    assert ledger.claim() == []
+    assert ledger.lease() == []
     assert (ledger.lane()["next_at"], ledger.lane()["lease_until"]) == (None, 0)
 
 
@@ -157,15 +156,15 @@ def test_a_lane_looked_at_before_its_grace_is_over_is_put_back(ledger):
     ledger.keep(thin("t1"))
     with ledger.transaction() as conn:
         conn.execute(t.lanes.update().values(next_at=NOW))
-    assert ledger.claim() == []
+    assert ledger.lease() == []
     assert (ledger.lane()["next_at"], ledger.lane()["lease_until"]) == (NOW + GRACE, 0)
 
 
 def fail(ledger, times, **known):
     """Let so many deliveries in a row fail; returns the instant of the last."""
     for _ in range(times):
-        [claimed] = ledger.claim()
-        ledger.settle(claimed, State.RETRYING, delay=600_000, failed=True, **known)
+        [leased] = ledger.lease()
+        ledger.settle(leased, State.RETRYING, delay_ms=600_000, failed=True, **known)
         ledger.now += 1
     return ledger.now - 1
 
@@ -176,15 +175,15 @@ def test_five_failures_in_a_row_open_the_breaker(ledger):
     assert ledger.gate()["opened"] == 0
     last = fail(ledger, 1)
     assert (ledger.gate()["failures"], ledger.gate()["opened"]) == (5, last)
-    assert ledger.claim(5) == []
+    assert ledger.lease(5) == []
     assert ledger.due() == last + 10_000
 
 
 def test_what_comes_through_ends_the_row(ledger):
     queue(ledger, 9)
     fail(ledger, 4)
-    [claimed] = ledger.claim()
-    ledger.settle(claimed)
+    [leased] = ledger.lease()
+    ledger.settle(leased)
     assert (ledger.gate()["failures"], ledger.gate()["blocked_until"]) == (0, 0)
     [*retried] = ledger.rows(t.deliveries, state="retrying")
     waiting = {lane["id"]: lane["next_at"] for lane in ledger.rows(t.lanes)}
@@ -196,14 +195,14 @@ def test_one_probe_at_a_time_and_its_success_closes_the_breaker_and_hurries(ledg
     queue(ledger, 9)
     fail(ledger, 5)
     ledger.now += 10_000
-    [probe] = ledger.claim(5)
-    assert ledger.claim(5) == []
+    [probe] = ledger.lease(5)
+    assert ledger.lease(5) == []
     assert ledger.due() == ledger.now + 20_000
     ledger.now += 1
-    assert ledger.claim(5) == []
+    assert ledger.lease(5) == []
     ledger.settle(probe)
     assert (ledger.gate()["failures"], ledger.gate()["opened"]) == (0, 0)
-    assert len(ledger.claim(20)) == 8, "those that had backed off, too"
+    assert len(ledger.lease(20)) == 8, "those that had backed off, too"
 
 
 def test_a_probe_that_fails_makes_the_pause_longer(ledger):
@@ -213,20 +212,20 @@ def test_a_probe_that_fails_makes_the_pause_longer(ledger):
     for probes in range(7):
         assert ledger.gate()["probes"] == probes
         ledger.now = last + pause - 1
-        assert ledger.claim(5) == []
+        assert ledger.lease(5) == []
         assert ledger.due() == last + pause
         ledger.now = last + pause
         last = fail(ledger, 1)
-        pause = min(2 * pause, POLICY.longest_break)
+        pause = min(2 * pause, POLICY.longest_break_ms)
 
 
 def test_a_probe_whose_sender_vanished_is_followed_by_another(ledger):
     queue(ledger, 9)
     fail(ledger, 5)
     ledger.now += 10_000
-    assert len(ledger.claim(5)) == 1
+    assert len(ledger.lease(5)) == 1
     ledger.now += 20_000
-    assert len(ledger.claim(5)) == 1
+    assert len(ledger.lease(5)) == 1
 
 
 @pytest.mark.parametrize(
@@ -235,7 +234,7 @@ def test_a_probe_whose_sender_vanished_is_followed_by_another(ledger):
         (State.PARKED, {"cause": "mapping"}, 5, 0),  # nothing was sent: another one may try
         (State.PARKED, {"cause": "refused"}, 0, 0),  # it answered: it works
         (State.PARKED, {"cause": "failing", "failed": True}, 5, 20_000),
-        (State.RETRYING, {"block": 90_000}, 5, 90_000),
+        (State.RETRYING, {"block_ms": 90_000}, 5, 90_000),
         (State.IN_DOUBT, {"failed": True}, 5, 20_000),
         (State.QUEUED, {}, 5, 0),
     ],
@@ -244,20 +243,20 @@ def test_what_a_probe_may_come_to(ledger, state, known, failures, wait):
     queue(ledger, 9)
     fail(ledger, 5)
     ledger.now += 10_000
-    [probe] = ledger.claim()
+    [probe] = ledger.lease()
     ledger.settle(probe, state, **known)
     gate = ledger.gate()
     assert (gate["failures"], bool(gate["opened"])) == (failures, failures > 0)
     assert ledger.due() == ledger.now + max(wait, 1)
     ledger.now += max(wait - 1, 0)
-    assert bool(ledger.claim(5)) is not bool(wait)
+    assert bool(ledger.lease(5)) is not bool(wait)
     ledger.now += 1
-    assert bool(ledger.claim(5)) is bool(wait or not failures)
+    assert bool(ledger.lease(5)) is bool(wait or not failures)
 
 
 def test_a_straggler_from_before_the_breaker_opened_is_no_probe(ledger):
     queue(ledger, 9)
-    [early, late, failing] = ledger.claim(3)
+    [early, late, failing] = ledger.lease(3)
     fail(ledger, 5)
     before = ledger.gate()
     ledger.settle(early, State.PARKED, cause="mapping")
@@ -269,8 +268,8 @@ def test_a_straggler_from_before_the_breaker_opened_is_no_probe(ledger):
 
 def test_many_that_fail_together_open_the_breaker_no_longer_than_one(ledger):
     queue(ledger, 9)
-    for claimed in ledger.claim(8):
-        ledger.settle(claimed, State.RETRYING, delay=600_000, failed=True)
+    for leased in ledger.lease(8):
+        ledger.settle(leased, State.RETRYING, delay_ms=600_000, failed=True)
     assert ledger.due() == ledger.now + 10_000
 
 
@@ -282,13 +281,13 @@ def test_a_probe_that_was_only_to_be_decided_lets_another_one_be_it(ledger, take
     with ledger.transaction() as conn:
         conn.execute(t.lanes.update().where(t.lanes.c.record != "jira/thin").values(next_at=None))
     ledger.now += GRACE
-    [claimed] = ledger.claim()
-    assert ledger.gate()["probe"] == claimed.lane
+    [leased] = ledger.lease()
+    assert ledger.gate()["probe"] == leased.lane
     if taken_over:
         ledger.keep(event("f1", *thin().effects, record="thin"))
-        assert not ledger.run(lambda c, now: send_decided(c, now, claimed, verdict("x")))
+        assert not ledger.run(lambda c, now: send_after_grace(c, now, leased, verdict("x")))
     else:
-        ledger.run(lambda c, now: drop_decided(c, now, claimed, verdict(name="filtered")))
+        ledger.run(lambda c, now: drop_after_grace(c, now, leased, verdict(name="filtered")))
     gate = ledger.gate()
     assert (gate["probe"], gate["probes"], gate["failures"]) == (0, 0, 5)
     assert max(gate["newcomer_at"], gate["anyone_at"]) == ledger.now
@@ -296,25 +295,25 @@ def test_a_probe_that_was_only_to_be_decided_lets_another_one_be_it(ledger, take
 
 def test_a_pause_that_was_asked_for_holds(ledger):
     queue(ledger, 9)
-    [first, second, third, fourth] = ledger.claim(4)
-    ledger.settle(first, State.RETRYING, block=60_000, delay=60_000)
+    [first, second, third, fourth] = ledger.lease(4)
+    ledger.settle(first, State.RETRYING, block_ms=60_000, delay_ms=60_000)
     assert ledger.due() == NOW + 60_000
-    ledger.settle(second, State.RETRYING, block=1_000)
+    ledger.settle(second, State.RETRYING, block_ms=1_000)
     assert ledger.gate()["blocked_until"] == NOW + 60_000, "a shorter one does not end it"
     ledger.settle(third, State.RETRYING, failed=True)
     ledger.settle(fourth)
     assert ledger.gate()["blocked_until"] == NOW + 60_000, "nor does what came through"
-    assert ledger.claim() == []
+    assert ledger.lease() == []
     ledger.now += 60_000
-    assert len(ledger.claim()) == 1
+    assert len(ledger.lease()) == 1
 
 
 def test_failures_do_not_cut_a_pause_short(ledger):
     queue(ledger, 9)
-    found = ledger.claim(6)
-    ledger.settle(found[0], State.RETRYING, block=600_000)
-    for claimed in found[1:]:
-        ledger.settle(claimed, State.RETRYING, failed=True)
+    found = ledger.lease(6)
+    ledger.settle(found[0], State.RETRYING, block_ms=600_000)
+    for leased in found[1:]:
+        ledger.settle(leased, State.RETRYING, failed=True)
     assert ledger.gate()["failures"] == 5
     assert ledger.gate()["blocked_until"] == NOW + 600_000
     assert ledger.due() == NOW + 600_000
@@ -322,37 +321,37 @@ def test_failures_do_not_cut_a_pause_short(ledger):
 
 def test_a_destination_that_is_gone_is_paused_until_its_token_is_replaced(ledger):
     queue(ledger, 3)
-    [first, second, _] = ledger.claim(3)
-    ledger.settle_all([_settled(first, pause="410"), _settled(second)])
+    [first, second, _] = ledger.lease(3)
+    ledger.settle_all([_settled(first, pause_reason="410"), _settled(second)])
     assert ledger.gate()["paused"] == "410"
     ledger.now += 10**9
-    assert ledger.claim() == []
+    assert ledger.lease() == []
     assert ledger.due() is None
-    ledger.run(lambda conn, now: keeping.introduce(conn, now, {"aha": "hash"}))
+    ledger.run(lambda conn, now: destinations.register(conn, now, {"aha": "hash"}))
     assert ledger.gate()["paused"] == "410", "the same token as before"
-    ledger.run(lambda conn, now: keeping.introduce(conn, now, {"aha": "another"}))
+    ledger.run(lambda conn, now: destinations.register(conn, now, {"aha": "another"}))
     assert ledger.gate()["paused"] == ""
-    assert len(ledger.claim(5)) == 3
+    assert len(ledger.lease(5)) == 3
 
 
-def _settled(claimed, **known):
-    return settlement(claimed, State.RETRYING, delay=900_000, **known)
+def _settled(leased, **known):
+    return settlement(leased, State.RETRYING, delay_ms=900_000, **known)
 
 
 def test_destinations_are_kept_still_in_one_order(ledgers):
     ledger = ledgers(MANY)
     queue(ledger, 2)
-    first, second = ledger.claim(2)
-    [other] = ledger.claim(to="crm") or [None]
+    first, second = ledger.lease(2)
+    [other] = ledger.lease(to="crm") or [None]
     assert other is not None
     told = [settlement(each, State.RETRYING, failed=True) for each in (other, second, first)]
-    counted = ledger.run(lambda conn, now: settle(conn, now, told, POLICY, asking=["crm", "aha"]))
+    counted = ledger.run(lambda conn, now: settle(conn, now, told, POLICY, leasing=["crm", "aha"]))
     assert counted == told
     assert (ledger.gate("aha")["failures"], ledger.gate("crm")["failures"]) == (2, 1)
 
 
 def test_a_destination_that_nobody_made_known_is_sent_nothing(ledger):
-    assert ledger.claim(to="nobody") == []
+    assert ledger.lease(to="nobody") == []
     assert ledger.due(to="nobody") is None
 
 
@@ -361,4 +360,4 @@ def test_destinations_fail_apart(ledgers):
     ledger.keep(*(event(f"e{n}", change(n), record=str(n)) for n in range(6)))
     fail(ledger, 5)
     assert ledger.gate("crm")["failures"] == 0
-    assert len(ledger.claim(6, to="crm")) == 6
+    assert len(ledger.lease(6, to="crm")) == 6

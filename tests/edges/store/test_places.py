@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from ledger import GRACE, NOW, settlement
 from made_up import change, comment, event, thin
-from running import WISH, Running, request, until
+from running import REQUEST, Running, request, until
 from sqlalchemy import select
 
 from bridge.model import State
 from bridge.store import operators
 from bridge.store import schema as t
-from bridge.store.queue import watermark as draining
+from bridge.store.queue import watermark
 from bridge.store.writer import loop as writer
 
 
@@ -27,9 +27,9 @@ def sent(ledger, count=10):
     """Deliver all there is, one after the other."""
     order = []
     for _ in range(count):
-        for claimed in ledger.claim():
-            order.append(claimed.event)
-            ledger.settle(claimed)
+        for leased in ledger.lease():
+            order.append(leased.event)
+            ledger.settle(leased)
     return order
 
 
@@ -59,10 +59,10 @@ def test_a_clock_that_is_put_back_changes_no_order(ledger):
 
 def test_what_is_on_its_way_is_not_called_back(ledger):
     ledger.keep(event("e2", change(2)))
-    [claimed] = ledger.claim()
+    [leased] = ledger.lease()
     ledger.keep(late(ledger, "e1", 1, NOW - 20))
-    assert ledger.claim() == []
-    assert ledger.settle(claimed)
+    assert ledger.lease() == []
+    assert ledger.settle(leased)
     assert sent(ledger) == ["e1"]
 
 
@@ -81,21 +81,19 @@ def test_only_in_its_own_lane(ledger):
 
 def test_a_lane_goes_on_when_what_is_discarded_is_not_its_head(ledger):
     ledger.keep(event("e2", change(2)))
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, State.PARKED)
+    [leased] = ledger.lease()
+    ledger.settle(leased, State.PARKED)
     ledger.keep(late(ledger, "e1", 1, NOW - 20))
-    assert ledger.claim() == []
-    ledger.run(
-        lambda conn, now: operators.discard(conn, now, claimed.delivery, who="x", reason="y")
-    )
+    assert ledger.lease() == []
+    ledger.run(lambda conn, now: operators.discard(conn, now, leased.delivery, who="x", reason="y"))
     assert sent(ledger) == ["e1"]
 
 
 def test_what_is_discarded_behind_a_head_that_waits_hurries_nobody(ledger):
     ledger.keep(event("e2", change(2)))
     ledger.keep(late(ledger, "e1", 1, NOW - 20))
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, State.RETRYING, delay=30_000)
+    [leased] = ledger.lease()
+    ledger.settle(leased, State.RETRYING, delay_ms=30_000)
     [second] = ledger.rows(t.deliveries, event="e2")
     ledger.run(lambda conn, now: operators.discard(conn, now, second["id"], who="x", reason="y"))
     assert ledger.lane()["next_at"] == NOW + 30_000
@@ -104,11 +102,11 @@ def test_what_is_discarded_behind_a_head_that_waits_hurries_nobody(ledger):
 @pytest.mark.parametrize("place", [-1, 0, 20])
 def test_what_another_process_may_still_have_before_it_is_waited_for(ledger, place):
     ledger.keep(event("e2", change(2)))
-    ledger.run(lambda conn, now: draining.tell(conn, now, "other", NOW + place))
-    found = [claimed.event for claimed in ledger.claim()]
+    ledger.run(lambda conn, now: watermark.publish(conn, now, "other", NOW + place))
+    found = [leased.event for leased in ledger.lease()]
     assert found == (["e2"] if place > 0 else [])
     if not found:
-        assert ledger.lane()["next_at"] == NOW + draining.AGAIN
+        assert ledger.lane()["next_at"] == NOW + watermark.LOOK_AGAIN_MS
 
 
 def test_it_goes_on_as_the_other_drains(ledger):
@@ -117,40 +115,40 @@ def test_it_goes_on_as_the_other_drains(ledger):
     ledger.keep(event("e3", change(3), record="3"))
     for place, allowed in ((NOW - 10, []), (NOW + 50, ["e2"]), (None, ["e3"])):
         if place is None:
-            ledger.run(lambda conn, now: draining.end(conn, now, "other"))
+            ledger.run(lambda conn, now: watermark.clear(conn, now, "other"))
         else:
-            ledger.run(lambda conn, now, at=place: draining.tell(conn, now, "other", at))
-        ledger.now += draining.AGAIN
+            ledger.run(lambda conn, now, at=place: watermark.publish(conn, now, "other", at))
+        ledger.now += watermark.LOOK_AGAIN_MS
         assert sent(ledger) == allowed
 
 
 def test_the_slowest_of_several_is_waited_for(ledger):
     ledger.keep(event("e1", change(1)))
     for name, oldest in (("a", NOW + 9), ("b", NOW - 9)):
-        ledger.run(lambda conn, now, who=name, at=oldest: draining.tell(conn, now, who, at))
-    assert ledger.claim() == []
-    ledger.run(lambda conn, now: draining.end(conn, now, "b"))
-    ledger.now += draining.AGAIN
+        ledger.run(lambda conn, now, who=name, at=oldest: watermark.publish(conn, now, who, at))
+    assert ledger.lease() == []
+    ledger.run(lambda conn, now: watermark.clear(conn, now, "b"))
+    ledger.now += watermark.LOOK_AGAIN_MS
     assert sent(ledger) == ["e1"]
 
 
 def test_a_process_that_is_gone_is_not_waited_for(ledger):
     ledger.keep(event("e1", change(1)))
-    ledger.run(lambda conn, now: draining.tell(conn, now, "gone", NOW - 9))
-    ledger.now += draining.PATIENCE - 1
-    assert ledger.claim() == []
-    ledger.now += draining.AGAIN
+    ledger.run(lambda conn, now: watermark.publish(conn, now, "gone", NOW - 9))
+    ledger.now += watermark.STALE_AFTER_MS - 1
+    assert ledger.lease() == []
+    ledger.now += watermark.LOOK_AGAIN_MS
     assert sent(ledger) == ["e1"]
-    ledger.run(lambda conn, now: draining.end(conn, now, "mine"))
+    ledger.run(lambda conn, now: watermark.clear(conn, now, "mine"))
     assert ledger.rows(t.spools) == []
 
 
 def test_what_waits_for_a_fuller_telling_waits_for_that_first(ledger):
     ledger.keep(thin("t1", comment(1)))
-    ledger.run(lambda conn, now: draining.tell(conn, now, "other", NOW - 9))
+    ledger.run(lambda conn, now: watermark.publish(conn, now, "other", NOW - 9))
     ledger.now += GRACE
-    assert ledger.claim() == []
-    assert ledger.lane()["next_at"] == ledger.now + draining.AGAIN
+    assert ledger.lease() == []
+    assert ledger.lane()["next_at"] == ledger.now + watermark.LOOK_AGAIN_MS
 
 
 # Processes
@@ -176,12 +174,12 @@ def taken(bridge, count):
     """Take so many deliveries, and settle each."""
     found, done = [], None
     while len(found) < count:
-        turn = bridge.store.exchange(done, WISH)
+        turn = bridge.store.settle_and_lease(done, REQUEST)
         done = None
-        if turn.claimed is not None:
-            found.append(turn.claimed.event)
-            done = settlement(turn.claimed, outcome="delivered")
-    bridge.store.exchange(done, None)
+        if turn.leased is not None:
+            found.append(turn.leased.event)
+            done = settlement(turn.leased, outcome="delivered")
+    bridge.store.settle_and_lease(done, None)
     return found
 
 
@@ -196,7 +194,7 @@ def test_who_is_back_first_does_not_overtake(two):
     until(lambda: not first.store.writer.backlog)
     first.keep(at("e3", now + 3))
     assert first.queued() == ["e2", "e3"]
-    assert first.claim() is None
+    assert first.lease() is None
     second.store.writer._again_at = 0
     until(lambda: not second.store.writer.backlog)
     assert taken(first, 3) == ["e1", "e2", "e3"]
@@ -233,9 +231,9 @@ def test_a_step_while_the_database_is_away_changes_no_order(database, tmp_path, 
     until(lambda: not bridge.store.writer.backlog)
     keep("e4")
     order, settled = [], None
-    while (turn := bridge.store.exchange(settled, WISH)).claimed is not None:
-        order.append(turn.claimed.event)
-        settled = settlement(turn.claimed, State.DELIVERED)
+    while (turn := bridge.store.settle_and_lease(settled, REQUEST)).leased is not None:
+        order.append(turn.leased.event)
+        settled = settlement(turn.leased, State.DELIVERED)
     bridge.store.close()
     assert order == ["e1", "e2", "e3", "e4"]
 

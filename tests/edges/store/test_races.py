@@ -18,7 +18,7 @@ from running import until
 
 from bridge.store import schema as t
 from bridge.store.inbox.accept import accept
-from bridge.store.queue.grace import drop_decided
+from bridge.store.inbox.grace import drop_after_grace
 from bridge.store.queue.settle import settle
 
 pytestmark = pytest.mark.postgres
@@ -102,9 +102,11 @@ def test_a_fuller_one_comes_while_the_thin_one_is_dropped(pair, round_):
     first, second = pair
     first.keep(thin("t1"))
     first.now += GRACE
-    [claimed] = first.claim()
+    [leased] = first.lease()
     at_once(
-        lambda: first.run(lambda c, now: drop_decided(c, now, claimed, verdict(name="filtered"))),
+        lambda: first.run(
+            lambda c, now: drop_after_grace(c, now, leased, verdict(name="filtered"))
+        ),
         lambda: second.keep(event("f1", comment(), change())),
     )
     [(carrier, effects)] = first.deliveries()
@@ -127,7 +129,7 @@ def test_lanes_are_made_and_settled_in_at_the_same_time(pair):
 
     def work(ledger, records):
         for turn in range(10):
-            claimed = ledger.claim(5)
+            leased = ledger.lease(5)
             with ledger.transaction() as conn:
                 entries = [
                     ledger.entry(
@@ -142,10 +144,10 @@ def test_lanes_are_made_and_settled_in_at_the_same_time(pair):
                     ledger.now,
                     entries,
                     grace=GRACE,
-                    settling=[each.lane for each in claimed],
+                    settling=[each.lane for each in leased],
                 )
                 settle(
-                    conn, ledger.now, [settlement(each) for each in claimed], POLICY, asking=["crm"]
+                    conn, ledger.now, [settlement(each) for each in leased], POLICY, leasing=["crm"]
                 )
 
     names = [str(n) for n in range(25)]

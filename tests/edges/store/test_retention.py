@@ -7,6 +7,7 @@ from made_up import change, comment, event, plan, route, thin
 from bridge.model import State
 from bridge.store import operators, retention
 from bridge.store import schema as t
+from bridge.store.queue import destinations
 from bridge.store.retention import PURGE_BATCH, Retention
 
 DAY = 24 * 3600 * 1000
@@ -19,8 +20,8 @@ TWO = plan(route(destinations=("aha", "crm")))
 
 def test_a_destination_is_made_known_once(ledger):
     before = ledger.gate()
-    ledger.run(lambda conn, now: retention.introduce(conn, now, {"aha": "hash", "new": "n"}))
-    ledger.run(lambda conn, now: retention.introduce(conn, now, {}))
+    ledger.run(lambda conn, now: destinations.register(conn, now, {"aha": "hash", "new": "n"}))
+    ledger.run(lambda conn, now: destinations.register(conn, now, {}))
     assert ledger.gate() == before
     assert ledger.gate("new")["token_hash"] == "n"
 
@@ -29,9 +30,11 @@ def test_a_new_token_ends_a_pause_and_hurries(ledgers):
     ledger = ledgers(TWO)
     ledger.keep(event("e1", change()))
     for to in ("aha", "crm"):
-        [claimed] = ledger.claim(to=to)
-        ledger.settle(claimed, State.RETRYING, delay=900_000, pause="410", failed=True)
-    ledger.run(lambda conn, now: retention.introduce(conn, now, {"aha": "another", "crm": "hash"}))
+        [leased] = ledger.lease(to=to)
+        ledger.settle(leased, State.RETRYING, delay_ms=900_000, pause_reason="410", failed=True)
+    ledger.run(
+        lambda conn, now: destinations.register(conn, now, {"aha": "another", "crm": "hash"})
+    )
     gate = ledger.gate("aha")
     assert (gate["token_hash"], gate["paused"], gate["failures"]) == ("another", "", 0)
     assert ledger.lane("aha")["next_at"] == NOW
@@ -41,20 +44,20 @@ def test_a_new_token_ends_a_pause_and_hurries(ledgers):
 
 def test_resuming(ledger):
     ledger.keep(event("e1", change()))
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, State.RETRYING, delay=900_000, pause="410", block=60_000)
-    assert ledger.run(lambda conn, now: retention.resume(conn, now, "aha")) is True
+    [leased] = ledger.lease()
+    ledger.settle(leased, State.RETRYING, delay_ms=900_000, pause_reason="410", block_ms=60_000)
+    assert ledger.run(lambda conn, now: destinations.resume(conn, now, "aha")) is True
     gate = ledger.gate()
     assert (gate["paused"], gate["blocked_until"], gate["failures"]) == ("", 0, 0)
-    assert len(ledger.claim()) == 1
-    assert ledger.run(lambda conn, now: retention.resume(conn, now, "nobody")) is False
+    assert len(ledger.lease()) == 1
+    assert ledger.run(lambda conn, now: destinations.resume(conn, now, "nobody")) is False
 
 
 def test_hurrying_moves_only_what_is_tried_again(ledger):
     ledger.keep(event("e1", change(1), record="1"), thin("t2", record="2"))
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, State.RETRYING, delay=900_000)
-    ledger.run(lambda conn, now: retention.resume(conn, now, "aha"))
+    [leased] = ledger.lease()
+    ledger.settle(leased, State.RETRYING, delay_ms=900_000)
+    ledger.run(lambda conn, now: destinations.resume(conn, now, "aha"))
     assert ledger.lane(record="jira/1")["next_at"] == NOW
     assert ledger.lane(record="jira/2")["next_at"] == NOW + GRACE, "a grace is not cut short"
 
@@ -77,23 +80,23 @@ def test_hurrying_moves_only_what_is_tried_again(ledger):
 )
 def test_what_could_not_be_mapped_is_sent_once_it_can_be(ledger, cause, revision, now_known, freed):
     ledger.keep(event("e1", change(1)), event("e2", change(2)))
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, State.PARKED, cause=cause, revision=revision)
-    assert ledger.claim() == []
+    [leased] = ledger.lease()
+    ledger.settle(leased, State.PARKED, cause=cause, revision=revision)
+    assert ledger.lease() == []
     assert ledger.run(lambda conn, now: operators.requeue_unmappable(conn, now, now_known)) == freed
     assert ledger.run(lambda conn, now: operators.requeue_unmappable(conn, now, now_known)) == 0
-    found = ledger.claim()
+    found = ledger.lease()
     assert [each.event for each in found] == ["e1"] * freed
     if freed:
         assert ledger.settle(found[0])
-        assert [each.event for each in ledger.claim()] == ["e2"]
+        assert [each.event for each in ledger.lease()] == ["e2"]
 
 
 def test_what_was_freed_by_another_process_is_left_alone(ledger):
     ledger.keep(event("e1", change()))
-    [claimed] = ledger.claim()
+    [leased] = ledger.lease()
     before = ledger.rows(t.deliveries), ledger.rows(t.lanes)
-    ledger.run(lambda conn, now: operators.requeue(conn, now, claimed.delivery, claimed.lane))
+    ledger.run(lambda conn, now: operators.requeue(conn, now, leased.delivery, leased.lane))
     assert (ledger.rows(t.deliveries), ledger.rows(t.lanes)) == before
 
 
@@ -111,8 +114,8 @@ def forget(ledger, days, keep=KEEP):
 
 
 def deliver(ledger):
-    for claimed in ledger.claim(1_000):
-        ledger.settle(claimed, outcome="delivered")
+    for leased in ledger.lease(1_000):
+        ledger.settle(leased, outcome="delivered")
 
 
 def counted(ledger):
@@ -148,21 +151,21 @@ def test_bodies_go_first_then_decisions_then_effects(ledger):
 @pytest.mark.parametrize("state", [None, "queued", "retrying", "parked", "in_doubt"])
 def test_what_is_still_on_its_way_is_not_forgotten(ledger, state):
     ledger.keep(event("e1", change(1), comment()), event("e2", change(2)))
-    [claimed] = ledger.claim()
+    [leased] = ledger.lease()
     if state:
-        ledger.settle(claimed, State(state), outcome="x", delay=10**12)
+        ledger.settle(leased, State(state), outcome="x", delay_ms=10**12)
     before = counted(ledger)
     assert forget(ledger, 5_000) == 0
     assert counted(ledger) == before
     assert all(row["body"] for row in ledger.rows(t.events))
     ledger.now = NOW + 5_000 * DAY
-    assert ledger.claim() == [] or state in (None, "queued"), "and its lane is still there"
+    assert ledger.lease() == [] or state in (None, "queued"), "and its lane is still there"
 
 
 def test_a_discarded_delivery_is_over(ledger):
     ledger.keep(event("e1", change()))
-    [claimed] = ledger.claim()
-    ledger.settle(claimed, State.DISCARDED)
+    [leased] = ledger.lease()
+    ledger.settle(leased, State.DISCARDED)
     assert ledger.lane()["next_at"] is None
     forget(ledger, 500)
     assert set(counted(ledger).values()) == {0, 1}

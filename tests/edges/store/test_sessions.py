@@ -57,7 +57,7 @@ def test_what_comes_next_is_kept_at_once(bridge):
 def test_a_worker_gets_its_delivery(bridge):
     bridge.keep(request("e1"))
     end_session(bridge)
-    assert bridge.claim().event == "e1"
+    assert bridge.lease().event == "e1"
 
 
 def test_what_was_committed_unheard_is_kept_once(bridge):

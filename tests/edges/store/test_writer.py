@@ -7,7 +7,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 from ledger import POLICY
-from running import WISH, Running, hooks, judge, request, until
+from running import REQUEST, Running, hooks, judge, request, until
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -90,7 +90,7 @@ def test_workers_who_ask_together_get_a_lane_each(bridge):
     bridge.keep(*(request(f"e{n}", record=n) for n in range(2)))
     turns = []
     threads = [
-        threading.Thread(target=lambda: turns.append(bridge.store.exchange(None, WISH)))
+        threading.Thread(target=lambda: turns.append(bridge.store.settle_and_lease(None, REQUEST)))
         for _ in range(3)
     ]
     with bridge.held():
@@ -99,35 +99,35 @@ def test_workers_who_ask_together_get_a_lane_each(bridge):
         until(lambda: len(bridge.store.writer._jobs) == 3)
     for thread in threads:
         thread.join()
-    claimed = {turn.claimed.event for turn in turns if turn.claimed}
-    assert claimed == {"e0", "e1"}
-    assert [(turn.wait, turn.settled) for turn in turns if not turn.claimed] == [(None, True)]
+    leased = {turn.leased.event for turn in turns if turn.leased}
+    assert leased == {"e0", "e1"}
+    assert [(turn.wait_ms, turn.settled) for turn in turns if not turn.leased] == [(None, True)]
 
 
 def test_settling_one_and_asking_for_the_next(bridge):
     bridge.keep(request("e1"), request("e2"))
-    first = bridge.claim()
+    first = bridge.lease()
     done = _delivered(first)
-    turn = bridge.store.exchange(done, WISH)
-    assert (turn.settled, turn.claimed.event) == (True, "e2")
-    again = bridge.store.exchange(done, WISH)
-    assert (again.settled, again.claimed, again.wait) == (False, None, None)
-    turn = bridge.store.exchange(_delivered(turn.claimed), None)
-    assert (turn.settled, turn.claimed, turn.wait) == (True, None, None)
+    turn = bridge.store.settle_and_lease(done, REQUEST)
+    assert (turn.settled, turn.leased.event) == (True, "e2")
+    again = bridge.store.settle_and_lease(done, REQUEST)
+    assert (again.settled, again.leased, again.wait_ms) == (False, None, None)
+    turn = bridge.store.settle_and_lease(_delivered(turn.leased), None)
+    assert (turn.settled, turn.leased, turn.wait_ms) == (True, None, None)
 
 
 def test_how_long_to_wait_for_the_next(bridge):
     bridge.keep(request("e1"))
-    later = replace(_delivered(bridge.claim()), state=State.RETRYING, delay=90_000)
-    turn = bridge.store.exchange(later, WISH)
-    assert 80_000 < turn.wait <= 90_000
+    later = replace(_delivered(bridge.lease()), state=State.RETRYING, delay_ms=90_000)
+    turn = bridge.store.settle_and_lease(later, REQUEST)
+    assert 80_000 < turn.wait_ms <= 90_000
 
 
-def _delivered(claimed):
+def _delivered(leased):
     return Settlement(
-        lane=claimed.lane,
-        fence=claimed.fence,
-        delivery=claimed.delivery,
+        lane=leased.lane,
+        fence=leased.fence,
+        delivery=leased.delivery,
         destination="aha",
         state=State.DELIVERED,
     )
@@ -211,11 +211,11 @@ def test_what_cannot_even_be_told_of_is_kept_aside(bridge):
 def test_what_a_driver_does_not_know(bridge):
     """Numbers are bounded where they are read; the writer outlives one that is not."""
     bridge.keep(request("e1"))
-    done = replace(_delivered(bridge.claim()), outcome="delivered", status=2**70)
+    done = replace(_delivered(bridge.lease()), outcome="delivered", status=2**70)
     with pytest.raises((OverflowError, DBAPIError)) as caught:
-        bridge.store.exchange(done, None)
+        bridge.store.settle_and_lease(done, None)
     assert not is_outage(caught.value)
-    assert bridge.store.exchange(replace(done, status=200), None).settled
+    assert bridge.store.settle_and_lease(replace(done, status=200), None).settled
 
 
 # While the database is away
@@ -232,7 +232,7 @@ def test_while_the_database_is_away_requests_wait_in_the_spool(bridge):
         with pytest.raises(Down, match="the database cannot be reached: "):
             bridge.store.run(lambda conn, now: None)
         with pytest.raises(Down):
-            bridge.store.exchange(None, WISH)
+            bridge.store.settle_and_lease(None, REQUEST)
     until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["a1", "b1", "b2", "b3"]
     assert bridge.kept() == dict.fromkeys(["a1", "b1", "b2", "b3"], "deliver")
@@ -313,40 +313,40 @@ def test_a_segment_that_holds_nothing(running, tmp_path):
 
 def test_what_was_sent_is_not_forgotten(bridge):
     bridge.keep(request("e1"), request("e2"))
-    claimed = bridge.claim()
+    leased = bridge.lease()
     with bridge.away(), pytest.raises(Down):
-        bridge.store.exchange(_delivered(claimed), WISH)
-    turn = until(lambda: _again(bridge, claimed))
+        bridge.store.settle_and_lease(_delivered(leased), REQUEST)
+    turn = until(lambda: _again(bridge, leased))
     assert turn.settled
-    assert (turn.claimed or bridge.claim()).event == "e2"
+    assert (turn.leased or bridge.lease()).event == "e2"
 
 
 def test_who_sent_while_the_database_was_away_says_so_before_others_may_claim(bridge, monkeypatch):
     monkeypatch.setattr(writer, "SETTLING", 60.0)
     monkeypatch.setattr(writer, "BREATH", 60.0)
     bridge.keep(request("e1"), request("e2"))
-    brief = replace(WISH, lease=1)
-    claimed = bridge.store.exchange(None, brief).claimed
+    brief = replace(REQUEST, lease_ms=1)
+    leased = bridge.store.settle_and_lease(None, brief).leased
     with bridge.away(), pytest.raises(Down):
-        bridge.store.exchange(_delivered(claimed), WISH)
+        bridge.store.settle_and_lease(_delivered(leased), REQUEST)
     # Its lease is long over, and nobody gets what it has in hand.
     turn = until(lambda: _asked(bridge))
-    assert (turn.claimed, turn.wait) == (None, None)
-    assert bridge.store.exchange(_delivered(claimed), WISH).settled
+    assert (turn.leased, turn.wait_ms) == (None, None)
+    assert bridge.store.settle_and_lease(_delivered(leased), REQUEST).settled
     bridge.store.writer._settling = 0
-    assert bridge.claim().event == "e2"
+    assert bridge.lease().event == "e2"
 
 
 def _asked(bridge):
     try:
-        return bridge.store.exchange(None, WISH)
+        return bridge.store.settle_and_lease(None, REQUEST)
     except Down:
         return None
 
 
-def _again(bridge, claimed):
+def _again(bridge, leased):
     try:
-        return bridge.store.exchange(_delivered(claimed), WISH)
+        return bridge.store.settle_and_lease(_delivered(leased), REQUEST)
     except Down:
         return None
 
