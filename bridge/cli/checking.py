@@ -152,8 +152,8 @@ def _outcome(outcome: Outcome, course: Course, *, body: bool) -> Iterator[str]:
         told = f"`unknown: [{', '.join(course.unknown)}]`"
         last = f"{_verdict_word(then)} ({told}) [{then.stage}]"
         yield f"     {wait}if nothing is remembered of it: {last}"
-    if outcome.trouble:
-        yield f"     it would be parked: {_plain(outcome.trouble)}"
+    if outcome.error:
+        yield f"     it would be parked: {_plain(outcome.error)}"
     if body and outcome.body is not None:
         shown = orjson.dumps(outcome.body, option=orjson.OPT_INDENT_2).decode()
         yield from map(_plain, shown.split("\n"))

@@ -29,10 +29,10 @@ DEFAULT_LIMIT = 50
 
 
 @click.command()
-@click.option("--issue", default="", help="Only of this issue: its key, or its id.")
-@click.option("--hook", default="", help="Only what came through this hook.")
-@click.option("--route", default="", help="Only what this route said.")
-@click.option("--destination", default="", help="Only what was decided for this destination.")
+@click.option("--issue", default="", help="Only events of this issue, given by its key or its id.")
+@click.option("--hook", default="", help="Only events that arrived through this hook.")
+@click.option("--route", default="", help="Only verdicts of this route.")
+@click.option("--destination", default="", help="Only verdicts for this destination.")
 @click.option(
     "--verdict", default="", type=click.Choice(["", *map(str, VerdictName)]), metavar="VERDICT"
 )
@@ -44,14 +44,16 @@ DEFAULT_LIMIT = 50
     help="Only verdicts that this stage made: passes_filter, claimed, ...",
 )
 @click.option("--state", default="", type=click.Choice(["", *map(str, State)]), metavar="STATE")
-@click.option("--since", type=Instant(), help="From then on: 2026-03-05T14:00Z, or 2h, 3d ago.")
-@click.option("--until", type=Instant(), help="Before then.")
+@click.option(
+    "--since", type=Instant(), help="Only events from then on: 2026-03-05T14:00Z, or 2h, 3d ago."
+)
+@click.option("--until", type=Instant(), help="Only events that arrived before then.")
 @click.option(
     "--limit",
     type=click.IntRange(1),
     help=f"At most so many events, the last ones.  [default: {DEFAULT_LIMIT} in a table, else all]",
 )
-@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new decisions, until Ctrl-C.")
 @as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a line of headings.")
 @with_settings("database")
@@ -64,7 +66,7 @@ def log(
     database: str | None,
     **asked: Any,  # noqa: ANN401 - the fields of Query
 ) -> None:
-    """Show what was decided of what arrived, and why; one line for each decision.
+    """Show what was decided of each event, and why; one line for each decision.
 
     --json prints one object a line.
     """
@@ -142,11 +144,11 @@ def log_line(entry: LogEntry) -> Text:
 
 @click.command()
 @click.argument("event")
-@click.option("--body", is_flag=True, help="Also print the body as it came, if it is kept.")
+@click.option("--body", is_flag=True, help="Also print the body as it arrived, if it is kept.")
 @as_json
 @with_settings("database")
 def show(*, event: str, body: bool, as_json: bool, database: str | None) -> None:
-    """Show the whole life of an event: who told of it, what was decided, where it went.
+    """Show the whole history of an event: its sightings, verdicts, deliveries, attempts.
 
     EVENT is its id, or the beginning of it.
     """
@@ -190,7 +192,7 @@ def _particulars(values: Mapping[str, Any]) -> Table:
 @as_json
 @with_settings("database", "spool", "mappings")
 def status(*, as_json: bool, **flags: object) -> None:
-    """Show how things stand: an account that adds up, and what is on its way."""
+    """Show the state of the bridge: totals that add up, open deliveries, and problems."""
     settings = opening.settings(**flags)
     with opening.store(settings) as store:
         found = statuses.status_of(store, opening.configuration(settings.mappings))

@@ -20,7 +20,7 @@ _BLOCKED = click.Choice([State.PARKED.value, State.IN_DOUBT.value])
 
 
 def current_user() -> str:
-    """Return the name of the user who is logged in, for the log of actions."""
+    """Return the name of the current user, for the log of actions."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -32,8 +32,8 @@ def _operator_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         with_settings("database"),
         as_json,
-        click.option("--as", "who", help="Who does it.  [default: who is logged in]"),
-        click.option("--yes", is_flag=True, help="Do not ask, however many there are."),
+        click.option("--as", "who", help="The name to record with it.  [default: the user]"),
+        click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
     ):
         command = option(command)
     return command
@@ -41,17 +41,17 @@ def _operator_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("ids", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All that are parked or in doubt.")
-@click.option("--state", type=_BLOCKED, help="All that are in this state: parked or in_doubt.")
+@click.option("--all", "every", is_flag=True, help="All deliveries that are parked or in doubt.")
+@click.option("--state", type=_BLOCKED, help="All deliveries in this state: parked or in_doubt.")
 @click.option(
     "--destination",
     default="",
-    help="Of those, only to there. Alone: end its pause, if it has one.",
+    help="Of those, only the ones to this destination. Alone: end its pause, if it has one.",
 )
 @click.option(
     "--to",
     default="",
-    help="Let this destination have all that is open for one that is not in the mappings any more.",
+    help="Move the open deliveries of destinations that left the mappings to this one.",
 )
 @_operator_options
 @with_settings("mappings")
@@ -68,14 +68,14 @@ def retry(  # noqa: PLR0913 - one for each flag
     database: str | None,
     mappings: str | None,
 ) -> None:
-    """Send again what is parked or in doubt.
+    """Send deliveries again that are parked or in doubt.
 
-    IDS are numbers of deliveries, or ids of events. What is in doubt may have been written: look
-    in Aha! before you send it once more.
+    IDS are numbers of deliveries, or ids of events. A delivery in doubt may have been written: look
+    in Aha! before you send it again.
 
-    With --to, another destination sends all that is open for one that was taken out of the
-    mappings, or for all such; what was delivered before is not sent again. What is parked or in
-    doubt stays so.
+    With --to, another destination gets the open deliveries of one that was removed from the
+    mappings, or of all such. No effect that was delivered before is sent again. Parked deliveries
+    stay parked, and those in doubt stay in doubt.
     """
     by = who or current_user()
     settings = opening.settings(database=database, mappings=mappings)
@@ -111,7 +111,7 @@ def _send_to(settings: Settings, destination: str, to: str, who: str, *, as_json
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
-@click.option("--reason", required=True, help="Why; it is kept with the delivery.")
+@click.option("--reason", required=True, help="The reason, which is kept with the delivery.")
 @_operator_options
 def discard(
     *,
@@ -122,7 +122,7 @@ def discard(
     as_json: bool,
     database: str | None,
 ) -> None:
-    """Give deliveries up, so that what waits behind them goes on.
+    """Give deliveries up, so that the deliveries behind them in their lanes go on.
 
     IDS are numbers of deliveries, or ids of events.
     """
@@ -135,7 +135,7 @@ def discard(
 
 @click.command()
 @click.argument("event")
-@click.option("--route", default="", help="By this route; needed when none sent it.")
+@click.option("--route", default="", help="Send it by this route; needed when no route did before.")
 @_operator_options
 @with_settings("mappings")
 def replay(  # noqa: PLR0913 - one for each flag
@@ -148,7 +148,7 @@ def replay(  # noqa: PLR0913 - one for each flag
     database: str | None,
     mappings: str | None,
 ) -> None:
-    """Send an event once more on purpose, whatever was sent before, by the mappings of today.
+    """Send an event again on purpose, by today's mappings, whatever was sent before.
 
     It becomes a new delivery at the end of its lane. EVENT is its id, or the beginning of it.
     """
@@ -182,7 +182,7 @@ def _report_resumed(values: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _report(done: Sequence[Deed], what: str, *, as_json: bool) -> None:
-    """Print what was done to each delivery; exit with 1 if anything could not be done."""
+    """Print the result for each delivery; exit with 1 if one failed."""
     if as_json:
         screen.json_line([operators.as_dict(each) for each in done])
     elif not done:

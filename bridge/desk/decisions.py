@@ -1,4 +1,4 @@
-"""The decision log: what was decided of each event that arrived, and why."""
+"""The decision log: the verdicts on each event, with their reasons."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _bounded(query: Query) -> Query:
 def follow(
     store: Store, query: Query, *, after: str = "", wait: Callable[[float], bool]
 ) -> Iterator[LogEntry]:
-    """Yield what is decided from now on, also of events that were undecided when they arrived.
+    """Yield new decisions as they are made, also those on events that were undecided before.
 
     `after` is the last event whose entries are known already. `wait` gets a number of seconds;
     once it returns True, the log is read one last time.

@@ -1,4 +1,4 @@
-"""What would become of a webhook body, stage by stage and clause by clause; nothing is sent."""
+"""Explain what would become of a webhook body, stage by stage; nothing is kept or sent."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from bridge.desk import instant
 from bridge.errors import NotFound, Rejected, Unmappable
 from bridge.model import Clause, Event, Hook, Request, Route, Verdict, VerdictName
 
-#: What an event is called that never arrived.
+#: The id of an event that never arrived.
 NO_ID = "(not kept)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """What one stage of the pipeline did."""
+    """The result of one stage of the pipeline."""
 
-    #: Its name in `core.decide`.
+    #: The stage's name in `core.decide`.
     stage: str
-    #: "passed", "narrowed" when it took some effects out, or the verdict that ended it.
+    #: "passed", "narrowed" when the stage removed some effects, or the verdict that it returned.
     outcome: str
-    #: Why it ended, or which effects were taken out.
+    #: The reason of the verdict, or the effects that were removed.
     why: str = ""
 
 
@@ -36,24 +36,24 @@ class Outcome:
     """What would happen at one destination."""
 
     verdict: Verdict
-    #: What it comes to if nothing fuller comes and nothing is remembered; None: it is final.
+    #: The verdict after the grace, without a full event or a snapshot; None: `verdict` is final.
     then: Verdict | None
-    #: What would be sent, if anything would be.
+    #: The body that would be sent; None when none would be.
     body: Mapping[str, Any] | None
-    #: Why nothing could be sent although it should be.
-    trouble: str = ""
+    #: Why the body cannot be made, although it should be sent; "" when it can.
+    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
-    """One event before one route."""
+    """What a route would do with an event."""
 
     route: str
     description: str
     when: str
-    #: The route's words for what the filter cannot decide.
+    #: What the route does, in order, with events its filter cannot decide: `remember`, `deliver`, …
     unknown: tuple[str, ...]
-    #: A fuller telling of the same would be waited for first.
+    #: Whether the event would wait for a full event with the same effects first.
     waits: bool
     steps: tuple[Step, ...]
     #: The filter, clause by clause.
@@ -68,7 +68,7 @@ class Explanation:
     hook: str
     #: None when the body would be rejected.
     event: Event | None
-    #: Why it would be.
+    #: Why it would be rejected; "" when it would not.
     rejected: str = ""
     courses: tuple[Course, ...] = ()
 
@@ -87,9 +87,9 @@ def hook_for(plan: Plan, name: str) -> Hook:
 
 
 def explain(plan: Plan, hook: Hook, body: bytes, now: int) -> tuple[Explanation, ...]:
-    """Put a body before every route of a hook, as if it came through it at `now`, in ms.
+    """Explain what every route of a hook would do with a body that arrived at `now`, in ms.
 
-    Its signature is not looked at, and nothing is remembered of its record.
+    The signature is not checked, and no snapshot of the record is used.
     """
     request = Request(
         id=NO_ID, hook=hook.name, site=hook.site, received=now, headers={}, query={}, body=body
@@ -162,7 +162,7 @@ def _outcome(plan: Plan, event: Event, route: Route, verdict: Verdict, last: Ver
             target=plan.configuration.targets[verdict.destination],
         )
     except Unmappable as error:
-        return Outcome(verdict=verdict, then=then, body=None, trouble=str(error))
+        return Outcome(verdict=verdict, then=then, body=None, error=str(error))
     return Outcome(verdict=verdict, then=then, body=body)
 
 
@@ -223,6 +223,6 @@ def _outcome_as_dict(outcome: Outcome, *, body: bool) -> dict[str, Any]:
         "reason": verdict.reason,
         "effects": list(verdict.identities),
         "then": None if then is None else _final(then),
-        "trouble": outcome.trouble,
+        "trouble": outcome.error,
     }
     return values | {"body": outcome.body} if body else values

@@ -133,7 +133,7 @@ def resume(store: Store, destination: str, *, who: str) -> None:
 
 
 def replay(store: Store, plan: Plan, event: str, *, route: str = "", who: str) -> list[Replay]:
-    """Deliver an event again on purpose, by today's mappings, whatever was delivered before.
+    """Deliver an event again on purpose, by today's mappings, despite earlier deliveries.
 
     It goes by the routes that delivered it, or by `route`, which is needed when none did: then the
     filter is not asked, but all stages that protect (private comments, echoes, workspaces) are.

@@ -1,4 +1,4 @@
-"""The state of a bridge: totals in which every event is counted once, and what is degraded."""
+"""The state of a bridge: totals that count every event once, and problems."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Status:
     ahead_ms: int = 0
     #: What the spools of all processes hold.
     spool: SpoolUsage
-    #: What does not work as it should, one sentence each.
+    #: Problems, one sentence each.
     degraded: tuple[str, ...] = ()
 
     @property

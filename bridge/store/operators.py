@@ -30,7 +30,7 @@ _DISCARDABLE = (*t.BLOCKED, State.QUEUED, State.RETRYING)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replay:
-    """An event that is to be delivered once more, whatever was delivered before."""
+    """One more delivery of an event, despite earlier ones."""
 
     event: str
     #: The route whose mapping makes the body.
@@ -75,7 +75,7 @@ class Operators:
         self._notify({destination: 1})
 
     def send_to(self, *, was: str, name: str, who: str) -> list[Delivery]:
-        """Move everything of the destination `was` to another one; returns what was open."""
+        """Move all deliveries of the destination `was` to another one; returns the open ones."""
         return self._transact(lambda conn, now: send_to(conn, now, was=was, name=name, who=who))
 
 
@@ -157,7 +157,7 @@ def resume(conn: Connection, now: int, destination: str, *, who: str) -> None:
 
 
 def send_to(conn: Connection, now: int, *, was: str, name: str, who: str) -> list[Delivery]:
-    """Move everything of the destination `was` to another one; returns what was open."""
+    """Move all deliveries of the destination `was` to another one; returns the open ones."""
     found = deliveries.open_for(conn, was)
     renaming.carry(conn, now, was, name)
     for delivery in found:

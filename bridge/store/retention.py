@@ -1,4 +1,4 @@
-"""Retention: what is older than the settings say is deleted, by one process at a time."""
+"""Retention: rows expire after some days, and one process at a time deletes them."""
 
 from __future__ import annotations
 

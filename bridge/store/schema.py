@@ -1,4 +1,8 @@
-"""The schema: one for both databases. Instants are ms, by the engine's clock (`clocks`)."""
+"""The schema, one for both databases.
+
+Instants are in ms since the epoch. Those by which lanes, leases and limits go are read from the
+engine's clock (`clocks`); those that people read, and by which rows expire, from the host's.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ from bridge.model import State
 
 metadata = MetaData()
 
-#: A 64-bit key that both databases count up by themselves.
+#: A 64-bit key that both databases generate.
 _Counted = BigInteger().with_variant(Integer, "sqlite")
 
 #: The states of a delivery that stays in its lane: the partial index below contains these.
@@ -30,13 +34,14 @@ OPEN = (State.QUEUED, State.SENDING, State.RETRYING, State.IN_DOUBT, State.PARKE
 BLOCKED = (State.PARKED, State.IN_DOUBT)
 #: The states of a delivery that has left its lane.
 OVER = (State.DELIVERED, State.DISCARDED)
+#: `OPEN` as literal SQL: a planner uses the partial index only for a query with the same text.
 OPEN_CONDITION = f"state IN ({','.join(repr(state.value) for state in OPEN)})"
 
-#: Everything that arrived, one row each, for ever explaining itself.
+#: Every event that arrived, with all that explains what became of it.
 events = Table(
     "events",
     metadata,
-    Column("id", Text, primary_key=True),  # sorts by time of arrival
+    Column("id", Text, primary_key=True),  # ids sort by time of arrival
     Column("received", BigInteger, nullable=False),
     Column("hook", Text, nullable=False),
     Column("source", Text, nullable=False),
@@ -50,13 +55,13 @@ events = Table(
     Column("attempt", Integer, nullable=False),
     Column("thin", Boolean, nullable=False),
     Column("full", Boolean, nullable=False),
-    Column("outcome", Text, nullable=False),  # the strongest of its verdicts
+    Column("outcome", Text, nullable=False),  # its strongest verdict
     # JSON: [[identity, word, part, writes], ...], some with [..., of, version, sets]
     Column("effects", Text, nullable=False),
-    Column("verdicts", Text, nullable=False),  # JSON: verdicts that can no longer change
-    Column("body", LargeBinary),  # zlib; NULL once retention took it, or when never kept
-    # Of what state of its record it tells, by the sender: an instant, and the number of the change
-    # for those of one instant. 0: of none, or not known.
+    Column("verdicts", Text, nullable=False),  # JSON: final verdicts
+    Column("body", LargeBinary),  # zlib; NULL when expired, or never kept
+    # The state of the record that the body describes, by the sender's clock: an instant, and the
+    # number of the change among those of one instant. 0: it describes none, or it is not known.
     Column("as_of", BigInteger, nullable=False, server_default="0"),
     Column("change_id", BigInteger, nullable=False, server_default="0"),
     Index("events_of_record", "record", "site", "as_of", "change_id", "id"),
@@ -64,7 +69,7 @@ events = Table(
     Index("events_by_outcome", "outcome", "received"),
 )
 
-#: Verdicts that may yet change, or that something hangs on: deliver, duplicate, undecided, ...
+#: Verdicts that may still change, or that other rows refer to: deliver, duplicate, undecided, …
 verdicts = Table(
     "verdicts",
     metadata,
@@ -74,11 +79,14 @@ verdicts = Table(
     Column("verdict", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("first", Text, nullable=False),
-    Column("stage", Text, nullable=False, server_default=""),  # "": of a version that kept none
+    Column(
+        "stage", Text, nullable=False, server_default=""
+    ),  # "": written by a version without stages
     PrimaryKeyConstraint("event", "destination", "route"),
 )
 
-#: Who carries an effect to a destination: the unique key makes a second telling a duplicate.
+#: Idempotency records: which event carries an effect to a destination. The unique key makes any
+#: other event with the effect a duplicate.
 claims = Table(
     "claims",
     metadata,
@@ -92,7 +100,7 @@ claims = Table(
     sqlite_with_rowid=False,
 )
 
-#: Which event told of an effect through which hook.
+#: Which events reported an effect, and through which hook each arrived.
 sightings = Table(
     "sightings",
     metadata,
@@ -106,21 +114,23 @@ sightings = Table(
     sqlite_with_rowid=False,
 )
 
-#: One row for each (destination, record): what is leased, retried and fenced.
+#: One row for each (destination, record). Lanes are leased, retried and fenced.
 lanes = Table(
     "lanes",
     metadata,
     Column("id", _Counted, primary_key=True, autoincrement=True),
     Column("destination", Text, nullable=False),
     Column("record", Text, nullable=False),
-    Column("next_at", BigInteger),  # NULL: nothing to do, or blocked
+    Column("next_at", BigInteger),  # NULL: empty, or blocked
     Column("blocked", Boolean, nullable=False, server_default=text("false")),
     Column("lease_until", BigInteger, nullable=False, server_default="0"),
-    Column("owner", Text, nullable=False, server_default=""),  # by its name in `processes`
-    # When the send is over at the latest, should nothing more be heard of the owner.
+    Column(
+        "owner", Text, nullable=False, server_default=""
+    ),  # the name of a process in `processes`
+    # When the longest possible send ends, in case the owner dies.
     Column("send_until", BigInteger, nullable=False, server_default="0"),
     Column("fence", BigInteger, nullable=False, server_default="0"),
-    # How often in a row it failed, and when it began to; 0 and 0 once something came through.
+    # Failures in a row, and the instant of the first; 0 and 0 after a success.
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("failing_since", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("destination", "record"),
@@ -147,7 +157,8 @@ lanes = Table(
     ),
 )
 
-#: Events on their way. Of one lane, the open one with the lowest place, then id, is the head.
+#: Deliveries of events to destinations. The head of a lane is its open delivery with the lowest
+#: place, and of these the one with the lowest id.
 deliveries = Table(
     "deliveries",
     metadata,
@@ -159,15 +170,16 @@ deliveries = Table(
     Column("state", Text, nullable=False),
     Column("effects", Text, nullable=False),  # JSON: the identities it carries
     Column("writes", Boolean, nullable=False),
-    Column("hold_until", BigInteger),  # set while undecided: wait for a fuller telling till then
+    Column("hold_until", BigInteger),  # of a thin event: the end of its grace
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("created", BigInteger, nullable=False),
     Column("updated", BigInteger, nullable=False),
     Column("cause", Text, nullable=False, server_default=""),  # why parked: mapping | refused | …
-    Column("revision", Text, nullable=False, server_default=""),  # of the mapping it was parked by
-    # When it was received: what comes late, from a spool, goes where it belongs.
+    Column("revision", Text, nullable=False, server_default=""),  # the mapping's, when parked
+    # When the event was received, by which a late event from a spool finds its place in the lane.
     Column("place", BigInteger, nullable=False, server_default="0"),
-    # A newer telling of its record was accepted before it: it is made of the newest state.
+    # Whether a newer event of its record was accepted before it: its body is made of the newest
+    # state.
     Column("late", Boolean, nullable=False, server_default=text("false")),
     Index("deliveries_of_event", "event"),
     Index("deliveries_by_state", "state", "destination"),
@@ -188,7 +200,7 @@ deliveries = Table(
     sqlite_autoincrement=True,
 )
 
-#: Every try at sending, with its answer.
+#: Every attempt to send a delivery, with the answer.
 attempts = Table(
     "attempts",
     metadata,
@@ -203,14 +215,14 @@ attempts = Table(
     Index("attempts_by_age", "at"),
 )
 
-#: What all processes must agree on about a destination.
+#: The state of a destination that all processes share.
 destinations = Table(
     "destinations",
     metadata,
     Column("name", Text, primary_key=True),
     Column("token_hash", Text, nullable=False, server_default=""),
-    Column("paused", Text, nullable=False, server_default=""),  # why; "" when it is not
-    # The breaker: what each says is written at the fields of `core.breaker.Breaker`.
+    Column("paused", Text, nullable=False, server_default=""),  # the reason; "": not paused
+    # The breaker: `core.breaker.Breaker` describes each column.
     Column("blocked_until", BigInteger, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("failing_since", BigInteger, nullable=False, server_default="0"),
@@ -221,12 +233,14 @@ destinations = Table(
     Column("probe", BigInteger, nullable=False, server_default="0"),
     Column("newcomer_at", BigInteger, nullable=False, server_default="0"),
     Column("anyone_at", BigInteger, nullable=False, server_default="0"),
-    Column("second", BigInteger, nullable=False, server_default="0"),  # GCRA: arrival in us
+    Column(
+        "second", BigInteger, nullable=False, server_default="0"
+    ),  # GCRA: theoretical arrival time, in us
     Column("minute", BigInteger, nullable=False, server_default="0"),
-    Column("renamed_to", Text, nullable=False, server_default=""),  # what it is called now, or ""
+    Column("renamed_to", Text, nullable=False, server_default=""),  # its new name, or ""
 )
 
-#: Processes that drain their spools: what was received from `oldest` on may not be here yet.
+#: Processes that drain their spools. Requests received from `oldest` on may still be in a spool.
 spools = Table(
     "spools",
     metadata,
@@ -235,7 +249,7 @@ spools = Table(
     Column("at", BigInteger, nullable=False),
 )
 
-#: Processes that claim lanes; each holds a lock on a file, and on PostgreSQL the advisory `lock`.
+#: Processes that lease lanes. Each holds a lock on a file, and on PostgreSQL the advisory `lock`.
 processes = Table(
     "processes",
     metadata,
@@ -252,22 +266,28 @@ origins = Table(
     Column("origin", Text, nullable=False),
     Column("site", Text, nullable=False),
     Column("source", Text, nullable=False),
-    Column("seen", BigInteger, nullable=False),  # once a day
+    Column("seen", BigInteger, nullable=False),  # updated once a day
     PrimaryKeyConstraint("hook", "origin"),
 )
 
-#: What the engine's clock is made of: one row, in ms.
+#: The engine's clock: one row, in ms.
 clock = Table(
     "clock",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("boot", Text, nullable=False, server_default=""),  # of a file: since when base holds
-    Column("base", BigInteger, nullable=False, server_default="0"),  # to add to the other clock
-    Column("kept", BigInteger, nullable=False, server_default="0"),  # what it said a while ago
-    Column("changes", BigInteger, nullable=False, server_default="0"),  # how often base changed
+    Column(
+        "boot", Text, nullable=False, server_default=""
+    ),  # of a file: the boot for which base holds
+    Column(
+        "base", BigInteger, nullable=False, server_default="0"
+    ),  # added to the clock of the host or server
+    Column(
+        "kept", BigInteger, nullable=False, server_default="0"
+    ),  # a recent reading of the engine's clock
+    Column("changes", BigInteger, nullable=False, server_default="0"),  # how often base was changed
 )
 
-#: Periodic jobs, so that one process at a time runs each.
+#: The locks of periodic jobs, so that one process at a time runs each.
 jobs = Table(
     "jobs",
     metadata,
@@ -276,7 +296,7 @@ jobs = Table(
     Column("until", BigInteger, nullable=False),
 )
 
-#: What operators did, and who.
+#: What operators did, each with the operator's name.
 actions = Table(
     "actions",
     metadata,

@@ -1,9 +1,9 @@
-"""The spool: where requests wait, in order and on disk, while the database cannot take them.
+"""The spool: requests wait on disk, in order, while the database cannot take them.
 
-A segment is a file of records: length (4 bytes), CRC-32 (4 bytes), then a line of JSON that says
-where the request came from, and its raw body. A record is answered for only after fsync, so a
-torn one at the end was never promised. One process owns a segment, by a lock on it; when that
-process is gone, the next one to look takes its segments over.
+A segment is a file of records: length (4 bytes), CRC-32 (4 bytes), then the request without its
+body as a line of JSON, and the raw body. The sender gets its answer only after fsync, so a torn
+record at the end was never acknowledged. A process owns its segments by a lock on each; when it
+dies, the next process that looks adopts them.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from bridge.store.database.files import make_folder, private_opener
 
 _HEADER = 8
 #: A segment is closed when it has grown to this many bytes, so that drained ones can be deleted.
-SEGMENT = 16 * 1024 * 1024
+SEGMENT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Record:
-    """What one record of a segment holds."""
+    """One record of a segment."""
 
-    #: None: it was kept once, and can no longer be read.
+    #: None when the record is damaged.
     request: Request | None
-    #: In bytes, with its header.
+    #: The length in bytes, with the header.
     length: int
 
 
@@ -54,21 +54,21 @@ class Spool:
     """Segments in one folder. Not thread-safe: the store's writer alone uses it."""
 
     def __init__(self, folder: Path, *, limit: int, process: str) -> None:
-        #: Where the segments are.
+        #: The folder with the segments.
         self.folder = folder
         self._limit = limit
-        #: Whose spool it is.
+        #: The name of the process that owns the spool.
         self.process = process
         self._count = 0
         self._writing: FileIO | None = None
         self._segments: deque[tuple[Path, FileIO]] = deque()
         self._offset = 0
         self._damaged = False
-        #: Something was refused, and nothing was drained since.
+        #: Whether a request was refused, and none was drained since.
         self._full = False
 
     def __len__(self) -> int:
-        """Count the bytes that wait, of every process that shares the folder."""
+        """Count the bytes of all segments, of every process that shares the folder."""
         size = 0
         for path in self.folder.glob("*.spool"):
             with contextlib.suppress(FileNotFoundError):  # another process drained it just now
@@ -81,18 +81,18 @@ class Spool:
 
     @property
     def backlog(self) -> bool:
-        """Whether anything of ours waits."""
+        """Whether this process has requests in its spool."""
         return bool(self._segments)
 
     def has_room(self) -> bool:
-        """Tell whether the limit is not reached, and the disk has room that we may write to."""
+        """Whether the limit is not reached, and the folder is on a writable disk with room."""
         folder = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         if self._full or not folder.is_dir() or not os.access(folder, os.W_OK):
             return False
-        return len(self) < self._limit and shutil.disk_usage(folder).free > SEGMENT
+        return len(self) < self._limit and shutil.disk_usage(folder).free > SEGMENT_BYTES
 
     def append(self, requests: Iterable[Request]) -> None:
-        """Put requests on disk; raises `NotKept` when there is no room, and then none is kept."""
+        """Write requests to disk, all or, when there is no room, none; raises `NotKept` then."""
         blob = b"".join(map(_record, requests))
         if len(self) + len(blob) > self._limit:
             self._full = True
@@ -103,7 +103,7 @@ class Spool:
             try:
                 _write(file, blob)
             except OSError:
-                self._writing = None  # nothing may follow a torn record, should it stay
+                self._writing = None  # no record may follow a torn one, should truncating fail
                 file.truncate(size)
                 self._writing = file
                 raise
@@ -111,11 +111,11 @@ class Spool:
             self._full = True
             raise NotKept(f"the spool cannot be written: {error.strerror}") from error
         self._full = False
-        if size + len(blob) >= SEGMENT:
+        if size + len(blob) >= SEGMENT_BYTES:
             self._writing = None
 
     def adopt(self) -> int:
-        """Take over the segments of processes that are gone, in order; returns how many."""
+        """Take over the segments of dead processes, in order; returns how many."""
         found = sorted(self.folder.glob("*.spool"))
         adopted = [(path, file) for path in found if (file := _lock(path)) is not None]
         adopted.sort(key=lambda segment: _first(segment[1]))
@@ -124,7 +124,7 @@ class Spool:
         return len(adopted)
 
     def peek(self, count: int) -> tuple[list[Request], int]:
-        """Read up to `count` waiting requests in order, and the offset to `drop` them by."""
+        """Read up to `count` requests in order; returns them and the offset to `drop` them by."""
         _, file = self._segments[0]
         requests: list[Request] = []
         offset = self._offset
@@ -140,10 +140,10 @@ class Spool:
         return requests, offset
 
     def drop(self, offset: int) -> Path | None:
-        """Forget what was read up to an offset; a segment read to its end is deleted.
+        """Drop the requests before an offset. At its end, the segment is deleted.
 
-        Unless something in it could not be read: then it is kept for a person to look at, as
-        the file that is returned.
+        A segment with damaged records is renamed and kept instead, for an operator to inspect;
+        then its new path is returned.
         """
         self._offset, self._full = offset, False
         path, file = self._segments[0]
@@ -162,7 +162,7 @@ class Spool:
         return kept
 
     def quarantine(self, request: Request) -> Path:
-        """Put a request aside for a person to look at: `<id>.refused`, in a segment's format."""
+        """Put a request aside in `<id>.refused`, a segment for an operator to inspect."""
         make_folder(self.folder)
         path = self.folder / f"{request.id}.refused"
         with FileIO(path, "w", opener=private_opener) as file:
@@ -171,7 +171,7 @@ class Spool:
         return path
 
     def close(self) -> None:
-        """Let go of the segments; what waits in them stays on disk."""
+        """Close the segments. Their requests stay on disk."""
         for _, file in self._segments:
             file.close()
         self._segments.clear()
@@ -190,7 +190,7 @@ class Spool:
         return file
 
     def _unused(self) -> Path:
-        """Name a new segment; a process of the same name, now gone, may have left some."""
+        """Return a path for a new segment: an earlier process of this name may have left some."""
         while True:
             self._count += 1
             path = self.folder / f"{self.process}-{self._count:06}.spool"
@@ -199,7 +199,7 @@ class Spool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new file's name as lasting as its content."""
+    """Make the name of a new file durable, as fsync does its content."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -208,7 +208,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _write(file: FileIO, blob: bytes) -> None:
-    """Write all of it, to the disk itself; no buffer, which would write on after a failure."""
+    """Write a blob to the disk, without a buffer, which would write on after a failure."""
     rest = memoryview(blob)
     while rest:
         rest = rest[file.write(rest) :]

@@ -1,4 +1,4 @@
-"""The decision log: what was decided of each event, and why."""
+"""The decision log: the verdicts on each event, with their reasons."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _OF_DESTINATIONS = ("paused", "blocked_until", "failures", "opened", "anyone_at"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Totals:
-    """What arrived and what became of it; every event is counted once."""
+    """All events by outcome, and all deliveries by state; each is counted once."""
 
     #: Events by their outcome.
     events: Mapping[str, int]

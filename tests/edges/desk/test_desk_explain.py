@@ -98,7 +98,7 @@ def test_what_would_be_parked_says_why(house):
     house.edit_plat(fields=[{**line, "type": "number", "otherwise": "park"}])
     [outcome] = course(house, house.created(), "plat").outcomes
     assert outcome.body is None
-    assert "is not a number" in outcome.trouble
+    assert "is not a number" in outcome.error
 
 
 def test_a_body_that_cannot_be_read_is_rejected(house):

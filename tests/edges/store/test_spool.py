@@ -106,7 +106,7 @@ def test_what_is_added_while_it_drains_comes_last(spools):
 
 def test_a_segment_that_has_grown_is_closed(spools, tmp_path):
     spool = spools()
-    large = b"x" * (module.SEGMENT // 2)
+    large = b"x" * (module.SEGMENT_BYTES // 2)
     for id in ("a", "b", "c"):
         spool.append([request(id, large)])
     assert len(list(tmp_path.glob("spool/*.spool"))) == 2
