@@ -31,7 +31,7 @@ _REFUSED = "bridge-refused"
 
 def new_id(seconds: float) -> str:
     """Make an event's id of an instant, in seconds since the epoch: it sorts by time."""
-    return ids.made(int(seconds * 1000), secrets.randbits(ids.CHANCE))
+    return ids.event_id(int(seconds * 1000), secrets.randbits(ids.RANDOM_BITS))
 
 
 class Intake:
@@ -94,7 +94,7 @@ class Intake:
         if coding not in ("gzip", "x-gzip"):
             raise Unreadable(f"the Content-Encoding {coding[:40]!r} is not understood: send gzip")
         try:
-            body = bodies.unpacked(request.body, self._max_body)
+            body = bodies.gunzip(request.body, self._max_body)
         except bodies.TooMuch as error:
             raise Unreadable(str(error)) from None
         except zlib.error:

@@ -1,4 +1,4 @@
-"""Jira's changelogs: the items of a body's, and which field each of them is about."""
+"""Jira's changelogs: the items of a body's changelog, and the field that each item is about."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _ISSUE_KEY: Final = re.compile(r"[^\W\d_]\w{0,50}-[0-9]{1,12}")
-#: Names in changelogs without ids of fields that differ from the id by more than case.
+#: Field names of changelogs without ids, where the id differs from the name by more than case.
 _IDS: Final = {
     "key": "issuekey",
     "fix version": "fixversions",
@@ -17,7 +17,7 @@ _IDS: Final = {
     "version": "versions",
     "affects version/s": "versions",
 }
-#: Fields of many values, of which each item tells one.
+#: Fields with several values: each item of a changelog adds or removes one of them.
 _ONE_BY_ONE: Final = frozenset(
     {
         "attachment",
@@ -34,7 +34,7 @@ _ONE_BY_ONE: Final = frozenset(
 
 
 def changes(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the changelog's items, whatever shape the body is in."""
+    """Return the changelog's items; [] for a body of another shape."""
     changelog = body.get("changelog")
     items = changelog.get("items") if isinstance(changelog, dict) else None
     if not isinstance(items, list):
@@ -45,9 +45,9 @@ def changes(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def field_of(item: Mapping[str, Any], key: object = None) -> str:
     """Return the id, in lower case, of the field that a changelog's item is about.
 
-    An item's `fieldId` says it. Without one, as on older versions of Data Center, its name does,
-    which is English here or not known: but a key that became the issue's own `key` is the key in
-    every language. A custom field may bear any name, so its name says nothing: "" without an id.
+    That is the item's `fieldId`. Items of older versions of Data Center have none: there it is
+    found by the English name, and in any language when the new value is the issue's own `key`. A
+    custom field can have any name, so without an id it is "".
     """
     known = item.get("fieldId")
     if known:
@@ -61,10 +61,10 @@ def field_of(item: Mapping[str, Any], key: object = None) -> str:
 
 
 def setting(item: Mapping[str, Any]) -> str:
-    """Name what an item of a changelog sets, so that a later item of that name sets it again.
+    """Name the setting that an item changes, and that a later item of the same name changes, too.
 
-    A field; or one value of a field whose items each add or take away one of many, such as a
-    version. "" where the item does not say.
+    The name is that of the field, or of one value where each item adds or removes one, such as a
+    version. "" where the item does not name its field.
     """
     name = field_of(item)
     if not name:

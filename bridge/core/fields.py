@@ -1,20 +1,20 @@
 """One line of a route's `fields`.
 
-A line takes what it finds at `from`, or else its `default`, through `values` (or `otherwise`),
-`type`, `join` and `template`, in this order, and writes it at `to`:
+A line reads the value at `from`, or else takes its `default`, applies `values` (or `otherwise`),
+`type`, `join` and `template`, in this order, and writes the result at `to`:
 
     from       a JSONPath (RFC 9535): `$.a['b c'][0]`, `$.a[*].b`; may be absent beside a `default`
-    default    stands in for nothing and for null; without one, nothing is written for nothing, and
-               null for null: a field that was cleared must be told. In a body that holds only some
-               of the record's fields (a Jira event that is not about the issue itself), a field
-               that is absent is not told of, and its default not written
-    values     replaces a value by another, compared as texts; a default may be left out of them
-    otherwise  for a value that `values` does not name or `type` cannot read: `keep` it as it is,
+    default    replaces a missing value and null; without one, a missing value writes nothing and
+               null writes null, so that clearing a field in Jira clears it in Aha!. A body that
+               contains only some of the record's fields (a Jira event that is not about the issue
+               itself) writes no default for an absent field
+    values     replaces a value by another, compared as texts; a default need not be among them
+    otherwise  for a value that is not in `values` or that `type` cannot convert: `keep` it,
                `drop` the target, `park` the delivery, or write the given `{value: ...}`
     type       text, number, integer, date, datetime, boolean; `list` for a list in any case
-    join       makes one text of several values, which otherwise are written as a list
-    template   a text with `{value}` and dotted paths of the body that came, such as `{issue.key}`
-    to         a JSONPath of names and indices only; objects and lists on its way are made
+    join       joins several values into one text; without it they are written as a list
+    template   a text with `{value}` and dotted paths of the original body, such as `{issue.key}`
+    to         a JSONPath of names and indices only; missing objects and lists on it are created
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.core.nearest import nearest
-from bridge.core.paths import DROP, NOTHING, Path, Query, place, query, walk
+from bridge.core.paths import DROP, NOTHING, Path, Query, query, value_at, writable_path
 from bridge.core.transforms import TRANSFORMS, text
 from bridge.errors import BadField, Unmappable
 
@@ -33,7 +33,7 @@ from bridge.errors import BadField, Unmappable
 KEYS = ("from", "to", "default", "values", "otherwise", "type", "join", "template")
 #: The words of `type`.
 TYPES = (*TRANSFORMS, "list")
-#: Top-level names that Aha!'s own routing merges into a body: never written, never sent.
+#: Top-level names that Aha!'s own routing merges into a body; a body is sent without them.
 FORBIDDEN = frozenset({"token", "action", "controller", "format", "webhook", "product_id"})
 
 _REFERENCE = re.compile(r"\{\{|\}\}|\{(?:\$\.)?([^{}]*)\}|[{}]")
@@ -51,10 +51,10 @@ class Line:
     values: Mapping[str, object] | None
     #: keep | drop | park | value
     otherwise: str
-    #: What `otherwise: {value: ...}` writes.
+    #: The value of `otherwise: {value: ...}`.
     instead: object
     convert: Convert | None
-    #: One value is written as a list, too.
+    #: A single value is written as a list, too.
     as_list: bool
     join: str | None
     template: str | None
@@ -75,7 +75,7 @@ class Line:
         if self.source is None or found is None:
             return True
         if found is NOTHING:
-            return _tells(body, self.source)
+            return _is_decisive(body, self.source)
         return self.source.several is not None and found == []
 
     def _shaped(self, found: object, body: Mapping[str, Any], *, known: bool) -> object:
@@ -90,13 +90,13 @@ class Line:
         return value if self.template is None else self._filled(self.template, value, body)
 
     def _mapped(self, value: object, *, known: bool) -> object:
-        """Map one value; `known` ones need not be among `values`."""
+        """Map one value; a `known` one (a default) need not be among `values`."""
         if self.values is not None and value is not None:
             word = _word(value)
             if word is not None and word in self.values:
                 return self.values[word]
             if not known:
-                return self._otherwise(value, f"none of {_few(self.values)}")
+                return self._otherwise(value)
         if self.convert is None or value is None:
             return value
         try:
@@ -104,10 +104,12 @@ class Line:
         except ValueError as error:
             return self._otherwise(value, str(error))
 
-    def _otherwise(self, value: object, why: str) -> object:
+    def _otherwise(self, value: object, why: str = "") -> object:
+        """Apply `otherwise`; `why` is "" for a value that is not among `values`."""
         match self.otherwise:
             case "park":
-                raise Unmappable(f"{self.name}: {_short(value)} is {why}")
+                reason = why or f"none of {_few(self.values or ())}"
+                raise Unmappable(f"{self.name}: {_short(value)} is {reason}")
             case "drop":
                 return DROP
             case "value":
@@ -126,20 +128,20 @@ class Line:
             raise Unmappable(f"{self.name}: {_short(value)} is {error}") from error
 
     def _filled(self, template: str, value: object, body: Mapping[str, Any]) -> str:
-        def said(match: re.Match[str]) -> str:
+        def filled(match: re.Match[str]) -> str:
             name = match.group(1)
             if name is None:
                 return match.group()[0]
             found = value if name == "value" else _dotted(body, name)
             several = found if isinstance(found, list) else [found]
-            told = (item for item in several if item is not None and item is not NOTHING)
-            return ", ".join(self._text(item) for item in told)
+            values = (item for item in several if item is not None and item is not NOTHING)
+            return ", ".join(self._text(item) for item in values)
 
-        return _REFERENCE.sub(said, template)
+        return _REFERENCE.sub(filled, template)
 
 
-def _tells(body: Mapping[str, Any], source: Query) -> bool:
-    """Say whether finding nothing there means that there is nothing."""
+def _is_decisive(body: Mapping[str, Any], source: Query) -> bool:
+    """Return whether a field that is absent from the body is absent from the record, too."""
     event = body.get("webhookEvent")
     partial = isinstance(event, str) and not event.startswith("jira:")
     return not partial or source.head[:1] != ("issue",)
@@ -149,12 +151,12 @@ def _dotted(body: Mapping[str, Any], path: str) -> object:
     value: object = body
     for name in path.split("."):
         at = int(name) if isinstance(value, list) and name.isdecimal() else name
-        value = walk(value, (at,))
+        value = value_at(value, (at,))
     return value
 
 
 def _word(value: object) -> str | None:
-    """Return a value as `values` names it; None for one that cannot be named."""
+    """Return a value as a key of `values`; None for a value that cannot be one."""
     try:
         return text(value)
     except ValueError:
@@ -175,7 +177,7 @@ def _few(words: Iterable[str]) -> str:
 
 
 def compile_line(line: Mapping[str, object]) -> Line:
-    """Compile one line; raises `errors.BadField`, which names the key that is wrong."""
+    """Compile one line; raises `errors.BadField`, which names the wrong key."""
     _check_keys(line)
     convert = _type(line)
     otherwise, instead = _otherwise(line)
@@ -218,7 +220,7 @@ def _to(line: Mapping[str, object]) -> Path:
     if line.get("to") is None:
         raise BadField("a line needs a `to`", name="to")
     try:
-        path = place(line["to"])
+        path = writable_path(line["to"])
     except ValueError as error:
         raise BadField(f"`to`: {error}", name="to") from error
     if not isinstance(path[0], str) or path[0] in FORBIDDEN:

@@ -1,19 +1,19 @@
-"""Ids of events: letters that sort by the instant they were made at."""
+"""Ids of events: letters that sort by the instant in them."""
 
 from __future__ import annotations
 
-#: Letters and digits that sort as their values do, without those that look alike.
+#: Letters and digits in the order of their values, without similar-looking ones.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-#: How many bits of chance an id holds.
-CHANCE = 50
+#: How many random bits an id contains.
+RANDOM_BITS = 50
 
 
-def made(instant: int, chance: int = 0) -> str:
-    """Make an id of an instant in ms since the epoch: ten letters of it, and ten of chance.
+def event_id(instant_ms: int, random: int = 0) -> str:
+    """Return ten letters of an instant, in ms since the epoch, and ten of `RANDOM_BITS` bits.
 
-    Without chance it sorts before every other id of its instant.
+    With `random` 0 the id sorts before all others of its instant.
     """
-    number = (max(instant, 0) << CHANCE) | chance
+    number = (max(instant_ms, 0) << RANDOM_BITS) | random
     letters = []
     for _ in range(20):
         number, digit = divmod(number, 32)

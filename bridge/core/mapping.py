@@ -1,4 +1,4 @@
-"""What is sent of a body: the lines of a route's `fields`, the run-as user, the author's name."""
+"""Build the body to send: the lines of a route's `fields`, the run-as user, the author's name."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 
 from bridge.core.changelog import field_of
 from bridge.core.fields import FORBIDDEN, Line, compile_line
-from bridge.core.paths import DROP, NOTHING, Draft, Path, walk
+from bridge.core.jira_body import as_object
+from bridge.core.paths import DROP, NOTHING, BodyCopy, Path, value_at
 from bridge.core.readers import is_private
 from bridge.core.richtext import plain
 from bridge.errors import BadField, Unmappable
 from bridge.model import Mapper, Route, RunAs, Target
 
-#: The parts of an issue, and of its fields, that Aha! finds, names and places a record by: the only
-#: ones that `unmapped: drop` leaves beside what the lines write.
+#: The parts of an issue, and of its fields, that Aha! needs to find, name and file a record.
+#: `unmapped: drop` keeps these and the targets of the lines, and nothing else.
 NEEDED = frozenset({"id", "key", "self"})
 NEEDED_FIELDS = frozenset({"summary", "status", "issuetype", "project"})
 
-#: Where a full issue holds all of them.
+#: Where a full issue contains its comments and worklogs.
 _COMMENTS: Path = ("issue", "fields", "comment", "comments")
 _WORKLOGS: Path = ("issue", "fields", "worklog", "worklogs")
 
@@ -30,12 +31,12 @@ class Fields:
     """The compiled `fields` of a route."""
 
     lines: tuple[Line, ...]
-    #: The fields of the issue that a changelog may tell of, in lower case; None: all.
+    #: The fields whose changelog items are sent, in lower case; None for all.
     kept: frozenset[str] | None
 
     def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Map a body into a new one, which shares what no line writes; raises Unmappable."""
-        draft = Draft(dict(body) if self.kept is None else _pruned(body, self.kept))
+        """Map a body into a new one, which shares unwritten parts with it; raises Unmappable."""
+        draft = BodyCopy(dict(body) if self.kept is None else _pruned(body, self.kept))
         for line in self.lines:
             value = line.result(body)
             if value is DROP:
@@ -45,7 +46,7 @@ class Fields:
         return draft.root
 
 
-def _write(draft: Draft, line: Line, value: object) -> None:
+def _write(draft: BodyCopy, line: Line, value: object) -> None:
     try:
         draft.write(line.to, value)
     except Unmappable as error:
@@ -55,9 +56,9 @@ def _write(draft: Draft, line: Line, value: object) -> None:
 def compile_fields(lines: Sequence[Mapping[str, object]], unmapped: str = "keep") -> Mapper:
     """Compile the `fields` lines of a route; raises `errors.BadField`.
 
-    `unmapped: drop` leaves of the issue what the lines write and what Aha! finds, names and places
-    a record by: id, key, self, and of its fields summary, status, issuetype and project; and of the
-    changelog what tells of these fields. The rest of the body is no part of the issue and stays.
+    With `unmapped: drop`, the issue keeps the targets of the lines and the parts that Aha! needs:
+    id, key, self, and the fields summary, status, issuetype and project. The changelog keeps the
+    items about these fields. The rest of the body is not part of the issue and stays.
     """
     if unmapped not in ("keep", "drop"):
         raise BadField("`unmapped` is keep or drop", name="unmapped")
@@ -77,17 +78,17 @@ def _pruned(body: Mapping[str, Any], kept: frozenset[str]) -> dict[str, Any]:
         fields = issue.get("fields")
         if isinstance(fields, dict):
             pruned["issue"]["fields"] = {n: v for n, v in fields.items() if n in NEEDED_FIELDS}
-    items = walk(body, ("changelog", "items"))
+    items = value_at(body, ("changelog", "items"))
     if isinstance(items, list):
-        told = [item for item in items if _field_of(item) in kept]
-        pruned["changelog"] = {**body["changelog"], "items": told}
+        left = [item for item in items if _field_of(item) in kept]
+        pruned["changelog"] = {**body["changelog"], "items": left}
     return pruned
 
 
 def _field_of(item: object) -> str:
-    """Tell the lower-case id of the field that an item of a changelog is about."""
+    """Return the lower-case id of an item's field; a changed key counts as a changed project."""
     name = field_of(item) if isinstance(item, dict) else ""
-    return "project" if name == "issuekey" else name  # the one tells where the other led
+    return "project" if name == "issuekey" else name
 
 
 def outgoing(
@@ -99,13 +100,13 @@ def outgoing(
     route: Route,
     target: Target,
 ) -> dict[str, Any]:
-    """Make what is sent of an event's body; the body itself stays as it is.
+    """Return the body to send for an event; the event's own body is not changed.
 
-    Left out are the top-level parts in `drop`, which another delivery carries, a comment that is
-    only there because it was deleted, and names that would mislead Aha!. The record is named where
-    the body does not, then the route's lines are applied, the author's name goes into the comment's
-    text, and the acting `user` becomes the run-as user. Authors of comments, assignee and reporter
-    are data. Raises `errors.Unmappable`.
+    It lacks the top-level parts in `drop`, which another delivery carries, a comment that the event
+    reports as deleted, and names that would mislead Aha!. The record's id and key are added where
+    the body lacks them. Then the route's lines are applied, the author's name goes into the
+    comment's text, and the acting `user` becomes the run-as user. Authors of comments, assignee and
+    reporter are data and stay. Raises `errors.Unmappable`.
     """
     sent = {name: part for name, part in body.items() if name not in FORBIDDEN | set(drop)}
     if body.get("issue_event_type_name") == "issue_comment_deleted":
@@ -132,26 +133,26 @@ def parts_left_out(parts: Iterable[tuple[str, str]], carried: Collection[str]) -
 
 def _name_record(sent: dict[str, Any], record: str, key: str) -> None:
     issue = sent.get("issue")
-    named = issue if isinstance(issue, dict) else {}
+    named = as_object(issue)
     missing = {n: v for n, v in (("id", record), ("key", key)) if record and v and not named.get(n)}
     if missing:
         sent["issue"] = {**named, **missing}
 
 
 def _forget_comment(sent: dict[str, Any]) -> None:
-    """Leave out a deleted comment: beside a change, it would be written as a new one."""
+    """Remove a deleted comment: beside a change, Aha! would write it as a new one."""
     comment = sent.pop("comment", None)
-    held = walk(sent, _COMMENTS)
+    held = value_at(sent, _COMMENTS)
     if isinstance(comment, dict) and comment.get("id") and isinstance(held, list):
         others = [c for c in held if not (isinstance(c, dict) and c.get("id") == comment["id"])]
-        Draft(sent).write(_COMMENTS, others)
+        BodyCopy(sent).write(_COMMENTS, others)
 
 
 def _hide_private(sent: dict[str, Any]) -> None:
-    """Leave out the restricted ones of the comments and worklogs that a full issue holds inside."""
-    draft = Draft(sent)
+    """Remove restricted comments and worklogs from the lists inside a full issue."""
+    draft = BodyCopy(sent)
     for inside in (_COMMENTS, _WORKLOGS):
-        held = walk(sent, inside)
+        held = value_at(sent, inside)
         if isinstance(held, list) and any(map(is_private, held)):
             draft.write(inside, [one for one in held if not is_private(one)])
 
@@ -165,14 +166,14 @@ def _attribute(sent: dict[str, Any], attribution: str) -> None:
         "{author}": _author(comment.get("author")),
         "{body}": plain(written) if isinstance(written, dict) else str(written or ""),
     }
-    # In one pass: an author called {body} is a name, not a place for the text.
-    said = re.sub(r"\{author\}|\{body\}", lambda match: words[match.group()], attribution)
-    sent["comment"] = {**comment, "body": said}
+    # In one pass: an author called {body} is a name, and not a reference to the text.
+    filled = re.sub(r"\{author\}|\{body\}", lambda match: words[match.group()], attribution)
+    sent["comment"] = {**comment, "body": filled}
 
 
 def _author(author: object) -> str:
-    """Tell the name people know an author by; Jira calls one without an account Anonymous."""
-    known = author if isinstance(author, dict) else {}
+    """Return an author's name; Anonymous, as in Jira, for an author without an account."""
+    known = as_object(author)
     names = (known.get(name) for name in ("displayName", "name", "emailAddress"))
     return next((str(name) for name in names if name), "Anonymous")
 

@@ -1,4 +1,4 @@
-"""Places in a body: finding what stands there, and writing without changing the body that came."""
+"""Paths into a body: read values, and write into a copy that leaves the original unchanged."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from bridge.errors import Unmappable
 Part = str | int
 Path = tuple[Part, ...]
 
-#: A place further in a list would be made by filling it up.
+#: The highest index that can be written: a shorter list is filled up to it.
 _HIGHEST_INDEX = 999
 
 
-class Outcome(Enum):
-    """What there is in place of a value."""
+class Marker(Enum):
+    """What a line returns in place of a value."""
 
     NOTHING = "nothing was found: leave the target as it is"
     DROP = "leave the target out"
 
 
-NOTHING: Final = Outcome.NOTHING
-DROP: Final = Outcome.DROP
+NOTHING: Final = Marker.NOTHING
+DROP: Final = Marker.DROP
 
 
-def walk(value: object, path: Iterable[Part]) -> object:
-    """Return what stands at a path, or NOTHING."""
+def value_at(value: object, path: Iterable[Part]) -> object:
+    """Return the value at a path, or NOTHING."""
     found: Any = value
     for part in path:
         if not _fits(found, part):
@@ -63,25 +63,25 @@ class Query:
     def find(self, body: Mapping[str, Any]) -> object:
         """Return the value, a list for a path of several, or NOTHING; raises Unmappable."""
         if self.several is None:
-            return walk(body, self.head)
+            return value_at(body, self.head)
         found = bounded.found(self.several, body)
-        # A list that is there and empty was emptied, which has to be told.
-        there = bool(found) or isinstance(walk(body, self.head), list)
-        return found if there else NOTHING
+        # An empty list in the body was cleared by the sender: a value, and not NOTHING.
+        exists = bool(found) or isinstance(value_at(body, self.head), list)
+        return found if exists else NOTHING
 
 
 def query(written: object) -> Query:
-    """Compile a path that finds values, or raise a ValueError that says what is wrong."""
+    """Compile a path that finds values; raises a ValueError whose message names the mistake."""
     path = _compiled(written)
     steps = list(_steps(path))
-    head = tuple(_known(steps))
+    head = tuple(_definite(steps))
     return Query(head=head, several=None if len(head) == len(steps) else path)
 
 
-def place(written: object) -> Path:
-    """Compile a path of one place that can be written, or raise a ValueError."""
+def writable_path(written: object) -> Path:
+    """Compile a path that can be written: names and indices only; raises a ValueError."""
     steps = list(_steps(_compiled(written)))
-    path = tuple(_known(steps))
+    path = tuple(_definite(steps))
     indices = [part for part in path if isinstance(part, int)]
     if len(path) < len(steps) or any(not 0 <= index <= _HIGHEST_INDEX for index in indices):
         raise ValueError(f"{written} is not one place: names and indices only, as in $.a['b c'][0]")
@@ -95,7 +95,7 @@ def _compiled(written: object) -> JSONPath:
 
 
 def _steps(path: JSONPath) -> Iterator[Part | None]:
-    """Give each part of a path as a name or an index; None for what can find several values."""
+    """Yield each part of a path as a name or an index; None for a part that can find several."""
     for segment in path.segments:
         match segment, segment.selectors:
             case JSONPathChildSegment(), (NameSelector(name=name),):
@@ -106,45 +106,48 @@ def _steps(path: JSONPath) -> Iterator[Part | None]:
                 yield None
 
 
-def _known(steps: Iterable[Part | None]) -> Iterator[Part]:
+def _definite(steps: Iterable[Part | None]) -> Iterator[Part]:
+    """Yield the parts before the first that can find several values."""
     return (step for step in takewhile(lambda step: step is not None, steps) if step is not None)
 
 
-class Draft:
-    """A body being written: what stands on a written path is copied once, the rest is shared."""
+class BodyCopy:
+    """A body to write to: objects and lists on written paths are copied, others are shared."""
 
     def __init__(self, root: dict[str, Any]) -> None:
         self.root = root
-        # The copies are held, not only their ids: an id is given again once its object is gone.
-        self._own: dict[int, object] = {}
+        # Values are the copies themselves: Python reuses the id of a freed object.
+        self._copies: dict[int, object] = {}
 
     def write(self, path: Path, value: object) -> None:
-        """Put a value at a path; raises Unmappable where something else stands in the way."""
+        """Write a value at a path; raises Unmappable where another kind of value is in the way."""
         _put(self._parent(path), path[-1], value)
 
     def remove(self, path: Path) -> None:
-        """Leave out what stands at a path, if anything does."""
-        if walk(self.root, path) is not NOTHING:
+        """Remove the value at a path, if there is one."""
+        if value_at(self.root, path) is not NOTHING:
             del self._parent(path)[path[-1]]
 
     def _parent(self, path: Path) -> Any:  # noqa: ANN401  # a dict or a list, as the path's end has it
         node: Any = self.root
         for part, following in pairwise(path):
-            found = self._copy(walk(node, (part,)), list if isinstance(following, int) else dict)
+            found = self._copy(
+                value_at(node, (part,)), list if isinstance(following, int) else dict
+            )
             if found is None:
                 raise Unmappable(f"{part} is in the way: it is no {_kind(following)} here")
-            self._own[id(found)] = found
+            self._copies[id(found)] = found
             _put(node, part, found)
             node = found
         return node
 
     def _copy(self, found: object, kind: type[list[Any]] | type[dict[str, Any]]) -> object | None:
-        """Return a list or dict that may be written into; None for what is something else."""
+        """Return a list or dict that can be written to; None for a value of another kind."""
         if found is None or found is NOTHING:
             return kind()
         if not isinstance(found, kind):
             return None
-        return found if id(found) in self._own else kind(found)
+        return found if id(found) in self._copies else kind(found)
 
 
 def _kind(part: Part) -> str:

@@ -1,15 +1,15 @@
-"""Who may read a comment or a worklog of Jira's."""
+"""Whether a comment or a worklog of Jira is restricted to some readers."""
 
 from __future__ import annotations
 
 from typing import Final
 
-#: The property of a comment by which a service desk keeps it from its customers.
+#: The property by which a service desk hides a comment from its customers.
 _INTERNAL: Final = "sd.public.comment"
 
 
 def is_private(part: object) -> bool:
-    """Tell whether a comment or worklog is not for everybody who sees its issue."""
+    """Return whether some users who can see the issue cannot see this comment or worklog."""
     if not isinstance(part, dict):
         return False
     if part.get("visibility") is not None or part.get("jsdPublic") is False:

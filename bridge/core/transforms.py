@@ -1,4 +1,4 @@
-"""What the `type` of a `fields` line can ask for: one value in, one value out, or a ValueError."""
+"""The conversions that the `type` of a `fields` line can name; each raises ValueError."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True} | {
     "off": False,
     "0": False,
 }
-#: What JSON readers agree on, and what the databases behind them hold.
+#: The range of integers that JSON parsers and databases have in common.
 _LARGEST = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def text(value: object) -> str:
-    """Read a text, a number (5.0 is "5"), true or false, or a rich-text document as text."""
+    """Convert a text, a number (5.0 is "5"), true or false, or a rich-text document to text."""
     match value:
         case str():
             return value
@@ -38,7 +38,7 @@ def text(value: object) -> str:
 
 
 def number(value: object) -> int | float:
-    """Read a number, or a text that is one and nothing else."""
+    """Convert a number, or a text that contains only a number."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value) if re.search("[.eE]", value) else int(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST:
@@ -47,7 +47,7 @@ def number(value: object) -> int | float:
 
 
 def integer(value: object) -> int:
-    """Read a whole number; one with a fraction is not rounded but refused."""
+    """Convert a whole number; a number with a fraction is refused, not rounded."""
     found = number(value)
     if found != int(found):
         raise ValueError("not a whole number")
@@ -55,7 +55,7 @@ def integer(value: object) -> int:
 
 
 def boolean(value: object) -> bool:
-    """Read true or false, also written yes, no, on, off, 1 or 0."""
+    """Convert true or false, or one of yes, no, on, off, 1 and 0."""
     if isinstance(value, bool):
         return value
     word = text(value).strip().lower()
@@ -65,12 +65,12 @@ def boolean(value: object) -> bool:
 
 
 def day(value: object) -> str:
-    """Read a day, or an instant's day where it was told: 2026-05-01. Numbers are ms since 1970."""
+    """Convert a day, or an instant to the day in its own time zone: 2026-05-01. Numbers are ms."""
     return _instant(value).date().isoformat()
 
 
 def instant(value: object) -> str:
-    """Read an instant with its offset from UTC, which is 0 unless told; a day is its midnight."""
+    """Convert an instant, with its offset from UTC (default 0); a day becomes its midnight."""
     return _instant(value).isoformat(timespec="milliseconds")
 
 
@@ -84,7 +84,7 @@ def _instant(value: object) -> datetime:
         raise ValueError("not an instant") from error
 
 
-#: The words of `type` that convert a value; `list`, the one other word, only says how many.
+#: The words of `type` that convert a value. `list`, the only other word, converts none.
 TRANSFORMS: Mapping[str, Callable[[Any], Any]] = {
     "text": text,
     "number": number,

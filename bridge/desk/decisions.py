@@ -71,7 +71,7 @@ def _bounded(query: Query) -> Query:
     """Exclude earlier events by their ids: no index contains `received`."""
     if query.since is None or query.after:
         return query
-    return replace(query, after=ids.made(query.since - _UPLOAD_MS))
+    return replace(query, after=ids.event_id(query.since - _UPLOAD_MS))
 
 
 def follow(
