@@ -1,6 +1,6 @@
-"""The bridge for any WSGI server: `application` receives and delivers in each of its processes.
+"""The bridge for any WSGI server: `application` receives and delivers in each server process.
 
-Settings come from the environment, as for `aha-bridge serve`, which needs no other server.
+Settings come from the environment, as for `aha-bridge serve`, which includes a server of its own.
 """
 
 import os

@@ -72,7 +72,7 @@ def run(given: argparse.Namespace) -> dict[str, object]:
 def _told(sandbox: Sandbox, posted: dict[str, float], begun: float) -> dict[str, object]:
     written = {one.key: one.time / 1000 for one in sandbox.writes()}
     waits = sorted(round(written[key] - at, 2) for key, at in posted.items() if key in written)
-    minutes = Counter(int(one.time / 1000 - begun) // 60 for one in sandbox.asked())
+    minutes = Counter(int(one.time / 1000 - begun) // 60 for one in sandbox.requests())
     return {
         "healthy": len(posted),
         "delivered": len(waits),

@@ -38,12 +38,12 @@ from types import FrameType
 from typing import Any
 
 import structlog
+from bridge.web.receiving import Reception
 
 import bridge
 from bridge import config
 from bridge.app import Bridge
 from bridge.web import create
-from bridge.web.receiving import Reception
 
 PACKAGE = str(Path(bridge.__file__).parent)
 TOKEN = "trace-token-0123456789"

@@ -1,11 +1,12 @@
-"""Errors whose class tells the caller what to do; the docstring is the default message."""
+"""Errors by class: the class decides what the caller does; its docstring is the default message."""
 
 from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
 
-_INNERMOST = 6
+#: How many of the innermost stack frames `stack_frames` returns.
+_FRAMES = 6
 
 
 class BridgeError(Exception):
@@ -15,17 +16,20 @@ class BridgeError(Exception):
         super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
 
 
-def places(error: BaseException) -> list[str]:
-    """Say where something was raised, and not its message or values: they could tell secrets."""
-    frames = traceback.extract_tb(error.__traceback__)[-_INNERMOST:]
+def stack_frames(error: BaseException) -> list[str]:
+    """Return the innermost frames of an error's traceback, without its message or any value.
+
+    Messages and values may hold secrets.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
-# --- at the door: answer 200 all the same, keep a `rejected` row
+# --- receiving: answer 200, and store a `rejected` verdict
 
 
 class Rejected(BridgeError):
-    """The body was not taken in."""
+    """The body is rejected."""
 
 
 class BadSignature(Rejected):
@@ -37,29 +41,31 @@ class Unreadable(Rejected):
 
 
 class NotKept(BridgeError):
-    """Neither the database nor the spool could keep the event: ask the sender to come again."""
+    """Neither the database nor the spool could store the event: ask the sender to retry."""
 
 
-# --- configuration: say all of it, start nothing
+# --- configuration: report every problem, and do not start
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One thing wrong in one place of a mapping file."""
+    """One error or warning at one position in a mapping file."""
 
-    #: The path as the user gave it.
+    #: The path as given by the user.
     file: str
-    #: 1-based; 0 when the whole file is meant.
+    #: 1-based; 0 for the whole file.
     line: int = 0
     #: 1-based.
     column: int = 0
     message: str
-    #: "error" stops a start; "warning" does not.
+    #: "error" prevents a start; "warning" does not.
     severity: str = "error"
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: {'' if self.severity == 'error' else self.severity + ': '}{self.message}"
+        position = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return (
+            f"{position}: {'' if self.severity == 'error' else self.severity + ': '}{self.message}"
+        )
 
 
 class BadConfiguration(BridgeError):
@@ -71,7 +77,7 @@ class BadConfiguration(BridgeError):
 
 
 class BadFilter(BridgeError):
-    """A filter that cannot be used; `offset` is where in its text, 0-based."""
+    """A filter cannot be used; `offset` is the 0-based position of the error in `text`."""
 
     def __init__(self, message: str, *, text: str = "", offset: int = 0) -> None:
         super().__init__(message)
@@ -80,14 +86,14 @@ class BadFilter(BridgeError):
 
 
 class BadField(BridgeError):
-    """A `fields` line that cannot be used; `name` is the key of the line that is wrong."""
+    """A line of `fields` cannot be used; `name` is the key with the error."""
 
     def __init__(self, message: str, *, name: str = "") -> None:
         super().__init__(message)
         self.name = name
 
 
-# --- delivering: each class is one thing to do
+# --- delivering: the class decides what becomes of the delivery
 
 
 class DeliveryError(BridgeError):
@@ -100,19 +106,19 @@ class DeliveryError(BridgeError):
 
 
 class Unmappable(DeliveryError):
-    """A field cannot be mapped: park until the mapping is corrected."""
+    """A field cannot be mapped: park the delivery until the mapping is corrected."""
 
 
 class NotSent(DeliveryError):
-    """Nothing reached the destination: try again later, it cannot have been written."""
+    """Nothing reached the destination: retry, as it cannot have been written."""
 
 
 class Failed(DeliveryError):
-    """The destination answered that it failed: try again later."""
+    """The destination answered that it failed: retry."""
 
 
 class Throttled(DeliveryError):
-    """The destination wants a pause: nothing is sent there until `after` seconds are over."""
+    """The destination limits its rate: send nothing there for `after` seconds."""
 
     def __init__(self, message: str = "", *, after: float | None, status: int = 429) -> None:
         super().__init__(message, status=status)
@@ -120,23 +126,23 @@ class Throttled(DeliveryError):
 
 
 class InDoubt(DeliveryError):
-    """It was sent and no answer came: it may have been written."""
+    """The body was sent and no answer arrived: it may have been written."""
 
 
 class Refused(DeliveryError):
-    """The destination will never take this body: park it with the answer."""
+    """The destination rejects this body for good: park the delivery with the answer."""
 
 
 class Gone(DeliveryError):
-    """The token is invalid or the account disabled: pause the destination, keep everything."""
+    """The token is invalid or the account disabled: pause the destination, keep its deliveries."""
 
 
-# --- at the desk
+# --- operators' commands
 
 
 class NotFound(BridgeError):
-    """There is no such thing."""
+    """There is no such record."""
 
 
 class WrongState(BridgeError):
-    """That cannot be done with it in its present state."""
+    """The record's present state does not allow this."""

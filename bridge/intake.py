@@ -13,7 +13,7 @@ import structlog
 from bridge import sources, store
 from bridge.core import bodies, ids
 from bridge.core.plan import Plan
-from bridge.errors import BadSignature, Rejected, Unreadable, places
+from bridge.errors import BadSignature, Rejected, Unreadable, stack_frames
 from bridge.model import Event, Hook, Reply, Request, Stage, Verdict, VerdictName
 from bridge.store import Arrival, Entry, Store
 
@@ -164,7 +164,7 @@ def _handshake(hook: Hook, request: Request) -> Reply | None:
 
 def _mistake(request: Request, error: Exception) -> str:
     kind = type(error).__name__
-    where = places(error)
+    where = stack_frames(error)
     log.error("event.failed", event_id=request.id, hook=request.hook, error=kind, where=where)
     return f"the bridge itself failed on this body: {kind}"
 

@@ -1,4 +1,4 @@
-"""What a process says of itself, on stderr: never a token, never what people wrote."""
+"""The log on stderr, as text or JSON, without tokens and without content written by users."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from bridge.core import printable
-from bridge.errors import places
+from bridge.errors import stack_frames
 
-#: A webhook's path ends in its token: ours, and that of Aha!.
+#: The path of a webhook ends in its token, for the bridge and for Aha! alike.
 _TOKEN = re.compile(r"(/api/v1/webhooks/)[^\s/?#\"'\\]+")
 
 
 def configure(style: str, *, level: int = logging.INFO, colours: bool = False) -> None:
-    """Write the log as `text` or `json`; of the libraries only what is at least a warning."""
+    """Set up logging as `text` or `json`; libraries log warnings and errors only."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _without_messages,
-        _harmless,
+        _strip_messages,
+        _sanitize,
     ]
     render = _renderer(style, colours=colours)
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=_Line,
+        logger_factory=_LineLogger,
     )
-    handler = _Lines()
+    handler = _StderrHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
@@ -42,7 +42,7 @@ def configure(style: str, *, level: int = logging.INFO, colours: bool = False) -
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    # It tells of errors that follow from one that is raised anyway.
+    # Its warnings follow from errors that it raises as well.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
@@ -56,8 +56,8 @@ def _json(event: EventDict, **_: object) -> str:
     return orjson.dumps(event, default=str).decode()
 
 
-class _Line:
-    """Where structlog's lines go, whatever the level."""
+class _LineLogger:
+    """The logger under structlog: every level writes to stderr."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -67,29 +67,29 @@ class _Line:
 
 
 def _write(line: str) -> None:
-    # The stream is looked up each time, as it may be replaced; and a reader of the log that went
-    # away must not stop what is logged.
+    # The stream is looked up for each line because it may be replaced. An error is ignored: a log
+    # reader that has gone away must not stop the bridge.
     with suppress(OSError, ValueError):
         sys.stderr.write(f"{line}\n")
 
 
-class _Lines(logging.Handler):
-    """Where the lines of libraries go."""
+class _StderrHandler(logging.Handler):
+    """Writes the log records of libraries to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
         _write(self.format(record))
 
 
-def _without_messages(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Say of an exception what and where it was; its message may hold what a sender sent."""
+def _strip_messages(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Replace an exception by its class and traceback; its message may quote a body."""
     found = event.pop("exc_info", None)
     event.pop("stack_info", None)
     if found:
         error = _exception(found)
         if error is not None:
             event["raised"] = type(error).__name__
-            event["where"] = places(error)
+            event["where"] = stack_frames(error)
     return event
 
 
@@ -99,16 +99,16 @@ def _exception(found: ExcInfo | BaseException | bool) -> BaseException | None:
     return found[1] if isinstance(found, tuple) else sys.exc_info()[1]
 
 
-def _harmless(_: WrappedLogger, __: str, event: EventDict) -> MutableMapping[str, Any]:
-    """Take out tokens, and what would forge lines or speak to a terminal."""
-    return {name: _cleaned(value) for name, value in event.items()}
+def _sanitize(_: WrappedLogger, __: str, event: EventDict) -> MutableMapping[str, Any]:
+    """Mask tokens, and escape control characters, which could forge lines or control a terminal."""
+    return {name: _clean(value) for name, value in event.items()}
 
 
-def _cleaned(value: object) -> object:
+def _clean(value: object) -> object:
     if isinstance(value, str):
         return printable.for_terminal(_TOKEN.sub(r"\1…", value))
     if isinstance(value, Mapping):
-        return {name: _cleaned(inner) for name, inner in value.items()}
+        return {name: _clean(inner) for name, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return [_cleaned(inner) for inner in value]
+        return [_clean(inner) for inner in value]
     return value

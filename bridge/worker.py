@@ -26,7 +26,7 @@ from bridge.errors import (
     Refused,
     Throttled,
     Unmappable,
-    places,
+    stack_frames,
 )
 from bridge.model import (
     Destination,
@@ -130,7 +130,7 @@ def _attend(crew: Crew, leased: Leased) -> Settlement | None:
 def _mistake(crew: Crew, error: Exception, leased: Leased | None = None) -> str:
     """Log where we failed and return what it was."""
     kind, event = type(error).__name__, "" if leased is None else leased.event
-    where = places(error)
+    where = stack_frames(error)
     name = crew.target.name
     log.error("delivery.mistake", event_id=event, destination=name, error=kind, where=where)
     return kind

@@ -1,4 +1,4 @@
-"""The commands: `aha-bridge`, or `python -m bridge`. One module for each group of them."""
+"""The command line: `aha-bridge`, or `python -m bridge`. Each module holds related commands."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from bridge import logs
-from bridge.cli import checking, inspect, operators, running, screen, trying
-from bridge.cli.failing import Commands
+from bridge.cli import inspect, operators, output, run, tryout, validate
+from bridge.cli.errors import Commands
 
 try:
     _VERSION = version("aha-bridge")
@@ -20,28 +20,28 @@ except PackageNotFoundError:  # run from a source tree that was not installed
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(_VERSION, prog_name="aha-bridge")
 def main() -> None:
-    """Take Jira's webhooks in, and bring them to Aha!: filtered, mapped, in order and once.
+    """Receive Jira's webhooks and deliver them to Aha!: filtered, mapped, in order and once.
 
-    Begin with `aha-bridge demo`: the whole bridge on this machine, with nothing to configure.
+    Start with `aha-bridge demo`: it runs the whole bridge on this machine without configuration.
     """
-    logs.configure("text", level=logging.WARNING, colours=screen.colours())
+    logs.configure("text", level=logging.WARNING, colours=output.colours())
 
 
 for command in (
-    trying.demo,
-    running.serve,
-    running.web,
-    running.worker,
-    checking.check,
-    checking.explain,
-    checking.jql,
+    tryout.demo,
+    run.serve,
+    run.web,
+    run.worker,
+    validate.check,
+    validate.explain,
+    validate.jql,
     inspect.log,
     inspect.show,
     inspect.status,
     operators.retry,
     operators.discard,
     operators.replay,
-    running.migrate,
-    trying.sandbox,
+    run.migrate,
+    tryout.sandbox,
 ):
     main.add_command(command)

@@ -13,7 +13,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bridge.cli import opening, screen
+from bridge.cli import context, output
 from bridge.cli.options import Instant, Word, as_json, with_settings
 from bridge.core.printable import for_csv
 from bridge.desk import LogEntry, Query, decisions, instant
@@ -76,7 +76,7 @@ def log(
     if limit is None and not (as_json or as_csv):
         limit = DEFAULT_LIMIT
     write: Write = _json_lines if as_json else _CsvLines() if as_csv else _text_lines
-    with opening.store(opening.settings(database=database)) as store:
+    with context.store(context.settings(database=database)) as store:
         found = decisions.read(store, query, limit=limit)
         if not follow:
             write(found)
@@ -95,7 +95,7 @@ def _follow(store: Store, query: Query, found: list[LogEntry], write: Write) -> 
 
 def _json_lines(found: Iterable[LogEntry]) -> None:
     for entry in found:
-        screen.json_line(decisions.as_dict(entry))
+        output.json_line(decisions.as_dict(entry))
 
 
 class _CsvLines:
@@ -114,7 +114,7 @@ class _CsvLines:
 
 
 def _text_lines(found: Iterable[LogEntry]) -> None:
-    console = screen.console()
+    console = output.console()
     for entry in found:
         console.print(log_line(entry), soft_wrap=True)
 
@@ -126,16 +126,16 @@ def log_line(entry: LogEntry) -> Text:
     cells = [
         str(instant(entry.received)),
         entry.event,
-        screen.word(f"{entry.verdict:<9}", entry.verdict),
+        output.coloured(f"{entry.verdict:<9}", entry.verdict),
         f"{entry.stage or '-':<14}",
-        screen.word(f"{state:<9}", entry.state),
+        output.coloured(f"{state:<9}", entry.state),
         f"{entry.key or entry.record or '-':<8}",
         f"{entry.name or '-':<20}",
         f"{entry.hook:<12}",
         f"{f'{route} > {entry.destination}' if entry.destination else route:<24}",
         f"{entry.reason}; {entry.state}: {entry.error}" if entry.error else entry.reason,
     ]
-    shown = [cell if isinstance(cell, Text) else screen.plain(cell) for cell in cells]
+    shown = [cell if isinstance(cell, Text) else output.escaped(cell) for cell in cells]
     return Text("  ").join(shown)
 
 
@@ -152,23 +152,23 @@ def show(*, event: str, body: bool, as_json: bool, database: str | None) -> None
 
     EVENT is its id, or the beginning of it.
     """
-    with opening.store(opening.settings(database=database)) as store:
+    with context.store(context.settings(database=database)) as store:
         found = histories.history_of(store, event)
     values = histories.as_dict(found, body=body)
     if as_json:
-        screen.json_line(values)
+        output.json_line(values)
         return
-    console = screen.console()
+    console = output.console()
     console.print(_particulars(values))
     for name in ("verdicts", "deliveries", "attempts", "sightings", "actions"):
         rows = values[name]
         if rows:
             console.print()
-            console.print(screen.rows(name, rows))
+            console.print(output.table(name, rows))
     if body:
         console.print()
         console.print(
-            screen.plain("the body is not kept" if values["body"] is None else values["body"])
+            output.escaped("the body is not kept" if values["body"] is None else values["body"])
         )
 
 
@@ -176,12 +176,12 @@ _LISTS = ("verdicts", "deliveries", "attempts", "sightings", "actions", "effects
 
 
 def _particulars(values: Mapping[str, Any]) -> Table:
-    table = screen.pairs()
+    table = output.two_columns()
     for name, value in values.items():
         if name not in _LISTS and value not in (None, "", 0, False):
-            table.add_row(name, screen.plain(value))
+            table.add_row(name, output.escaped(value))
     for number, effect in enumerate(values["effects"]):
-        table.add_row("" if number else "effects", screen.plain(effect))
+        table.add_row("" if number else "effects", output.escaped(effect))
     return table
 
 
@@ -193,28 +193,28 @@ def _particulars(values: Mapping[str, Any]) -> Table:
 @with_settings("database", "spool", "mappings")
 def status(*, as_json: bool, **flags: object) -> None:
     """Show the state of the bridge: totals that add up, open deliveries, and problems."""
-    settings = opening.settings(**flags)
-    with opening.store(settings) as store:
-        found = statuses.status_of(store, opening.configuration(settings.mappings))
+    settings = context.settings(**flags)
+    with context.store(settings) as store:
+        found = statuses.status_of(store, context.configuration(settings.mappings))
     values = statuses.as_dict(found)
     if as_json:
-        screen.json_line(values)
+        output.json_line(values)
         return
-    console = screen.console()
+    console = output.console()
     console.print(_totals(found))
     if values["deliveries"]:
         console.print()
-        console.print(screen.rows("deliveries", [values["deliveries"]]))
+        console.print(output.table("deliveries", [values["deliveries"]]))
     if values["destinations"]:
         rows = [
             {"destination": name, **row, "open": _counts(row["open"])}
             for name, row in values["destinations"].items()
         ]
         console.print()
-        console.print(screen.rows("destinations", rows))
+        console.print(output.table("destinations", rows))
     if values["stuck"]:
         console.print()
-        console.print(screen.rows("waits for a person", values["stuck"]))
+        console.print(output.table("waits for a person", values["stuck"]))
     console.print()
     console.print(_rest(values))
 
@@ -225,17 +225,17 @@ def _totals(found: Status) -> Table:
     table.add_column()
     for name, count in found.verdicts.items():
         if count or name in ("deliver", "duplicate", "filtered"):
-            table.add_row(str(count), screen.word(name))
+            table.add_row(str(count), output.coloured(name))
     table.add_row(f"= {found.received}", "received")
     return table
 
 
 def _rest(values: Mapping[str, Any]) -> Table:
-    table = screen.pairs()
+    table = output.two_columns()
     table.add_row("oldest unfinished", values["oldest_unfinished"] or "nothing waits")
     table.add_row("spool", f"{values['spool']['bytes']} bytes wait")
     for sentence in values["degraded"]:
-        table.add_row("degraded", screen.plain(sentence))
+        table.add_row("degraded", output.escaped(sentence))
     if values["spool"]["refused"]:
         table.add_row("refused by the database", str(values["spool"]["refused"]))
     return table

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bridge.cli import opening, screen
+from bridge.cli import context, output
 from bridge.cli.options import as_json, with_settings
 from bridge.config import Settings
 from bridge.desk import Delivery, operators
@@ -78,13 +78,13 @@ def retry(  # noqa: PLR0913 - one for each flag
     stay parked, and those in doubt stay in doubt.
     """
     by = who or current_user()
-    settings = opening.settings(database=database, mappings=mappings)
+    settings = context.settings(database=database, mappings=mappings)
     if to:
         if ids or every or state:
             raise click.UsageError("--to takes all that is open: name at most a --destination.")
         _send_to(settings, destination, to, by, as_json=as_json)
         return
-    with opening.store(settings) as store:
+    with context.store(settings) as store:
         if destination and not (ids or every or state):
             operators.resume(store, destination, who=by)
             _report_resumed({"destination": destination, "resumed": True}, as_json=as_json)
@@ -102,8 +102,8 @@ def retry(  # noqa: PLR0913 - one for each flag
 
 
 def _send_to(settings: Settings, destination: str, to: str, who: str, *, as_json: bool) -> None:
-    plan = opening.plan(settings.mappings)
-    with opening.store(settings) as store:
+    plan = context.plan(settings.mappings)
+    with context.store(settings) as store:
         names = (destination,) if destination else operators.homeless(store, plan)
         done = operators.send_to(store, plan, names, to, who=who)
     _report(done, f"is {to}'s now", as_json=as_json)
@@ -126,7 +126,7 @@ def discard(
 
     IDS are numbers of deliveries, or ids of events.
     """
-    with opening.store(opening.settings(database=database)) as store:
+    with context.store(context.settings(database=database)) as store:
         found = operators.find_deliveries(store, ids)
         _confirm(f"Give {len(found)} deliveries up?", found, yes=yes)
         done = operators.discard(store, found, who=who or current_user(), reason=reason)
@@ -153,12 +153,12 @@ def replay(  # noqa: PLR0913 - one for each flag
     It becomes a new delivery at the end of its lane. EVENT is its id, or the beginning of it.
     """
     del yes  # it is always one event
-    settings = opening.settings(database=database, mappings=mappings)
-    plan = opening.plan(settings.mappings)
-    with opening.store(settings) as store:
+    settings = context.settings(database=database, mappings=mappings)
+    plan = context.plan(settings.mappings)
+    with context.store(settings) as store:
         done = operators.replay(store, plan, event, route=route, who=who or current_user())
     if as_json:
-        screen.json_line([operators.replay_as_dict(each) for each in done])
+        output.json_line([operators.replay_as_dict(each) for each in done])
         return
     for each in done:
         click.echo(f"event {each.event} is queued once more: {each.route} > {each.destination}")
@@ -176,7 +176,7 @@ def _confirm(question: str, found: Sequence[Delivery], *, yes: bool) -> None:
 
 def _report_resumed(values: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        screen.json_line(values)
+        output.json_line(values)
     else:
         click.echo(f"{values['destination']}: goes on")
 
@@ -184,14 +184,14 @@ def _report_resumed(values: dict[str, Any], *, as_json: bool) -> None:
 def _report(done: Sequence[Deed], what: str, *, as_json: bool) -> None:
     """Print the result for each delivery; exit with 1 if one failed."""
     if as_json:
-        screen.json_line([operators.as_dict(each) for each in done])
+        output.json_line([operators.as_dict(each) for each in done])
     elif not done:
         click.echo("nothing to do")
     else:
         for each in done:
             delivery = each.delivery
             about = f"{delivery.key or 'event ' + delivery.event} to {delivery.destination}"
-            line = screen.plain(f"delivery {delivery.id} ({about}): {each.error or what}")
+            line = output.escaped(f"delivery {delivery.id} ({about}): {each.error or what}")
             click.echo(line.plain)
     if any(each.error for each in done):
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""What commands take: settings as flags, instants, ids."""
+"""Options that several commands share: settings as flags, --json, instants."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AGO = re.compile(r"([0-9]{1,9})\s*([smhdw])")
 
 
 def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the flags of some settings, or of all; the command gets them as keyword arguments."""
+    """Add the flags of the named settings, or of all; they arrive as keyword arguments."""
     picked = [option for option in OPTIONS if not names or option.name in names]
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,19 +43,19 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def now() -> int:
-    """Read the clock, in ms since the epoch."""
+    """Return the current time, in ms since the epoch."""
     return int(time.time() * 1000)
 
 
 class Instant(click.ParamType[int]):
-    """An instant in ms since the epoch: ISO 8601, or how long ago: 90s, 15m, 2h, 3d, 1w."""
+    """An instant as ISO 8601 or as a time ago (90s, 15m, 2h, 3d, 1w); in ms since the epoch."""
 
     name = "time"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
-        """Read it; without a time zone it is in UTC, as all that is printed."""
+        """Parse an instant; without a time zone it is in UTC, like all printed times."""
         text = str(value).strip()
         ago = _AGO.fullmatch(text)
         if ago:

@@ -1,1 +1,1 @@
-"""The whole bridge on one machine: made-up Jiras, the true bridge, and a stand-in for Aha!."""
+"""The whole bridge on one machine: invented Jira traffic, a real bridge, a stand-in for Aha!."""

@@ -23,7 +23,7 @@ PROJECTS = {
     "HR": ("10002", "People"),
     "CORE": ("10003", "Core services"),
 }
-#: What the older Jira calls its priorities.
+#: The priorities of an older Jira have other names.
 _OLD_PRIORITIES = {
     "Highest": "Blocker",
     "High": "Critical",
@@ -55,7 +55,7 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Issue:
-    """An issue as it stands at one instant; it changes by `dataclasses.replace`."""
+    """An issue at one instant; use `dataclasses.replace` for a later one."""
 
     id: int
     key: str
@@ -99,7 +99,7 @@ class Item:
     """One line of a changelog."""
 
     field: str
-    #: "" where the line has none, as in old versions of Data Center.
+    #: "" if the item has none, as in old versions of Data Center.
     field_id: str = ""
     #: The id and the text before.
     was: tuple[str | None, str | None] = (None, None)
@@ -117,15 +117,15 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Installation:
-    """One Jira: writes what happened in it as the bodies of its webhooks."""
+    """One Jira installation: builds the bodies of its webhooks."""
 
     base: str
     cloud: bool
-    #: Of the account that the instants are shown for, in hours from UTC.
+    #: The time zone of its dates, in hours from UTC.
     zone: int = 0
 
     def issue_created(self, issue: Issue, by: Person, change: Change | None = None) -> Body:
-        """Tell that an issue was created; Cloud adds what it was created with."""
+        """Build the body for a new issue; Cloud adds a changelog of its first values."""
         head = self._head("jira:issue_created", issue.created + 14, by, "issue_created")
         return head | {"issue": self.issue(issue)} | self._changelog(change)
 
@@ -137,35 +137,38 @@ class Installation:
         change: Change | None = None,
         comment: Comment | None = None,
     ) -> Body:
-        """Tell that an issue was changed or commented, at the issue's `updated`."""
+        """Build the body for a changed or commented issue, at the issue's `updated`."""
         head = self._head("jira:issue_updated", issue.updated, by, kind)
-        told: Body = head | {"issue": self.issue(issue, comment)}
+        body: Body = head | {"issue": self.issue(issue, comment)}
         if comment is not None:
-            told["comment"] = self.comment(comment, issue)
-        return told | self._changelog(change)
+            body["comment"] = self.comment(comment, issue)
+        return body | self._changelog(change)
 
     def issue_deleted(self, issue: Issue, by: Person, at: int) -> Body:
-        """Tell that an issue was deleted, with what it was before."""
+        """Build the body for a deleted issue, with its last values."""
         return self._head("jira:issue_deleted", at, by) | {"issue": self.issue(issue)}
 
     def comment_event(self, name: str, comment: Comment, issue: Issue, at: int) -> Body:
-        """Tell of a comment: Cloud adds six fields of the issue, Data Center nothing."""
-        told = self._head(name, at) | {"comment": self.comment(comment, issue)}
+        """Build the body of a comment event; Cloud adds six fields of the issue."""
+        body = self._head(name, at) | {"comment": self.comment(comment, issue)}
         if self.cloud:
-            told |= {"issue": self.six_fields(issue), "eventType": "primaryAction"}
-        return told
+            body |= {"issue": self.six_fields(issue), "eventType": "primaryAction"}
+        return body
 
     def comment_pair(
         self, name: str, comment: Comment, issue: Issue, gap: int = 0
     ) -> tuple[Body, Body]:
-        """Tell of a comment as Data Center does: without its issue, and `gap` ms later with it."""
+        """Build Data Center's two bodies for a comment: without the issue, then with it.
+
+        `gap` is the time between them, in ms.
+        """
         kind = {"comment_created": "issue_commented", "comment_updated": "issue_comment_edited"}
         thin = self.comment_event(name, comment, issue, comment.updated)
         later = replace(issue, updated=comment.updated + gap)
         return thin, self.issue_updated(later, comment.author, kind[name], comment=comment)
 
     def worklog_created(self, number: int, issue: Issue, by: Person, at: int) -> Body:
-        """Tell of work that was logged: ten minutes."""
+        """Build the body for ten minutes of logged work."""
         worklog = {
             "self": f"{self.base}/rest/api/2/issue/{issue.id}/worklog/{number}",
             "author": self.person(by),
@@ -182,7 +185,7 @@ class Installation:
         return self._head("worklog_created", at) | {"worklog": worklog}
 
     def sprint(self, name: str, number: int, title: str, at: int) -> Body:
-        """Tell of a sprint, which is no issue."""
+        """Build the body of a sprint event, which concerns no issue."""
         sprint = {
             "id": number,
             "self": f"{self.base}/rest/agile/1.0/sprint/{number}",
@@ -196,7 +199,7 @@ class Installation:
         return self._head(name, at) | {"sprint": sprint}
 
     def version(self, name: str, number: int, title: str, at: int) -> Body:
-        """Tell of a version, which is no issue."""
+        """Build the body of a version event, which concerns no issue."""
         version = {
             "self": f"{self.base}/rest/api/2/version/{number}",
             "id": str(number),
@@ -209,29 +212,29 @@ class Installation:
         return self._head(name, at) | {"version": version}
 
     def user_created(self, who: Person, at: int) -> Body:
-        """Tell of a new user: `user` is whom it is about, not who did it."""
+        """Build the body for a new user; `user` is the new user and not the administrator."""
         return self._head("user_created", at) | {"user": self.person(who)}
 
     # --- parts
 
     def issue(self, issue: Issue, comment: Comment | None = None) -> Body:
-        """Write an issue in full; Data Center writes its latest comment too."""
+        """Build a complete issue; Data Center includes its latest comment."""
         fields = self._six(issue) | dict.fromkeys(_EMPTY_FIELDS) | self._own_fields(issue)
         if not self.cloud:
-            said = [] if comment is None else [self.comment(comment, issue)]
-            number = len(said)
+            comments = [] if comment is None else [self.comment(comment, issue)]
+            number = len(comments)
             counts = {"maxResults": number, "total": number, "startAt": 0}
-            fields["comment"] = {"comments": said} | counts
+            fields["comment"] = {"comments": comments} | counts
             fields["worklog"] = {"startAt": 0, "maxResults": 20, "total": 0, "worklogs": []}
         return self._named(issue) | {"fields": fields}
 
     def six_fields(self, issue: Issue) -> Body:
-        """Write an issue as Cloud's comment events do."""
+        """Build an issue with the six fields of Cloud's comment events."""
         return self._named(issue) | {"fields": self._six(issue)}
 
     def comment(self, comment: Comment, issue: Issue) -> Body:
-        """Write a comment."""
-        told: Body = {
+        """Build a comment."""
+        body: Body = {
             "self": f"{self.base}/rest/api/2/issue/{issue.id}/comment/{comment.id}",
             "id": str(comment.id),
             "author": self.person(comment.author),
@@ -241,47 +244,47 @@ class Installation:
             "updated": self.instant(comment.updated),
         }
         if comment.role:
-            told["visibility"] = {"type": "role", "value": comment.role}
+            body["visibility"] = {"type": "role", "value": comment.role}
         if self.cloud:
-            told["jsdPublic"] = not comment.internal
-        return told
+            body["jsdPublic"] = not comment.internal
+        return body
 
     def person(self, person: Person) -> Body:
-        """Write a person: with an account id only, or with a name and an e-mail."""
+        """Build a person: Cloud gives an account id, Data Center a name and an e-mail address."""
         shown = {"displayName": person.display, "active": True, "timeZone": "Europe/Berlin"}
         if self.cloud:
             link = f"{self.base}/rest/api/2/user?accountId={person.account.replace(':', '%3A')}"
-            told: Body = {"self": link, "accountId": person.account, "accountType": "atlassian"}
+            body: Body = {"self": link, "accountId": person.account, "accountType": "atlassian"}
         else:
             link = f"{self.base}/rest/api/2/user?username={person.name}"
             known = {"name": person.name, "key": person.name}
-            told = {"self": link, "emailAddress": person.email} | known
+            body = {"self": link, "emailAddress": person.email} | known
         avatar = f"{self.base}/secure/useravatar?ownerId={person.name}"
-        return told | {"avatarUrls": _sizes(avatar)} | shown
+        return body | {"avatarUrls": _sizes(avatar)} | shown
 
     @property
     def points(self) -> str:
-        """The id of its field for story points."""
+        """The id of the field for story points."""
         return "customfield_10016" if self.cloud else "customfield_10006"
 
     def priority(self, name: str) -> str:
-        """Translate a priority into its words: Highest is Blocker on Data Center."""
+        """Return the installation's name for a priority: on Data Center, Highest is Blocker."""
         return name if self.cloud else _OLD_PRIORITIES[name]
 
     def instant(self, at: int) -> str:
-        """Write an instant as Jira does: 2026-03-05T09:00:00.000+0100."""
+        """Format an instant, in ms since the epoch, like Jira: 2026-03-05T09:00:00.000+0100."""
         when = (_EPOCH + timedelta(milliseconds=at)).astimezone(
             timezone(timedelta(hours=self.zone))
         )
         return f"{when:%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}{when:%z}"
 
     def _head(self, name: str, at: int, by: Person | None = None, kind: str = "") -> Body:
-        told: Body = {"timestamp": at, "webhookEvent": name}
+        body: Body = {"timestamp": at, "webhookEvent": name}
         if kind:
-            told["issue_event_type_name"] = kind
+            body["issue_event_type_name"] = kind
         if by is not None:
-            told["user"] = self.person(by)
-        return told
+            body["user"] = self.person(by)
+        return body
 
     def _changelog(self, change: Change | None) -> Body:
         if change is None:
@@ -290,14 +293,14 @@ class Installation:
         return {"changelog": {"id": str(change.id), "items": items}}
 
     def _item(self, item: Item) -> Body:
-        told: Body = {"field": item.field, "fieldtype": "jira"}
+        body: Body = {"field": item.field, "fieldtype": "jira"}
         if item.field_id:
-            told["fieldId"] = item.field_id
+            body["fieldId"] = item.field_id
         (was_id, was), (now_id, now) = item.was, item.now
-        told |= {"from": was_id, "fromString": was, "to": now_id, "toString": now}
+        body |= {"from": was_id, "fromString": was, "to": now_id, "toString": now}
         if self.cloud and item.field == "assignee":
-            told |= {"tmpFromAccountId": was_id, "tmpToAccountId": now_id}
-        return told
+            body |= {"tmpFromAccountId": was_id, "tmpToAccountId": now_id}
+        return body
 
     def _named(self, issue: Issue) -> Body:
         link = f"{self.base}/rest/api/2/{'' if self.cloud else 'issue/'}{issue.id}"

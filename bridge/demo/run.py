@@ -1,4 +1,4 @@
-"""The demo: a day in two Jiras goes through the bridge, and what came of it is counted."""
+"""The demo: sends a day of two Jiras through the bridge, and counts the result."""
 
 from __future__ import annotations
 
@@ -23,57 +23,57 @@ from bridge.desk.status import Status
 from bridge.errors import BridgeError
 from bridge.sandbox import Integration, Sandbox
 
-#: Who registered which hook: two of the Cloud's overlap.
+#: The hook of each registration; the two of Cloud overlap.
 HOOKS = {"cloud_a": "jira-main", "cloud_b": "jira-legacy", "dc": "jira-dc"}
-#: How many requests are on their way at most.
-AT_ONCE = 16
-#: How long what was sent may take to be delivered, in seconds.
-PATIENCE = 30
+#: The most requests under way at a time.
+MAX_REQUESTS = 16
+#: How long a request may take, and all deliveries after the last request, in seconds.
+TIMEOUT_S = 30
 _SITES = {"cloud": CLOUD, "dc": DATA_CENTER}
 _HOSTS = {urlsplit(jira.base).netloc: name for name, jira in _SITES.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Happening:
-    """One thing that was decided, and what in the Jiras it was about."""
+class Decision:
+    """One decision of the bridge, and the change in a Jira behind it."""
 
     #: Seconds from the start.
     at: float
-    #: What happened, in the words of the script; "" when the answer is not there yet.
+    #: The change in the script's words; "" if the request has not been answered yet.
     note: str
     line: LogEntry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """What came of it all."""
+    """The result of the demo."""
 
     status: Status
-    #: Comments that Aha! wrote, and how many of these it had written before.
+    #: Comments written by Aha!, and how many of them repeat an earlier one.
     written: int
     doubled: int
-    #: The same, had every request gone to Aha! as it is.
+    #: The same numbers if every request had been forwarded to Aha!.
     naive_written: int
     naive_doubled: int
-    #: Comments, and edits of comments, that Aha! never got though it should have.
+    #: Comments and edits of comments that should have reached Aha! and did not; (site, comment id).
     lost: tuple[tuple[str, str], ...]
-    #: Comments that it got though it should not have.
+    #: Comments that should not have reached Aha! and did.
     unwanted: tuple[tuple[str, str], ...]
     seconds: float
 
     @property
     def delivered(self) -> int:
-        """Count the deliveries that arrived."""
+        """The number of successful deliveries."""
         return self.status.totals.deliveries.get("delivered", 0)
 
     @property
     def good(self) -> bool:
-        """Tell whether nothing was lost, doubled, leaked, or left on its way."""
+        """Whether no comment was lost, doubled or leaked, and no delivery is open."""
         return not (self.lost or self.doubled or self.unwanted or self.status.totals.open)
 
 
-def told(summary: Summary) -> dict[str, Any]:
-    """Say it as plain data: the contract of `demo --json`."""
+def as_dict(summary: Summary) -> dict[str, Any]:
+    """Return a summary as plain data, the output of `demo --json`."""
     return {
         "received": summary.status.received,
         "verdicts": dict(summary.status.verdicts),
@@ -89,9 +89,12 @@ def told(summary: Summary) -> dict[str, Any]:
 
 
 def play(
-    stage: Stage, *, issues: int, seed: int, fast: bool, tell: Callable[[Happening], None]
+    stage: Stage, *, issues: int, seed: int, fast: bool, show: Callable[[Decision], None]
 ) -> Summary:
-    """Send the whole script and wait until all of it is delivered; `fast` sends without pauses."""
+    """Send the whole script, call `show` for each decision, and wait until all is delivered.
+
+    With `fast` there are no pauses between the posts.
+    """
     written = script(issues=issues, seed=seed, hooks=HOOKS, wanted=_wanted(stage.plan))
     notes: dict[str, str] = {}
     started = monotonic()
@@ -99,13 +102,13 @@ def play(
         sending = beside.submit(_send, stage, written, notes, fast=fast)
         for line in decisions.follow(stage.store, Query(), wait=_until_delivered(stage, sending)):
             note = notes.get(line.event, "")
-            tell(Happening(at=monotonic() - started, note=note, line=line))
+            show(Decision(at=monotonic() - started, note=note, line=line))
         sending.result()
     return _summary(stage, written, monotonic() - started)
 
 
 def _wanted(plan: Plan) -> Callable[[str, Issue], bool]:
-    """Tell of an issue whether the routes let it through, by its full body."""
+    """Return a function that evaluates the routes' filters on an issue's complete body."""
     hooks = {name.partition("_")[0]: plan.configuration.hooks[HOOKS[name]] for name in HOOKS}
 
     def wanted(site: str, issue: Issue) -> bool:
@@ -116,14 +119,14 @@ def _wanted(plan: Plan) -> Callable[[str, Issue], bool]:
     return wanted
 
 
-# Sending, as the Jiras do
+# Sending the posts
 
 
 def _send(stage: Stage, written: Script, notes: dict[str, str], *, fast: bool) -> None:
-    """Post everything at its time; what has the same instant goes out side by side."""
+    """Send every post at its time; posts of one group are sent concurrently."""
     started = monotonic()
     sessions = threading.local()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(MAX_REQUESTS) as pool:
         sent: list[Future[None]] = []
         for _, together in groupby(written.posts, key=lambda post: post.group):
             group = list(together)
@@ -142,22 +145,25 @@ def _post(stage: Stage, sessions: threading.local, post: Post, notes: dict[str, 
     session = getattr(sessions, "mine", None)
     if session is None:
         session = sessions.mine = requests.Session()
-        session.trust_env = False  # nothing of this leaves the machine, whatever proxies there are
+        session.trust_env = False  # never through a proxy: the demo stays on this machine
     token = stage.plan.configuration.hooks[post.hook].token
     answer = session.post(
         f"{stage.url}/api/v1/webhooks/{token}",
         data=post.body,
         headers=post.headers,
         params=post.query,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_S,
     )
     if answer.status_code != 200:
-        raise BridgeError(f"a webhook was answered {answer.status_code}: {answer.text[:200]}")
+        raise BridgeError(f"a webhook got the answer {answer.status_code}: {answer.text[:200]}")
     notes[answer.headers["X-Bridge-Event"]] = post.note
 
 
 def _until_delivered(stage: Stage, sending: Future[None]) -> Callable[[float], bool]:
-    """Wait between two looks; end when all was sent and nothing is on its way any more."""
+    """Return a function that waits some seconds and returns whether the demo is over.
+
+    It is over when everything was sent and no delivery is open, or after `TIMEOUT_S`.
+    """
     pause = threading.Event()
     until = [0.0]
 
@@ -166,18 +172,18 @@ def _until_delivered(stage: Stage, sending: Future[None]) -> Callable[[float], b
         pause.wait(min(seconds, 0.2))
         if not done:
             return False
-        until[0] = until[0] or monotonic() + PATIENCE
+        until[0] = until[0] or monotonic() + TIMEOUT_S
         nothing_open = not status.totals(stage.store).open
         return nothing_open or monotonic() > until[0]
 
     return wait
 
 
-# Counting
+# Counting the result
 
 
 def _summary(stage: Stage, written: Script, seconds: float) -> Summary:
-    naive = Sandbox(Integration(token="naive"))  # noqa: S106 - it opens nothing
+    naive = Sandbox(Integration(token="naive"))  # noqa: S106 - not a secret
     for post in written.posts:
         naive.receive("naive", post.body)
     created, edited = _comments(stage.aha, "created"), _comments(stage.aha, "updated")
@@ -195,6 +201,6 @@ def _summary(stage: Stage, written: Script, seconds: float) -> Summary:
 
 
 def _comments(aha: Sandbox, verb: str) -> set[tuple[str, str]]:
-    """Name the comments that were created, or changed, by site and id."""
+    """Return the comments created or updated at Aha!, as (site, comment id)."""
     found = (one for one in aha.writes() if one.kind == "comment" and one.verb == verb)
     return {(_HOSTS[one.site], one.comment) for one in found}

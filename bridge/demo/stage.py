@@ -1,4 +1,4 @@
-"""Where the demo plays: a stand-in for Aha!, and the true bridge as a process beside us."""
+"""The setting of the demo: a stand-in for Aha!, and a real bridge in a process of its own."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from bridge.errors import BridgeError
 from bridge.sandbox import Integration, Sandbox
 from bridge.store import Store
 
-#: The mappings that are shipped as an example.
+#: The example mappings that the package contains.
 MAPPINGS = Path(__file__).parent / "mappings"
-#: For how long a thin event waits here, in seconds: the default would make the demo long.
-GRACE = 2
-#: How long the bridge may take to start, and to end, in seconds.
-PATIENCE = 30
+#: How long a thin event waits in the demo; the default would make it long.
+GRACE_S = 2
+#: How long the bridge may take to start, and to stop, in seconds.
+TIMEOUT_S = 30
 _SECRETS = ("JIRA_MAIN_TOKEN", "JIRA_LEGACY_TOKEN", "JIRA_DC_TOKEN", "AHA_PLATFORM_TOKEN")
-_OURS = re.compile("BRIDGE_|JIRA_|AHA_")
+_BRIDGE_VARIABLES = re.compile("BRIDGE_|JIRA_|AHA_")
 _ADDRESS = re.compile(r"http://[^/\s]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """A running bridge with everything around it."""
+    """A running bridge and its surroundings."""
 
-    #: What the bridge's process was started with, without the rest of the environment.
+    #: The environment variables set for the bridge's process.
     settings: Mapping[str, str]
-    #: The bridge's own root URL.
+    #: The root URL of the bridge.
     url: str
     aha: Sandbox
     aha_url: str
     plan: Plan
-    #: The bridge's database and spool, for reading.
+    #: The bridge's database and spool folder, for reading.
     store: Store
 
 
 @contextmanager
 def staged(environ: Mapping[str, str]) -> Iterator[Stage]:
-    """Set everything up, and clear it away afterwards."""
+    """Start everything in a temporary folder, and remove it afterwards."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="aha-bridge-demo-")))
         tokens = {name: secrets.token_hex(24) for name in _SECRETS}
@@ -67,7 +67,7 @@ def staged(environ: Mapping[str, str]) -> Iterator[Stage]:
             "BRIDGE_DATABASE": f"sqlite:///{folder}/bridge.db",
             "BRIDGE_PORT": "0",
             "BRIDGE_LOG": "json",
-            "BRIDGE_GRACE_SECONDS": str(GRACE),
+            "BRIDGE_GRACE_SECONDS": str(GRACE_S),
         }
         plan = Plan.of(config.require(_mappings(), settings))
         url = stack.enter_context(_served(folder, environ, settings))
@@ -91,9 +91,11 @@ def _mappings() -> Path:
 
 @contextmanager
 def _served(folder: Path, environ: Mapping[str, str], settings: Mapping[str, str]) -> Iterator[str]:
-    """Run `aha-bridge serve` as a process; gives its root URL once it is ready."""
-    inherited = {name: value for name, value in environ.items() if not _OURS.match(name)}
-    here = str(Path(__file__).parents[2])  # also from a source tree that was not installed
+    """Run `aha-bridge serve` as a process; yields its root URL once it is ready."""
+    inherited = {
+        name: value for name, value in environ.items() if not _BRIDGE_VARIABLES.match(name)
+    }
+    here = str(Path(__file__).parents[2])  # for a source tree that is not installed
     paths = f"{here}:{environ['PYTHONPATH']}" if environ.get("PYTHONPATH") else here
     errors = folder / "bridge.log"
     with errors.open("wb") as log:
@@ -110,17 +112,17 @@ def _served(folder: Path, environ: Mapping[str, str], settings: Mapping[str, str
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=PATIENCE)
+            process.communicate(timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
 
 
 def _ready(process: subprocess.Popen[str], errors: Path) -> str:
-    """Wait until the bridge can keep events; returns its root URL, raises `BridgeError`."""
+    """Wait until the bridge can store events, and return its root URL; raises `BridgeError`."""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     found = _ADDRESS.search(process.stdout.readline())
-    until = monotonic() + PATIENCE
+    until = monotonic() + TIMEOUT_S
     while found and process.poll() is None and monotonic() < until:
         try:
             if requests.get(f"{found[0]}/readyz", timeout=1).ok:

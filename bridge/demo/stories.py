@@ -1,4 +1,4 @@
-"""What happens to issues, people and sprints in two Jiras, and the webhooks that tell of it."""
+"""A day's changes to issues, people and sprints in two Jiras, and the webhooks they cause."""
 
 from __future__ import annotations
 
@@ -24,52 +24,52 @@ PEOPLE = (
     Person(name="cem", display="Cem Öztürk", email="cem@acme.example", account="712020:9a31c4b7-c"),
     Person(name="dee", display="Dee Marsh", email="dee@acme.example", account="712020:c20e88d5-d"),
 )
-#: The account that Aha! writes to Jira with: what it does comes back as an echo.
+#: The account with which Aha! writes to Jira: its changes come back as echoes.
 SYNC = Person(
     name="aha-sync", display="Aha! Sync", email="aha-sync@acme.example", account="712020:aha-sync"
 )
 
-#: Where issues move to: to another project that is wanted, and out of all that are.
+#: The target project of moved issues, by source: to another routed project, or to one without.
 _MOVES = {"PLAT": "MOB", "MOB": "PLAT", "CORE": "HR"}
 _WORDS = ("Looks good to me.", "Can we ship this?", "Siehe [~accountid:712020:5b10ac8d-a].\r\n")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remark:
-    """A comment that somebody wrote."""
+    """A comment written in a Jira."""
 
     #: "cloud" or "dc".
     site: str
     id: str
-    #: The issue it was written at, as it was then.
+    #: The issue at the time of the comment.
     issue: Issue
-    #: Not for everyone to read.
+    #: Restricted to some readers.
     private: bool
     #: Written by Aha!.
     echo: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Telling:
-    """One webhook of one change, before it is sent to each hook."""
+class Webhook:
+    """One webhook request, before it is sent to each hook of its site."""
 
     at: float
     body: Body | bytes
     note: str
     by: Person | None
-    #: What it tells of, in words of this module.
+    #: The effects it reports, as pairs of a kind, named only in this module, and an id.
     effects: tuple[tuple[str, ...], ...] = ()
     secondary: bool = False
 
     @property
     def comment_writes(self) -> int:
-        """How many comments are written by who takes it as it is."""
+        """How many comments Aha! writes if it receives this body unfiltered."""
         return sum(kind in ("said", "reworded") for kind, *_ in self.effects)
 
 
 @dataclass(kw_only=True)
 class Site:
-    """One Jira while the script is written."""
+    """The state of one Jira while its script is generated."""
 
     name: str
     jira: Installation
@@ -79,26 +79,27 @@ class Site:
     issue_ids: Iterator[int]
     comment_ids: Iterator[int]
     change_ids: Iterator[int]
-    tellings: list[Telling] = field(default_factory=list)
+    webhooks: list[Webhook] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
-    #: The comments that are there, by issue id.
+    #: The existing comments, by issue id.
     comments: dict[int, list[Comment]] = field(default_factory=dict)
-    #: The issues that are there, by id.
+    #: The existing issues, by id.
     issues: dict[int, Issue] = field(default_factory=dict)
     edits: set[tuple[str, str]] = field(default_factory=set)
-    #: What would become of the posts if each were forwarded as it is.
+    #: The number of unreadable requests.
     broken: int = 0
+    #: The number of comments that Aha! would write if every request were forwarded.
     naive_comment_writes: int = 0
 
     def clock(self, at: float) -> int:
-        """Return the instant in Jira of a second of the script."""
+        """Return the time in Jira, in ms since the epoch, at a second of the script."""
         return self.start + round(at * _MINUTE)
 
     def someone(self) -> Person:
-        """Choose who does something."""
+        """Choose a person at random."""
         return self.rng.choice(PEOPLE)
 
-    def tell(
+    def send(
         self,
         at: float,
         body: Body | bytes,
@@ -107,28 +108,28 @@ class Site:
         effects: tuple[tuple[str, ...], ...] = (),
         **more: bool,
     ) -> None:
-        """Add one webhook; `effects` name what it tells of in words of this module."""
+        """Add one webhook request; `effects` are those it reports, as in `Webhook`."""
         kind = "Cloud" if self.jira.cloud else "Data Center"
         name = body.get("webhookEvent") if isinstance(body, dict) else "no event"
-        self.tellings.append(
-            Telling(
+        self.webhooks.append(
+            Webhook(
                 at=at, body=body, note=f"{note} ({kind}, {name})", by=by, effects=effects, **more
             )
         )
 
 
-# --- what can happen to an issue; each step returns the issue after it
+# --- steps in the life of an issue; each returns the issue afterwards
 
 
 def _create(site: Site, issue: Issue, at: float) -> Issue:
     by = issue.reporter
-    made = None
+    change = None
     if site.jira.cloud:
         items = (Item(field="summary", field_id="summary", now=(None, issue.summary)),)
-        made = Change(id=next(site.change_ids), items=items)
-    body = site.jira.issue_created(issue, by, made)
+        change = Change(id=next(site.change_ids), items=items)
+    body = site.jira.issue_created(issue, by, change)
     effects = (("created", str(issue.id)),)
-    site.tell(at, body, f"{issue.key} created by {by.display}", by, effects=effects)
+    site.send(at, body, f"{issue.key} created by {by.display}", by, effects=effects)
     # An automation that answers at once: 221 ms later, and no duplicate of the creation.
     return _change(site, replace(issue, labels=("triage", *issue.labels)), at + 0.004, "labels")
 
@@ -139,7 +140,7 @@ def _change(site: Site, issue: Issue, at: float, name: str, by: Person | None = 
     change = Change(id=next(site.change_ids), items=(_item(site, issue, name),))
     body = site.jira.issue_updated(issue, by, "issue_updated", change)
     note = f"{issue.key} has new {name}, by {by.display}"
-    site.tell(at, body, note, by, effects=(("changed", str(change.id)),))
+    site.send(at, body, note, by, effects=(("changed", str(change.id)),))
     return issue
 
 
@@ -152,9 +153,9 @@ def _item(site: Site, issue: Issue, name: str) -> Item:
 def _edit(site: Site, issue: Issue, at: float) -> Issue:
     issue = _change(site, replace(issue, points=5.0), at, "Story Points")
     issue = _change(site, replace(issue, priority="High"), at + 0.05, "priority")
-    if site.rng.random() < 0.4:  # nobody promised an order
-        first, second = site.tellings[-2:]
-        site.tellings[-2:] = replace(first, at=second.at), replace(second, at=first.at)
+    if site.rng.random() < 0.4:  # Jira does not guarantee the order
+        first, second = site.webhooks[-2:]
+        site.webhooks[-2:] = replace(first, at=second.at), replace(second, at=first.at)
     return issue
 
 
@@ -166,30 +167,30 @@ def _assign(site: Site, issue: Issue, at: float) -> Issue:
     change = Change(id=next(site.change_ids), items=(item,))
     body = site.jira.issue_updated(issue, by, "issue_assigned", change)
     note = f"{issue.key} given to {to.display} by {by.display}"
-    site.tell(at, body, note, by, effects=(("changed", str(change.id)),))
+    site.send(at, body, note, by, effects=(("changed", str(change.id)),))
     return issue
 
 
 def _comment(site: Site, issue: Issue, at: float) -> Issue:
-    return _say(site, issue, at, author=site.someone())
+    return _write_comment(site, issue, at, author=site.someone())
 
 
 def _private_comment(site: Site, issue: Issue, at: float) -> Issue:
     hidden = {"internal": True} if site.jira.cloud else {"role": "Administrators"}
-    return _say(site, issue, at, author=site.someone(), **hidden)
+    return _write_comment(site, issue, at, author=site.someone(), **hidden)
 
 
 def _echo(site: Site, issue: Issue, at: float) -> Issue:
     text = (
         f"Comment added by {ANA.display} in [Aha!|https://acme.aha.io/features/{issue.key}]\n\nYes."
     )
-    issue = _say(site, issue, at, author=SYNC, text=text)
+    issue = _write_comment(site, issue, at, author=SYNC, text=text)
     return _change(site, replace(issue, points=8.0), at + 0.1, "Story Points", SYNC)
 
 
-def _say(site: Site, issue: Issue, at: float, author: Person, **more: Any) -> Issue:  # noqa: ANN401
+def _write_comment(site: Site, issue: Issue, at: float, author: Person, **more: Any) -> Issue:  # noqa: ANN401
     comment = _new_comment(site, issue, at, author, more)
-    _tell_comment(site, "comment_created", comment, issue, at)
+    _send_comment(site, "comment_created", comment, issue, at)
     return replace(issue, updated=comment.updated)
 
 
@@ -213,19 +214,19 @@ def _new_comment(
     return comment
 
 
-def _tell_comment(site: Site, name: str, comment: Comment, issue: Issue, at: float) -> None:
+def _send_comment(site: Site, name: str, comment: Comment, issue: Issue, at: float) -> None:
     done = {"comment_created": "commented", "comment_updated": "comment edited"}[name]
     note = f"{issue.key} {done} by {comment.author.display}"
     effect = ("said" if name == "comment_created" else "reworded", str(comment.id))
     if site.jira.cloud:
         body = site.jira.comment_event(name, comment, issue, comment.updated)
-        site.tell(at, body, note, comment.author, effects=(effect,))
+        site.send(at, body, note, comment.author, effects=(effect,))
         return
     gap = site.rng.randint(10, 50)
     pair = site.jira.comment_pair(name, comment, issue, gap)
     moments = site.rng.sample((at, at + gap / 1000), 2)
     for moment, body in zip(moments, pair, strict=True):
-        site.tell(moment, body, note, comment.author, effects=(effect,))
+        site.send(moment, body, note, comment.author, effects=(effect,))
 
 
 def _edit_comment(site: Site, issue: Issue, at: float) -> Issue:
@@ -233,32 +234,32 @@ def _edit_comment(site: Site, issue: Issue, at: float) -> Issue:
     comment = replace(comment, text=f"{comment.text.rstrip()} Edited.")
     site.comments[issue.id][-1] = comment
     site.edits.add((site.name, str(comment.id)))
-    _tell_comment(site, "comment_updated", comment, issue, at)
+    _send_comment(site, "comment_updated", comment, issue, at)
     return replace(issue, updated=comment.updated)
 
 
 def _delete_comment(site: Site, issue: Issue, at: float) -> Issue:
     comment = site.comments[issue.id].pop()
     now = site.clock(at)
-    _tell_deleted(site, comment, issue, at, by=comment.author)
+    _send_deleted(site, comment, issue, at, by=comment.author)
     issue = replace(issue, updated=now + 12)
     if not site.jira.cloud:
         by = comment.author
         body = site.jira.issue_updated(issue, by, "issue_comment_deleted")
-        site.tell(at + 0.012, body, f"{issue.key} comment deleted by {by.display}", by)
+        site.send(at + 0.012, body, f"{issue.key} comment deleted by {by.display}", by)
     return issue
 
 
-def _tell_deleted(
+def _send_deleted(
     site: Site, comment: Comment, issue: Issue, at: float, *, by: Person, **more: bool
 ) -> None:
     body = site.jira.comment_event("comment_deleted", comment, issue, site.clock(at))
     note = f"{issue.key} comment deleted by {by.display}"
-    site.tell(at, body, note, by, effects=(("unsaid", str(comment.id)),), **more)
+    site.send(at, body, note, by, effects=(("unsaid", str(comment.id)),), **more)
 
 
 def _transition_with_comment(site: Site, issue: Issue, at: float) -> Issue:
-    """Move the status and comment in one step: one body tells both, another the comment again."""
+    """Change the status with a comment: one body reports both, another the comment alone."""
     by = site.someone()
     comment = _new_comment(site, issue, at, by, {"text": f"Taking {issue.key}."})
     item = Item(field="status", field_id="status", was=("10000", "To Do"), now=("3", "In Progress"))
@@ -266,12 +267,12 @@ def _transition_with_comment(site: Site, issue: Issue, at: float) -> Issue:
     issue = replace(issue, status="In Progress", updated=comment.updated + 20)
     both = site.jira.issue_updated(issue, by, "issue_generic", change, comment)
     alone = site.jira.comment_event("comment_created", comment, issue, comment.created)
-    said = ("said", str(comment.id))
+    commented = ("said", str(comment.id))
     changed = ("changed", str(change.id))
     first, second = site.rng.sample((at, at + 0.02), 2)
     note = f"{issue.key} started with a comment by {by.display}"
-    site.tell(first, both, note, by, effects=(changed, said))
-    site.tell(second, alone, note, by, effects=(said,))
+    site.send(first, both, note, by, effects=(changed, commented))
+    site.send(second, alone, note, by, effects=(commented,))
     return issue
 
 
@@ -280,9 +281,9 @@ def _move(site: Site, issue: Issue, at: float) -> Issue:
     by, to = site.someone(), _MOVES.get(issue.project)
     if to is None:
         return issue
-    # What happened just before is told just after, under the old key.
+    # A change just before the move is reported just after it, under the old key.
     issue = _change(site, replace(issue, priority="Low"), at - 0.01, "priority")
-    site.tellings[-1] = replace(site.tellings[-1], at=at + 0.03)
+    site.webhooks[-1] = replace(site.webhooks[-1], at=at + 0.03)
     key = f"{to}-{1000 + int(issue.key.rpartition('-')[2])}"
     field_id = "issuekey" if site.jira.cloud else ""
     items = (
@@ -293,7 +294,7 @@ def _move(site: Site, issue: Issue, at: float) -> Issue:
     moved = replace(issue, key=key, updated=site.clock(at))
     body = site.jira.issue_updated(moved, by, "issue_moved", change)
     note = f"{issue.key} moved to {key} by {by.display}"
-    site.tell(at, body, note, by, effects=(("changed", str(change.id)),))
+    site.send(at, body, note, by, effects=(("changed", str(change.id)),))
     return moved
 
 
@@ -302,7 +303,7 @@ def _log_work(site: Site, issue: Issue, at: float) -> Issue:
     number = next(site.comment_ids)
     body = site.jira.worklog_created(number, issue, by, site.clock(at))
     note = f"{issue.key} work logged by {by.display}"
-    site.tell(at, body, note, by, effects=(("worked", str(number)),))
+    site.send(at, body, note, by, effects=(("worked", str(number)),))
     return _change(site, issue, at + 0.012, "timespent", by)
 
 
@@ -310,9 +311,9 @@ def _delete(site: Site, issue: Issue, at: float) -> Issue:
     by = site.someone()
     body = site.jira.issue_deleted(issue, by, site.clock(at))
     effects = (("deleted", str(issue.id)),)
-    site.tell(at, body, f"{issue.key} deleted by {by.display}", by, effects=effects)
+    site.send(at, body, f"{issue.key} deleted by {by.display}", by, effects=effects)
     for comment in site.comments.pop(issue.id, []):
-        _tell_deleted(site, comment, issue, at + 0.01, by=by, secondary=True)
+        _send_deleted(site, comment, issue, at + 0.01, by=by, secondary=True)
     del site.issues[issue.id]
     return issue
 
@@ -329,7 +330,7 @@ PLANS: tuple[tuple[Callable[[Site, Issue, float], Issue], ...], ...] = (
 )
 
 
-# --- what happens to no issue
+# --- events that concern no issue
 
 
 def elsewhere(site: Site, at: float) -> None:
@@ -337,11 +338,11 @@ def elsewhere(site: Site, at: float) -> None:
     now = site.clock(at)
     effects = (("sprint", "37"),)
     body = site.jira.sprint("sprint_started", 37, "PLAT Sprint 12", now)
-    site.tell(at, body, "PLAT Sprint 12 started", effects=effects)
+    site.send(at, body, "PLAT Sprint 12 started", effects=effects)
     body = site.jira.version("jira:version_released", 10_400, "2.6", now)
-    site.tell(at + 0.1, body, "version 2.6 released", effects=(("version", "10400"),))
+    site.send(at + 0.1, body, "version 2.6 released", effects=(("version", "10400"),))
     body = site.jira.user_created(PEOPLE[3], now)
-    site.tell(at + 0.2, body, "Dee Marsh joined", effects=(("user", PEOPLE[3].name),))
+    site.send(at + 0.2, body, "Dee Marsh joined", effects=(("user", PEOPLE[3].name),))
 
 
 def bulk_change(site: Site, at: float) -> None:
@@ -354,10 +355,10 @@ def bulk_change(site: Site, at: float) -> None:
         body = site.jira.issue_updated(changed, by, "issue_updated", change)
         note = f"{issue.key} changed in bulk by {by.display}"
         effects = (("changed", str(change.id)),)
-        site.tell(at, body, note, by, effects=effects, secondary=True)
+        site.send(at, body, note, by, effects=effects, secondary=True)
 
 
 def breakage(site: Site, at: float) -> None:
-    """Send what cannot be read."""
+    """Send bodies that cannot be read."""
     for body in (b"", b'{"timestamp": 1772697600000, "webhookEvent": "jira:iss', b'["no object"]'):
-        site.tell(at, body, "a body that cannot be read")
+        site.send(at, body, "a body that cannot be read")

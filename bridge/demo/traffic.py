@@ -1,7 +1,7 @@
-"""A day in two Jiras as their webhooks tell it: repeated, overlapping, in pieces, out of order.
+"""A day in two Jiras as webhook requests: repeated, overlapping, incomplete and out of order.
 
-What a correct bridge makes of it is counted here from what happened, not from what was sent, so a
-test can hold the bridge to it.
+The expected result is computed from the changes themselves, not from the requests, so that tests
+can compare the bridge with it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from bridge.demo.stories import (
     PLANS,
     Remark,
     Site,
-    Telling,
+    Webhook,
     breakage,
     bulk_change,
     elsewhere,
 )
 
-#: The projects that routes want of each site; the script has others.
+#: The projects that the routes accept of each site; the script has others too.
 WANTED = {"cloud": frozenset({"PLAT", "MOB"}), "dc": frozenset({"CORE"})}
 
 _START = 1_772_697_600_000
@@ -44,42 +44,42 @@ class Post:
     headers: dict[str, str]
     query: dict[str, str]
     body: bytes
-    #: What happened, in a line for people.
+    #: The change in words, on one line.
     note: str
     #: Seconds from the start.
     at: float
-    #: Equal for the posts that go out at the same instant.
+    #: Equal for posts that are sent at the same time.
     group: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expectations:
-    """What a correct bridge makes of a script, whatever order it arrives in."""
+    """The correct result of a script, for any order of arrival."""
 
     #: Every comment that was written.
     remarks: tuple[Remark, ...]
-    #: (site, comment id) of those to be written exactly once: wanted, for all to read, no echo.
+    #: (site, comment id) of the comments to deliver once: accepted by a route, public, no echo.
     comments: frozenset[tuple[str, str]]
-    #: (site, comment id) of those of them whose one edit is to be told exactly once.
+    #: (site, comment id) of those with one edit, which is to be delivered once.
     edits: frozenset[tuple[str, str]]
-    #: How many distinct effects are told.
+    #: The number of distinct effects in all posts.
     effects: int
-    #: How many posts cannot be read.
+    #: The number of unreadable posts.
     broken: int
-    #: How many comments Aha! would write had every post been forwarded as it is.
+    #: The number of comments that Aha! would write if every post were forwarded.
     naive_comment_writes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Script:
-    """Everything that is sent, in the order it is sent, and what is to come of it."""
+    """All posts in order of sending, and their expected result."""
 
     posts: tuple[Post, ...]
     expected: Expectations
 
 
 def in_wanted_project(site: str, issue: Issue) -> bool:
-    """Tell whether an issue is in one of the projects that are wanted of its site."""
+    """Whether the issue's project is one that the routes accept of its site."""
     return issue.project in WANTED[site]
 
 
@@ -91,13 +91,13 @@ def script(
     start: int = _START,
     wanted: Callable[[str, Issue], bool] = in_wanted_project,
 ) -> Script:
-    """Write a script of so many issues: the same seed gives the same script.
+    """Generate a script with the given number of issues; equal seeds give equal scripts.
 
-    `hooks` says where each registration posts to, such as {"cloud_a": "jira-main", "cloud_b":
-    "jira-legacy", "dc": "jira-dc"}: before the underscore stands the site, and the hooks of one
-    site see the same changes. `start` is the instant of the first change, in ms since the epoch;
-    the last is some minutes later. `wanted` says of a site's issue, as it was when somebody wrote a
-    comment, whether the routes let it through.
+    `hooks` maps registrations to names of hooks, such as {"cloud_a": "jira-main", "cloud_b":
+    "jira-legacy", "dc": "jira-dc"}: a registration begins with its site, and all hooks of a site
+    get the same changes. `start` is the time of the first change, in ms since the epoch; the last
+    one is some minutes later. `wanted(site, issue)` returns whether the routes accept an issue; it
+    is called with each commented issue as it was at the time of the comment.
     """
     rng = random.Random(seed)  # noqa: S311 made-up traffic needs no secrecy
     sites = _sites(hooks, rng, start)
@@ -127,7 +127,7 @@ def _sites(hooks: Mapping[str, str], rng: random.Random, start: int) -> list[Sit
             hooks=tuple(names),
             start=start,
             rng=rng,
-            # Two Jiras count on their own, so ids of issues and changes are in both.
+            # Each Jira numbers its own issues and changes, so the same ids occur in both.
             issue_ids=count(10_001),
             change_ids=count(20_001),
             comment_ids=count(10_042 if name == "cloud" else 50_042),
@@ -166,41 +166,41 @@ def _new_issue(site: Site, number: int, at: float) -> Issue:
 
 
 def _posts(site: Site) -> Iterator[Post]:
-    for telling in site.tellings:
+    for webhook in site.webhooks:
         for position, hook in enumerate(site.hooks):
             late = 0.0 if position == 0 else site.rng.choice((0, 0, 0, 0.02, 0.04, 1.3))
-            post = _post(site, telling, hook, telling.at + late)
-            yield _counted(site, telling, post)
+            post = _post(site, webhook, hook, webhook.at + late)
+            yield _counted(site, webhook, post)
             if site.jira.cloud and site.rng.random() < 0.05:
                 again = post.headers | {"X-Atlassian-Webhook-Retry": "1"}
                 note = f"{post.note}, sent again"
                 again_post = replace(post, headers=again, note=note, **_instant(post.at + 1.1))
-                yield _counted(site, telling, again_post)
+                yield _counted(site, webhook, again_post)
 
 
-def _counted(site: Site, telling: Telling, post: Post) -> Post:
-    site.broken += isinstance(telling.body, bytes)
-    site.naive_comment_writes += telling.comment_writes
+def _counted(site: Site, webhook: Webhook, post: Post) -> Post:
+    site.broken += isinstance(webhook.body, bytes)
+    site.naive_comment_writes += webhook.comment_writes
     return post
 
 
-def _post(site: Site, telling: Telling, hook: str, at: float) -> Post:
-    body = telling.body if isinstance(telling.body, bytes) else orjson.dumps(telling.body)
+def _post(site: Site, webhook: Webhook, hook: str, at: float) -> Post:
+    body = webhook.body if isinstance(webhook.body, bytes) else orjson.dumps(webhook.body)
     headers = {"Content-Type": "application/json; charset=UTF-8"}
     query: dict[str, str] = {}
     if site.jira.cloud:
         headers |= {
             "User-Agent": "Atlassian Webhook HTTP Client",
             "X-Atlassian-Webhook-Identifier": str(site.rng.randrange(10**18, 10**19)),
-            "X-Atlassian-Webhook-Flow": "Secondary" if telling.secondary else "Primary",
+            "X-Atlassian-Webhook-Flow": "Secondary" if webhook.secondary else "Primary",
         }
-        query = {} if telling.by is None else {"triggeredByUser": telling.by.account}
+        query = {} if webhook.by is None else {"triggeredByUser": webhook.by.account}
     else:
         headers |= {"User-Agent": "Atlassian HttpClient 3.0.4 / JIRA-9.12.2 (9120002) / Default"}
-        if telling.by is not None:
-            query = {"user_id": telling.by.name, "user_key": telling.by.name}
+        if webhook.by is not None:
+            query = {"user_id": webhook.by.name, "user_key": webhook.by.name}
     return Post(
-        hook=hook, headers=headers, query=query, body=body, note=telling.note, **_instant(at)
+        hook=hook, headers=headers, query=query, body=body, note=webhook.note, **_instant(at)
     )
 
 
@@ -215,12 +215,14 @@ def _expected(sites: list[Site], wanted: Callable[[str, Issue], bool]) -> Expect
         for remark in remarks
         if wanted(remark.site, remark.issue) and not remark.private and not remark.echo
     )
-    told = {(site.name, *effect) for site in sites for t in site.tellings for effect in t.effects}
+    effects = {
+        (site.name, *effect) for site in sites for t in site.webhooks for effect in t.effects
+    }
     return Expectations(
         remarks=remarks,
         comments=written,
         edits=written & {edit for site in sites for edit in site.edits},
-        effects=len(told),
+        effects=len(effects),
         broken=sum(site.broken for site in sites),
         naive_comment_writes=sum(site.naive_comment_writes for site in sites),
     )

@@ -1,4 +1,4 @@
-"""Bodies on their way in: bounded in time, in size, and in the memory of all of them together."""
+"""Reading request bodies with limits on their time, their size and the memory of all together."""
 
 from __future__ import annotations
 
@@ -7,130 +7,140 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.web.hooks import Unfit
-
-#: Gives the next part of a body, as ASGI has it.
+#: Returns the next ASGI message of a request.
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-#: A body of no more bytes never waits for memory.
-SMALL = 64 * 1024
-#: How long a sender may be silent while another one waits for its memory, in seconds.
-PATIENCE = 1.0
+#: Bodies up to this many bytes need no reservation of memory.
+SMALL_BYTES = 64 * 1024
+#: While a body waits for memory, senders that pause for this many seconds are dropped.
+SILENCE_S = 1.0
+
+
+class BadBody(Exception):
+    """A body that is not read to its end, with the reason as message."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        #: The HTTP status of the answer.
+        self.status = status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What a body may take."""
+    """The limits of one body."""
 
-    #: In bytes; the largest body that is read.
+    #: The largest body, in bytes.
     size: int
-    #: In seconds, from the end of the head.
+    #: The time for the body, in seconds from the end of the headers.
     seconds: int
-    #: Bytes that give a body one more second.
+    #: For each of this many bytes received, the sender gets one more second.
     rate: int
 
 
-class Room:
-    """The memory of large bodies that are not answered yet."""
+class BodyMemory:
+    """The memory, in bytes, that large bodies share until their requests are answered."""
 
     def __init__(self, size: int) -> None:
-        self._left = size
-        self._places: dict[Place, None] = {}
+        self._free = size
+        #: In order of age; the values are unused.
+        self._reservations: dict[Reservation, None] = {}
         self._changed = asyncio.Event()
 
-    async def take(self, place: Place, count: int) -> None:
-        """Wait until there are so many bytes more.
+    async def take(self, reservation: Reservation, count: int) -> None:
+        """Wait until `count` more bytes are free, and take them.
 
-        The oldest body gets them in any case, so there is always one that can go on, and what is
-        taken is at most the room's size and the largest body's. While somebody waits for memory,
-        nobody keeps it who sends nothing.
+        The oldest reservation never waits, so that one body can always go on: together they take
+        at most the whole memory plus one largest body. Waiting drops senders that are silent.
         """
-        self._places.setdefault(place)
-        while self._left < count and next(iter(self._places)) is not place:
+        self._reservations.setdefault(reservation)
+        while self._free < count and next(iter(self._reservations)) is not reservation:
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(SILENCE_S):
                     await self._changed.wait()
             except TimeoutError:
-                for other in self._places:
-                    other.give_up_if_silent()
-        self._left -= count
+                for other in self._reservations:
+                    other.drop_if_silent()
+        self._free -= count
 
-    def leave(self, place: Place, count: int) -> None:
-        """Give back what a body took."""
-        if place in self._places:
-            del self._places[place]
-            self._left += count
+    def release(self, reservation: Reservation, count: int) -> None:
+        """Free the `count` bytes that a reservation took."""
+        if reservation in self._reservations:
+            del self._reservations[reservation]
+            self._free += count
             self._changed.set()
             self._changed = asyncio.Event()
 
 
-class Place:
-    """What one body takes of the room; a small body takes nothing."""
+class Reservation:
+    """The share of one body in the memory: 0 bytes for a small body."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, memory: BodyMemory) -> None:
+        self._memory = memory
         self._taken = 0
-        #: Since when the sender is waited for, on the loop's clock, and for how long it may be.
-        self._silent: tuple[float, asyncio.Timeout] | None = None
+        #: While the next part is awaited: since when, on the loop's clock, and with which timeout.
+        self._waiting: tuple[float, asyncio.Timeout] | None = None
 
-    async def hold(self, size: int) -> None:
-        """Make the place as large as the body is by now: more than `SMALL`."""
-        more = size - SMALL - self._taken
-        await self._room.take(self, more)
+    async def grow(self, size: int) -> None:
+        """Reserve memory for a body that has `size` bytes so far, more than `SMALL_BYTES`."""
+        more = size - SMALL_BYTES - self._taken
+        await self._memory.take(self, more)
         self._taken += more
 
-    def leave(self) -> None:
-        """Give the memory back, once the body is gone."""
-        self._room.leave(self, self._taken)
+    def release(self) -> None:
+        """Free all of it; call this once the request is answered."""
+        self._memory.release(self, self._taken)
         self._taken = 0
 
-    async def next(self, receive: Receive, deadline: float) -> Mapping[str, Any]:
-        """Wait for the next part of the body; raises `TimeoutError`."""
+    async def next_part(self, receive: Receive, deadline: float) -> Mapping[str, Any]:
+        """Return the next part of the body; raises `TimeoutError` after the deadline."""
         async with asyncio.timeout_at(deadline) as timeout:
-            self._silent = (asyncio.get_running_loop().time(), timeout)
+            self._waiting = (asyncio.get_running_loop().time(), timeout)
             try:
                 return await receive()
             finally:
-                self._silent = None
+                self._waiting = None
 
-    def give_up_if_silent(self) -> None:
-        """Wait no longer for a sender that has sent nothing for a while."""
+    def drop_if_silent(self) -> None:
+        """End the wait for a sender that has paused for `SILENCE_S`."""
         now = asyncio.get_running_loop().time()
-        if self._silent is not None and now - self._silent[0] >= PATIENCE:
-            self._silent[1].reschedule(now)
-            self._silent = None
+        if self._waiting is not None and now - self._waiting[0] >= SILENCE_S:
+            self._waiting[1].reschedule(now)
+            self._waiting = None
 
 
-async def read(receive: Receive, length: int | None, limits: Limits, place: Place) -> bytes:
-    """Read a body to its end; raises `Unfit` when it is too large, too slow, or breaks off.
+async def read(
+    receive: Receive, length: int | None, limits: Limits, reservation: Reservation
+) -> bytes:
+    """Read a body to its end; raises `BadBody` when it is too large, too slow, or cut off.
 
-    While a body waits for memory, its time stands still.
+    The time in which a body waits for memory does not count.
     """
     if length is not None and length > limits.size:
         raise _too_large(limits)
     clock = asyncio.get_running_loop().time
-    begun, body, more = clock(), bytearray(), True
+    started, body, more = clock(), bytearray(), True
     while more:
+        deadline = started + limits.seconds + len(body) / limits.rate
         try:
-            part = await place.next(receive, begun + limits.seconds + len(body) / limits.rate)
+            part = await reservation.next_part(receive, deadline)
         except TimeoutError:
-            raise _cut(len(body), length, f" in {clock() - begun:.0f} s", status=408) from None
+            raise _cut_off(len(body), length, f" in {clock() - started:.0f} s", 408) from None
         if part["type"] == "http.disconnect":
-            raise _cut(len(body), length, "", status=200)
+            raise _cut_off(len(body), length, "", 200)
         body += part["body"]
         more = part["more_body"]
         if len(body) > limits.size:
             raise _too_large(limits)
-        if len(body) > SMALL:
-            asked = clock()
-            await place.hold(len(body))
-            begun += clock() - asked
+        if len(body) > SMALL_BYTES:
+            paused = clock()
+            await reservation.grow(len(body))
+            started += clock() - paused
     return bytes(body)
 
 
-def _too_large(limits: Limits) -> Unfit:
-    return Unfit(f"larger than {limits.size} bytes", status=413)
+def _too_large(limits: Limits) -> BadBody:
+    return BadBody(f"larger than {limits.size} bytes", status=413)
 
 
-def _cut(came: int, length: int | None, when: str, *, status: int) -> Unfit:
-    whole = f"of {length} bytes arrived" if length is not None else "bytes arrived, and no end"
-    return Unfit(f"only {came} {whole}{when}", status=status)
+def _cut_off(received: int, length: int | None, when: str, status: int) -> BadBody:
+    expected = f"of {length} bytes arrived" if length is not None else "bytes arrived, and no end"
+    return BadBody(f"only {received} {expected}{when}", status=status)

@@ -1,4 +1,4 @@
-"""Connections, bounded: in their number, in the time between requests, in the size of a head."""
+"""Limits on connections: their number, the time between requests, the size of the headers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-#: The most bytes that the line and the headers of one request may have.
-HEAD = 64 * 1024
+#: The largest request line and headers together, in bytes.
+MAX_HEAD_BYTES = 64 * 1024
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"Content-Length: 0\r\n"
@@ -16,36 +16,36 @@ _TOO_LARGE = (
 )
 
 
-class Bounded(HttpToolsProtocol):
-    """One connection of uvicorn's. `bounds` makes the class of a server's connections."""
+class BoundedConnection(HttpToolsProtocol):
+    """One connection of uvicorn with limits. `bounded` derives the class for one server."""
 
-    #: How long a connection may take until the head of its next request has arrived, in seconds.
-    idle: ClassVar[int]
-    #: How many connections there may be.
-    most: ClassVar[int]
-    #: Those that keep us waiting, for a request or for the rest of one; the longest-waiting first.
-    waiting: ClassVar[dict[Bounded, None]]
+    #: How long a connection may take to deliver the headers of its next request, in seconds.
+    idle_s: ClassVar[int]
+    #: The most connections at a time.
+    max_connections: ClassVar[int]
+    #: The connections that wait for a request or the rest of one, longest wait first.
+    waiting: ClassVar[dict[BoundedConnection, None]]
 
-    def __init__(self, *args: Any, **more: Any) -> None:  # noqa: ANN401 - uvicorn's own
+    def __init__(self, *args: Any, **more: Any) -> None:  # noqa: ANN401 - uvicorn's signature
         super().__init__(*args, **more)
-        #: The bytes of a head that is not whole yet; None while a body or an answer is awaited.
-        self._head: int | None = 0
-        self._alarm: asyncio.TimerHandle | None = None
+        #: Bytes of unfinished headers so far; None while a body or an answer is awaited.
+        self._head_bytes: int | None = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request; with too many connections, give up the oldest wait."""
+        """Wait for a request; above the limit, close the connection that has waited longest."""
         super().connection_made(transport)
-        self._wait()
-        if len(self.connections) > self.most:
+        self._await_request()
+        if len(self.connections) > self.max_connections:
             next(iter(self.waiting)).end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self._rest()
+        """Stop waiting for the connection."""
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer a whole request also when its sender will send nothing more."""
+        """Keep a half-closed connection open while a complete request is being answered."""
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or cycle.more_body:
             return False
@@ -53,61 +53,62 @@ class Bounded(HttpToolsProtocol):
         return True
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless a head grows too large."""
-        if self._head is not None:
-            self._head += len(data)
+        """Parse the bytes; answer 431 and close when the headers are too large."""
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
         super().data_received(data)
-        if self._head is not None and self._head > HEAD:
+        if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
             self.transport.write(_TOO_LARGE)
             self.end()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header in; trailers, which come after a body, are nobody's business."""
-        if self._head is not None:
+        """Store a header; ignore trailers, which follow a chunked body."""
+        if self._head_bytes is not None:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Wait for the body; it has a time of its own."""
-        self._head = None
-        self._set_alarm(None)
+        """Stop the timer of the headers: the body has its own."""
+        self._head_bytes = None
+        self._set_timer(None)
         super().on_headers_complete()
-        if self.parser.should_upgrade():  # no other protocol is spoken, nor this one after it
+        if self.parser.should_upgrade():  # no other protocol is supported, and no request after it
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        """Wait for nothing: the request is ours to answer."""
-        self._head = 0
+        """Mark the request as complete: the connection no longer waits for its sender."""
+        self._head_bytes = 0
         self.waiting.pop(self, None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, unless it is here already."""
+        """Wait for the next request, unless it has been received already."""
         super().on_response_complete()
         if self.cycle.response_complete:
-            self._wait()
+            self._await_request()
         elif self.cycle.more_body:
             self.waiting[self] = None
 
     def end(self) -> None:
-        """Give the connection up."""
-        self._rest()
+        """Close the connection."""
+        self._stop_waiting()
         self.transport.close()
 
-    def _wait(self) -> None:
+    def _await_request(self) -> None:
         self.waiting.pop(self, None)
         self.waiting[self] = None
-        self._set_alarm(self.idle)
+        self._set_timer(self.idle_s)
 
-    def _rest(self) -> None:
+    def _stop_waiting(self) -> None:
         self.waiting.pop(self, None)
-        self._set_alarm(None)
+        self._set_timer(None)
 
-    def _set_alarm(self, seconds: int | None) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = None if seconds is None else self.loop.call_later(seconds, self.end)
+    def _set_timer(self, seconds: int | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self.end)
 
 
-def bounds(*, idle: int, most: int) -> type[Bounded]:
-    """Make the class of the connections of one server."""
-    return type("Connection", (Bounded,), {"idle": idle, "most": most, "waiting": {}})
+def bounded(*, idle_s: int, max_connections: int) -> type[BoundedConnection]:
+    """Derive the connection class of one server."""
+    limits = {"idle_s": idle_s, "max_connections": max_connections, "waiting": {}}
+    return type("Connection", (BoundedConnection,), limits)

@@ -1,4 +1,4 @@
-"""Health for machines: lives, can keep events, metrics."""
+"""Health checks and metrics for monitoring: /healthz, /readyz, /metrics."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.registry import Collector
 
 from bridge.app import Bridge
-from bridge.web.metrics import ACCEPTED, ANSWERS, Rows
+from bridge.web.metrics import ACCEPTED, ANSWERS, DatabaseMetrics
 
 
 def blueprint(bridge: Bridge) -> Blueprint:
-    """Make the routes."""
-    door = Blueprint("health", __name__)
+    """Build the three routes."""
+    routes = Blueprint("health", __name__)
     registry = CollectorRegistry()
-    collectors: tuple[Collector, ...] = (ANSWERS, ACCEPTED, Rows(bridge))
+    collectors: tuple[Collector, ...] = (ANSWERS, ACCEPTED, DatabaseMetrics(bridge))
     for collector in collectors:
         registry.register(collector)
 
-    @door.get("/healthz")
-    def alive() -> Response:
-        """Answer while the process lives."""
+    @routes.get("/healthz")
+    def live() -> Response:
+        """Answer 200 while the process runs."""
         return _json({"status": "ok"})
 
-    @door.get("/readyz")
+    @routes.get("/readyz")
     def ready() -> Response:
-        """Answer whether events can be kept, and what is degraded."""
+        """Answer 200 if events can be stored, else 503; list everything that is degraded."""
         can, degraded = bridge.store.can_keep(), bridge.degraded()
         status = "degraded" if can and degraded else "ok" if can else "not ready"
-        routes = len(bridge.plan.configuration.routes)
-        told = {"status": status, "degraded": list(degraded), "routes": routes}
-        return _json(told, 200 if can else 503)
+        count = len(bridge.plan.configuration.routes)
+        return _json(
+            {"status": status, "degraded": list(degraded), "routes": count}, 200 if can else 503
+        )
 
-    @door.get("/metrics")
+    @routes.get("/metrics")
     def metrics() -> Response:
-        """Tell Prometheus."""
+        """Answer with the metrics in Prometheus' text format."""
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
-    return door
+    return routes
 
 
-def _json(told: dict[str, object], status: int = 200) -> Response:
-    return Response(orjson.dumps(told), status, content_type="application/json")
+def _json(value: dict[str, object], status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, content_type="application/json")

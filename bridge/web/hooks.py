@@ -1,115 +1,106 @@
-"""The webhook door: 200 for everything that arrives on a live token."""
+"""The webhook endpoint for WSGI servers: 200 for every request with a live token."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import NamedTuple
 from urllib.parse import parse_qsl
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-import orjson
-import structlog
 from flask import Blueprint, Response
 
 from bridge.app import Bridge
-from bridge.errors import NotFound, NotKept, places
+from bridge.errors import NotFound, NotKept
 from bridge.intake import ENCODING, new_id
-from bridge.model import Hook, Reply, Request
-from bridge.web.metrics import ACCEPTED, ANSWERS
+from bridge.model import Hook, Request
+from bridge.web import answers
+from bridge.web.answers import Answer
+from bridge.web.bodies import BadBody
+from bridge.web.metrics import AnswerMetrics
 
-log = structlog.get_logger()
-
+#: The path of every webhook; the hook's token follows.
 PREFIX = "/api/v1/webhooks/"
-#: Header names that tell something of an event; others (cookies, credentials) are not taken in.
-TELLING = ("x-", "user-agent", "content-type", ENCODING)
-_TELLING = ("HTTP_X_", "HTTP_USER_AGENT", "CONTENT_TYPE", "HTTP_CONTENT_ENCODING")
+#: How the names of the stored headers begin. Others, such as cookies and credentials, are dropped.
+STORED_HEADERS = ("x-", "user-agent", "content-type", ENCODING)
+#: The same names in a WSGI environment, where only the content type has no `HTTP_` before it.
+_STORED_VARIABLES = tuple(
+    "CONTENT_TYPE" if name == "content-type" else f"HTTP_{name.upper().replace('-', '_')}"
+    for name in STORED_HEADERS
+)
 
 
-class Answer(NamedTuple):
-    """What a request is answered."""
+class WebhookEndpoint:
+    """Answers POST requests to hooks, and passes every other request on.
 
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
-class Door:
-    """Answers what is posted to a hook, and passes every other request on.
-
-    In front of Flask and not a view of it: a view costs as much as reading, judging and keeping
-    an event together.
+    It wraps Flask instead of being a view: a view costs as much time as reading, judging and
+    storing an event together.
     """
 
     def __init__(self, bridge: Bridge, others: WSGIApplication) -> None:
         self._bridge = bridge
         self._others = others
-        self._told = {status: ANSWERS.labels(status=str(status)) for status in (200, 410, 413, 503)}
+        self._metrics = AnswerMetrics()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Keep what arrived, then answer."""
+        """Store the request, then answer it."""
         path = environ["PATH_INFO"]
         if environ["REQUEST_METHOD"] != "POST" or not path.startswith(PREFIX):
             return self._others(environ, start_response)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         try:
             answer = self._receive(path.removeprefix(PREFIX), environ)
-        except Exception as error:  # noqa: BLE001 - nobody foresaw it; let the sender try again
-            kind = type(error).__name__
-            log.error("door.failed", error=kind, where=places(error))  # noqa: TRY400 - no values
-            answer = plain(503, "Something failed here.")
-        ACCEPTED.observe(time.perf_counter() - begun)
-        counter = self._told.get(answer.status) or ANSWERS.labels(status=str(answer.status))
-        counter.inc()
-        phrase = HTTPStatus(answer.status).phrase
-        start_response(f"{answer.status} {phrase}", answer.headers)
+        except Exception as error:  # noqa: BLE001 - the sender retries after an unexpected error
+            answer = answers.internal_error(error)
+        self._metrics.record(answer.status, started)
+        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", answer.headers)
         return [answer.body]
 
     def _receive(self, token: str, environ: WSGIEnvironment) -> Answer:
         try:
             hook = self._bridge.hook(token)
-        except NotFound as gone:
-            return plain(410, str(gone))
+        except NotFound as error:
+            return answers.text(410, str(error))
         try:
-            body, refusal = _body(environ, self._bridge.settings.max_body), None
-        except Unfit as unfit:
-            body, refusal = b"", unfit
-        request = arrived(hook, _headers(environ), environ.get("QUERY_STRING", ""), body)
+            body, refusal = _read_body(environ, self._bridge.settings.max_body), None
+        except BadBody as error:
+            body, refusal = b"", error
+        request = new_request(hook, _headers(environ), environ.get("QUERY_STRING", ""), body)
         try:
-            return self._keep(hook, request, refusal)
+            return self._store(hook, request, refusal)
         except NotKept as error:
-            return not_kept(hook, error)
+            return answers.not_stored(hook, error)
 
-    def _keep(self, hook: Hook, request: Request, refusal: Unfit | None) -> Answer:
+    def _store(self, hook: Hook, request: Request, refusal: BadBody | None) -> Answer:
         if refusal is not None:
             self._bridge.intake.refuse(hook, request, str(refusal))
-            return kept(request.id, refusal.status)
+            return answers.accepted(request.id, refusal.status)
         reply = self._bridge.intake.accept(hook, request)
-        return kept(request.id, 200) if reply is None else own(reply)
+        return answers.accepted(request.id) if reply is None else answers.from_source(reply)
 
 
 def blueprint(bridge: Bridge) -> Blueprint:
-    """Make the route that tells whether the address is right."""
-    door = Blueprint("hooks", __name__)
+    """Build the route by which an operator checks a webhook's address."""
+    routes = Blueprint("hooks", __name__)
+    metrics = AnswerMetrics()
 
-    @door.get(f"{PREFIX}<token>")
-    def look(token: str) -> Response:
-        """Answer a check, by GET or HEAD; nothing is processed."""
+    @routes.get(f"{PREFIX}<token>")
+    def probe(token: str) -> Response:
+        """Answer 200 if a live hook has the token, else 410; store nothing."""
         try:
             bridge.hook(token)
-        except NotFound as gone:
-            answer = plain(410, str(gone))
+        except NotFound as error:
+            answer = answers.text(410, str(error))
         else:
-            answer = plain(200, "This address receives webhooks.")
-        ANSWERS.labels(status=str(answer.status)).inc()
+            answer = answers.text(200, "This address receives webhooks.")
+        metrics.count(answer.status)
         return Response(answer.body, answer.status, headers=answer.headers)
 
-    return door
+    return routes
 
 
-def arrived(hook: Hook, headers: Mapping[str, str], query: str, body: bytes) -> Request:
-    """Make the request that is kept, with its id; `headers` are those that tell of an event."""
+def new_request(hook: Hook, headers: Mapping[str, str], query: str, body: bytes) -> Request:
+    """Build the request to store, with a new id; `headers` hold only `STORED_HEADERS`."""
     now = time.time()
     return Request(
         id=new_id(now),
@@ -122,42 +113,27 @@ def arrived(hook: Hook, headers: Mapping[str, str], query: str, body: bytes) -> 
     )
 
 
-def not_kept(hook: Hook, error: NotKept) -> Answer:
-    """Ask the sender to come again."""
-    log.error("event.not_kept", hook=hook.name, reason=str(error))
-    return plain(503, "This cannot be kept now; please send it again.")
-
-
-class Unfit(Exception):
-    """A body that is not taken in, and why."""
-
-    def __init__(self, message: str, *, status: int) -> None:
-        super().__init__(message)
-        #: What the sender is answered.
-        self.status = status
-
-
-def _body(environ: WSGIEnvironment, limit: int) -> bytes:
-    """Read the body; raises `Unfit` when it is larger than it may be, or ends too early."""
-    said = environ.get("CONTENT_LENGTH") or ""
-    if not said.isdecimal():
-        return _read_to_its_end(environ, limit)
-    length = int(said)
+def _read_body(environ: WSGIEnvironment, limit: int) -> bytes:
+    """Read the body; raises `BadBody` when it has more than `limit` bytes, or ends too early."""
+    declared = environ.get("CONTENT_LENGTH") or ""
+    if not declared.isdecimal():
+        return _read_to_end(environ, limit)
+    length = int(declared)
     if length > limit:
-        raise Unfit(f"larger than {limit} bytes", status=413)
+        raise BadBody(f"larger than {limit} bytes", status=413)
     body: bytes = environ["wsgi.input"].read(length)
-    if len(body) < length:  # who sent it may be gone; then it comes again, or this row tells of it
-        raise Unfit(f"only {len(body)} of {length} bytes arrived", status=200)
+    if len(body) < length:  # 200: if the sender still listens, the stored row explains the loss
+        raise BadBody(f"only {len(body)} of {length} bytes arrived", status=200)
     return body
 
 
-def _read_to_its_end(environ: WSGIEnvironment, limit: int) -> bytes:
-    """Read what comes without a length, where the server knows the end of it."""
+def _read_to_end(environ: WSGIEnvironment, limit: int) -> bytes:
+    """Read a body without a length; empty unless the server marks the end of its input."""
     if not environ.get("wsgi.input_terminated"):
         return b""
     body: bytes = environ["wsgi.input"].read(limit + 1)
     if len(body) > limit:
-        raise Unfit(f"larger than {limit} bytes", status=413)
+        raise BadBody(f"larger than {limit} bytes", status=413)
     return body
 
 
@@ -165,39 +141,13 @@ def _headers(environ: WSGIEnvironment) -> dict[str, str]:
     return {
         name.removeprefix("HTTP_").replace("_", "-").lower(): value
         for name, value in environ.items()
-        if name.startswith(_TELLING)
+        if name.startswith(_STORED_VARIABLES)
     }
 
 
 def _query(text: str) -> dict[str, str]:
-    """Read the query's first values; a secret in it is nobody's business."""
+    """Parse the query, keeping each name's first value, without the parameter `secret`."""
     if not text:
         return {}
     pairs = parse_qsl(text, keep_blank_values=True)
     return {name: value for name, value in reversed(pairs) if name != "secret"}
-
-
-def kept(event: str, status: int) -> Answer:
-    """Answer with the id of an event."""
-    body = orjson.dumps({"event": event})
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(body))),
-        ("X-Bridge-Event", event),
-    ]
-    return Answer(status, headers, body)
-
-
-def own(reply: Reply) -> Answer:
-    """Answer as the source wants it."""
-    return Answer(reply.status, list(reply.headers.items()), reply.body)
-
-
-def plain(status: int, text: str) -> Answer:
-    """Answer with a line of text."""
-    body = f"{text}\n".encode()
-    headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Length", str(len(body))),
-    ]
-    return Answer(status, headers, body)

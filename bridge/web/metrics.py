@@ -1,7 +1,8 @@
-"""Metrics: some are counted in this process, the others in the database, at each scrape."""
+"""Prometheus metrics: counters of this process, and gauges read from the database."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 
 import structlog
@@ -14,30 +15,54 @@ from bridge.desk import Totals, status
 
 log = structlog.get_logger()
 
-ANSWERS = Counter("bridge_answers_total", "Answers given at the webhook door.", ["status"])
+ANSWERS = Counter(
+    "bridge_answers_total", "Answers to webhook requests, by HTTP status.", ["status"]
+)
 ACCEPTED = Histogram(
     "bridge_accept_seconds",
-    "From the first byte read to the commit.",
+    "Time to answer a webhook request, from the end of its headers to the commit.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
 
 
-class Rows(Collector):
-    """The totals of the database as gauges: the same numbers as `aha-bridge status`."""
+class AnswerMetrics:
+    """Counts and times the answers of the webhook endpoint."""
+
+    def __init__(self) -> None:
+        #: The counters of the usual statuses, because looking one up by its label is slow.
+        self._counters = {
+            status: ANSWERS.labels(status=str(status)) for status in (200, 410, 413, 503)
+        }
+
+    def record(self, status: int, started: float) -> None:
+        """Count an answer to a request that arrived at `started`, on `time.perf_counter`."""
+        ACCEPTED.observe(time.perf_counter() - started)
+        self.count(status)
+
+    def count(self, status: int) -> None:
+        """Count an answer without its time."""
+        counter = self._counters.get(status) or ANSWERS.labels(status=str(status))
+        counter.inc()
+
+
+class DatabaseMetrics(Collector):
+    """The totals of events and deliveries as gauges: the same numbers as `aha-bridge status`."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
 
     def collect(self) -> Iterator[Metric]:
-        """Read the totals once; what needs no database is reported without one, too."""
+        """Read the totals once; while the database is unreachable, only the first two gauges."""
         yield GaugeMetricFamily(
             "bridge_spool_waiting",
-            "Whether events wait in the spool.",
+            "1 while the spool holds events, else 0.",
             value=float(self._bridge.store.writer.backlog),
         )
         found = self._totals()
         yield GaugeMetricFamily(
-            "bridge_database_up", "Whether the database answers.", value=float(found is not None)
+            "bridge_database_up",
+            "1 if the database answers, else 0.",
+            value=float(found is not None),
         )
         if found is not None:
             yield from _gauges(found)
@@ -45,17 +70,22 @@ class Rows(Collector):
     def _totals(self) -> Totals | None:
         try:
             return status.totals(self._bridge.store)
-        except Exception as error:  # noqa: BLE001 - an outage shows as many kinds of error
+        except Exception as error:  # noqa: BLE001 - drivers report an unreachable database variously
             log.warning("metrics.without_database", error=type(error).__name__)
             return None
 
 
 def _gauges(found: Totals) -> Iterator[Metric]:
-    paused = {name: float(bool(row["paused"])) for name, row in found.destinations.items()}
-    yield _gauge("bridge_events", "Events kept, by what they came to.", "outcome", found.events)
-    yield _gauge("bridge_deliveries", "Deliveries, by where they are.", "state", found.deliveries)
+    paused = {name: float(bool(state["paused"])) for name, state in found.destinations.items()}
     yield _gauge(
-        "bridge_destination_paused", "Whether a destination is paused.", "destination", paused
+        "bridge_events", "Stored events, by their strongest verdict.", "outcome", found.events
+    )
+    yield _gauge("bridge_deliveries", "Deliveries, by state.", "state", found.deliveries)
+    yield _gauge(
+        "bridge_destination_paused",
+        "1 while a destination is paused, else 0.",
+        "destination",
+        paused,
     )
 
 

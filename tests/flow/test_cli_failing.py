@@ -12,8 +12,8 @@ from commands import logging_as_it_was, ok, run
 
 from bridge import logs
 from bridge.cli import operators
-from bridge.cli.failing import Commands
-from bridge.cli.screen import console, rows
+from bridge.cli.errors import Commands
+from bridge.cli.output import console, table
 from bridge.errors import BadConfiguration, NotFound, Problem
 
 SECRET = "5e3e6d1f0a5e3e6d1f0a"
@@ -91,7 +91,7 @@ def test_colours_are_for_terminals(monkeypatch):
 
 
 def test_a_table_shows_only_columns_with_something_in_them():
-    made = rows("x", [{"a": 1, "b": None, "c": []}, {"a": None, "b": "", "c": ["d", "e"]}])
+    made = table("x", [{"a": 1, "b": None, "c": []}, {"a": None, "b": "", "c": ["d", "e"]}])
     assert [column.header for column in made.columns] == ["a", "c"]
 
 

@@ -17,9 +17,9 @@ import pytest
 import requests
 from commands import run
 
-from bridge.cli import trying
+from bridge.cli import tryout
 from bridge.demo import stage
-from bridge.demo.run import Summary, told
+from bridge.demo.run import Summary, as_dict
 from bridge.desk.status import Status
 from bridge.errors import BridgeError
 from bridge.store import SpoolUsage, Totals
@@ -106,7 +106,7 @@ def test_what_is_lost_doubled_or_leaked_is_not_good():
 
 
 def test_the_summary_is_the_contract():
-    assert told(summary(lost=(("dc", "1"),))) == {
+    assert as_dict(summary(lost=(("dc", "1"),))) == {
         "received": 2,
         "verdicts": {
             "deliver": 2, "duplicate": 0, "filtered": 0, "echo": 0, "forbidden": 0,
@@ -121,7 +121,7 @@ def test_the_summary_is_the_contract():
 
 def test_what_is_not_good_is_said(capsys):
     stuck = replace(summary().status.totals, open={"aha": {"queued": 1}})
-    trying._summed_up(
+    tryout._print_summary(
         summary(
             lost=(("cloud", "10042"),),
             unwanted=(("dc", "7"),),

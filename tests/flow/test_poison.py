@@ -26,7 +26,7 @@ def poison(scene, jira, count, **manners):
 
 def tried(scene, keys, times=1):
     """Wait until Aha! was asked so often for each of these issues."""
-    scene.until(lambda: all(len(scene.sandbox.asked(key)) >= times for key in keys))
+    scene.until(lambda: all(len(scene.sandbox.requests(key)) >= times for key in keys))
     calm(scene)
 
 
@@ -52,7 +52,7 @@ def outage(scene, jira, records=40):
     scene.sandbox.behave(down=True)
     issues = [jira.issue(f"MOB-{number + 1}") for number in range(records)]
     events = [scene.send("cloud_a", jira.created(issue)) for issue in issues]
-    scene.until(lambda: len(scene.sandbox.asked()) >= 5)
+    scene.until(lambda: len(scene.sandbox.requests()) >= 5)
     scene.until(lambda: breaker(scene) != "closed")
     calm(scene)
     return events
@@ -72,7 +72,7 @@ def test_healthy_records_go_out_at_once_beside_poison(anywhere, cloud, count):
     scene = anywhere
     scene.start()
     bad = poison(scene, cloud, count)
-    scene.until(lambda: len(scene.sandbox.asked()) >= 5)
+    scene.until(lambda: len(scene.sandbox.requests()) >= 5)
     waits = []
     for _ in range(20):
         scene.later(20)
@@ -124,7 +124,7 @@ def test_poison_backs_off_by_itself(anywhere, cloud):
         event = scene.send("cloud_a", cloud.created(cloud.issue()))
         assert seconds_until_delivered(scene, event, most=40) <= 20
         calm(scene)
-    assert 20 <= len(scene.sandbox.asked(key)) <= 61
+    assert 20 <= len(scene.sandbox.requests(key)) <= 61
 
 
 def test_poison_is_parked_after_the_hours_that_are_set_and_says_why(anywhere, cloud):
@@ -175,9 +175,9 @@ def test_nothing_is_parked_while_nothing_at_all_comes_through(scene, cloud):
     scene.start(park_hours=1)
     events = outage(scene, cloud, records=8)
     for _ in range(8):
-        before = len(scene.sandbox.asked())
+        before = len(scene.sandbox.requests())
         scene.later(HOUR)
-        scene.until(lambda: len(scene.sandbox.asked()) > before)  # noqa: B023
+        scene.until(lambda: len(scene.sandbox.requests()) > before)  # noqa: B023
         calm(scene)
     scene.sandbox.behave(down=False)
     scene.later(61)
@@ -195,10 +195,10 @@ def test_poison_that_takes_long_leaves_most_workers_to_the_others(anywhere, clou
     for key in bad:
         scene.sandbox.treat(key, fail_share=1.0, latency_ms=600_000)
     scene.later(60)
-    scene.until(lambda: sum(len(scene.sandbox.asked(key)) for key in bad) > 4)
+    scene.until(lambda: sum(len(scene.sandbox.requests(key)) for key in bad) > 4)
     events = [scene.send("cloud_a", cloud.created(cloud.issue())) for _ in range(20)]
     scene.until(lambda: all(scene.state(event) == "delivered" for event in events))
-    asked = {key: len(scene.sandbox.asked(key)) for key in bad}
+    asked = {key: len(scene.sandbox.requests(key)) for key in bad}
     assert sorted(asked.values()) == [1, 1, 1, 2], "one of four workers at a time"
     scene.sandbox.stop()  # which lets go of whoever waits there
 
@@ -216,27 +216,27 @@ def test_a_destination_that_is_down_is_sent_one_delivery_a_probe(anywhere, cloud
     outage(scene, cloud)
     # The fourth probe is a record that had waited: a new one then waits for the first break only.
     for pause in (30, 200, 400, 600, 100):
-        before = len(scene.sandbox.asked())
+        before = len(scene.sandbox.requests())
         scene.later(pause - 20)
         assert scene.asked().leased is None
         scene.send("cloud_a", cloud.created(cloud.issue()))
-        assert len(scene.sandbox.asked()) == before
+        assert len(scene.sandbox.requests()) == before
         scene.later(21)
-        scene.until(lambda: len(scene.sandbox.asked()) > before)  # noqa: B023
+        scene.until(lambda: len(scene.sandbox.requests()) > before)  # noqa: B023
         calm(scene)
         assert scene.asked().leased is None
-        assert len(scene.sandbox.asked()) == before + 1
+        assert len(scene.sandbox.requests()) == before + 1
 
 
 def test_with_nothing_new_a_failing_record_is_the_probe(scene, cloud):
     scene.start()
     outage(scene, cloud, records=5)
     for pause in (10, 20, 40, 60, 60, 60, 60):
-        before = len(scene.sandbox.asked())
+        before = len(scene.sandbox.requests())
         scene.later(pause)
-        scene.until(lambda: len(scene.sandbox.asked()) > before)  # noqa: B023
+        scene.until(lambda: len(scene.sandbox.requests()) > before)  # noqa: B023
         calm(scene)
-        assert len(scene.sandbox.asked()) == before + 1
+        assert len(scene.sandbox.requests()) == before + 1
     assert len(scene.sandbox.writes()) == 0
 
 
@@ -245,9 +245,9 @@ def test_after_an_outage_everything_goes_on_at_once(anywhere, cloud):
     scene.start()
     events = outage(scene, cloud)
     for _ in range(8):
-        before = len(scene.sandbox.asked())
+        before = len(scene.sandbox.requests())
         scene.later(61)
-        scene.until(lambda: len(scene.sandbox.asked()) > before)  # noqa: B023
+        scene.until(lambda: len(scene.sandbox.requests()) > before)  # noqa: B023
         calm(scene)
     scene.sandbox.behave(down=False)
     scene.later(61)
@@ -262,9 +262,9 @@ def test_few_records_go_on_soon_after_an_outage_too(scene, cloud):
     scene.start()
     events = [scene.send("cloud_a", cloud.created(cloud.issue())) for _ in range(3)]
     for _ in range(12):
-        before = len(scene.sandbox.asked())
+        before = len(scene.sandbox.requests())
         scene.later(61)
-        scene.until(lambda: len(scene.sandbox.asked()) > before)  # noqa: B023
+        scene.until(lambda: len(scene.sandbox.requests()) > before)  # noqa: B023
         calm(scene)
     assert breaker(scene) == "closed"
     scene.sandbox.behave(down=False)
@@ -283,13 +283,13 @@ def test_known_poison_is_not_let_loose_by_the_end_of_an_outage(anywhere, cloud):
         event = scene.send("cloud_a", cloud.created(cloud.issue()))
         assert seconds_until_delivered(scene, event, most=40) <= 20
         calm(scene)
-    asked = sum(len(scene.sandbox.asked(key)) for key in bad)
+    asked = sum(len(scene.sandbox.requests(key)) for key in bad)
     events = outage(scene, cloud, records=20)
     scene.sandbox.behave(down=False)
     scene.later(11)
     scene.until(lambda: all(scene.state(event) == "delivered" for event in events))
     calm(scene)
-    assert sum(len(scene.sandbox.asked(key)) for key in bad) <= asked + 2
+    assert sum(len(scene.sandbox.requests(key)) for key in bad) <= asked + 2
 
 
 # --- 429
@@ -303,7 +303,7 @@ def test_a_pause_that_was_asked_for_outlasts_what_comes_through(anywhere, cloud)
     slow, probe = cloud.issue("MOB-1"), cloud.issue("MOB-2")
     scene.sandbox.treat(slow.key, latency_ms=600_000)
     event = scene.send("cloud_a", cloud.created(slow))
-    scene.until(lambda: scene.sandbox.asked(slow.key))
+    scene.until(lambda: scene.sandbox.requests(slow.key))
     poison(scene, cloud, 5)
     scene.until(lambda: breaker(scene) != "closed")
     scene.sandbox.treat(probe.key, fail_share=1.0, fail_status=429, retry_after=300)
@@ -312,11 +312,11 @@ def test_a_pause_that_was_asked_for_outlasts_what_comes_through(anywhere, cloud)
     scene.until(lambda: scene.outcomes(throttled) == ["throttled"])
     scene.sandbox.release()
     scene.until(lambda: scene.state(event) == "delivered")
-    before = len(scene.sandbox.asked())
+    before = len(scene.sandbox.requests())
     waiting = scene.send("cloud_a", cloud.created(cloud.issue()))
     scene.later(280)
     assert scene.asked().leased is None
     assert scene.asked().wait_ms > 5_000
-    assert len(scene.sandbox.asked()) == before
+    assert len(scene.sandbox.requests()) == before
     scene.later(30)
     scene.until(lambda: scene.state(waiting) == "delivered")

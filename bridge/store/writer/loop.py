@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from bridge.core.retry import Policy
-from bridge.errors import NotKept, places
+from bridge.errors import NotKept, stack_frames
 from bridge.model import Event, Request, Stage, Verdict, VerdictName
 from bridge.store.database.clocks import ABOUT, Clock, Instant, Keeper, Sources, clock_of, steady
 from bridge.store.database.connect import file_of
@@ -332,7 +332,7 @@ class Writer:
     def _failed(self, jobs: Sequence[_Job], error: Exception) -> None:
         """Let nobody wait for what nobody foresaw."""
         self.trouble = type(error).__name__
-        log.error("store.failed", error=type(error).__name__, where=places(error))
+        log.error("store.failed", error=type(error).__name__, where=stack_frames(error))
         for job in jobs:
             if job.done.open:
                 job.done.set_exception(Down(f"the store failed: {type(error).__name__}"))

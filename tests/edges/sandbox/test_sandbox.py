@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from bridge.sandbox import Integration, Manners, Sandbox, create, serve
+from bridge.sandbox import Faults, Integration, Sandbox
 
 TOKEN = "t0ken"
 PATH = f"/api/v1/webhooks/{TOKEN}"
@@ -192,7 +192,7 @@ def test_the_control_changes_what_it_names(sandbox, client):
     }
     control(client, latency_ms=3, add="one")
     control(client, add=["two", {"token": "three", "name": "t", "generation": 1}], revoke=[TOKEN])
-    assert sandbox.manners == Manners(latency_ms=3)
+    assert sandbox.faults == Faults(latency_ms=3)
     assert [one.token for one in sandbox.integrations()] == ["one", "two", "three"]
 
 
@@ -204,7 +204,7 @@ def test_a_control_that_is_not_understood_changes_nothing(sandbox, client, wishe
     response = client.post("/sandbox/control", json=wishes)
     assert response.status_code == 400
     assert "latency_ms" in response.json["error"]
-    assert sandbox.manners == Manners()
+    assert sandbox.faults == Faults()
     assert [one.token for one in sandbox.integrations()] == [TOKEN]
 
 
@@ -253,8 +253,8 @@ def test_the_page(sandbox, client):
     assert "No token is accepted." in client.get("/sandbox").text
 
 
-def test_create_makes_an_application():
-    client = create(integration()).test_client()
+def test_a_sandbox_is_an_application():
+    client = Sandbox(integration()).app.test_client()
     assert client.post(PATH, json=told()).status_code == 200
 
 
@@ -286,8 +286,9 @@ def test_serving(sandbox, served, caplog):
 
 
 @pytest.mark.enable_socket
-def test_serving_in_one_call():
-    sandbox = serve("127.0.0.1", 0, integration())
+def test_its_url_is_set_while_it_serves():
+    sandbox = Sandbox(integration())
+    sandbox.start("127.0.0.1", 0)
     assert requests.post(sandbox.url + PATH, json=told(), timeout=5).status_code == 200
     sandbox.stop()
     assert sandbox.url == ""

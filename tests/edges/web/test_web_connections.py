@@ -8,7 +8,7 @@ import threading
 import pytest
 import uvicorn
 
-from bridge.web.connections import bounds
+from bridge.web.connections import bounded
 
 pytestmark = pytest.mark.enable_socket
 
@@ -32,8 +32,9 @@ def place():
     """A server that waits one second, and takes eight connections."""
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        application, http=bounds(idle=1, most=8), loop="uvloop", ws="none", lifespan="off",
-        log_config=None, access_log=False, timeout_graceful_shutdown=1,
+        application, http=bounded(idle_s=1, max_connections=8),
+        loop="uvloop", ws="none", lifespan="off", log_config=None, access_log=False,
+        timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -17,7 +17,7 @@ PATH = "/api/v1/webhooks/token-of-the-only-hook"
 def client(bridge):
     app = Flask(__name__)
     app.register_blueprint(hooks.blueprint(bridge))
-    return Client(hooks.Door(bridge, app.wsgi_app))
+    return Client(hooks.WebhookEndpoint(bridge, app.wsgi_app))
 
 
 def test_what_is_taken_in_of_a_request(bridge, client):

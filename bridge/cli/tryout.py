@@ -1,4 +1,4 @@
-"""Commands to try the bridge with: demo, sandbox."""
+"""Commands to try the bridge out: demo, sandbox."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Callable
 import click
 from rich.text import Text
 
-from bridge.cli import ending, screen
+from bridge.cli import output
 from bridge.cli.options import as_json
+from bridge.cli.stop_signal import stop_event
 from bridge.demo import run
-from bridge.demo.run import Happening, Summary
+from bridge.demo.run import Decision, Summary
 from bridge.demo.stage import Stage, staged
 from bridge.sandbox import Integration, Sandbox
 
@@ -22,80 +23,84 @@ from bridge.sandbox import Integration, Sandbox
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8090, show_default=True, help="The port; 0 takes any free one.")
 @click.option("--token", "tokens", multiple=True, help="A callback token.  [default: a new one]")
-@click.option("--latency", default=0, show_default=True, help="How long an answer takes, in ms.")
-@click.option("--fail", metavar="STATUS:SHARE", help="Fail a part of the requests: 500:0.1.")
+@click.option("--latency", default=0, show_default=True, help="Delay before each answer, in ms.")
+@click.option(
+    "--fail", metavar="STATUS:SHARE", help="Fail a share of the requests, such as 500:0.1."
+)
 def sandbox(
     *, host: str, port: int, tokens: tuple[str, ...], latency: int, fail: str | None
 ) -> None:
-    """Run a stand-in for Aha!, which writes what it is told, each time it is told."""
+    """Run a stand-in for Aha!, which like Aha! writes every comment each time it is sent."""
     accepted = tokens or (secrets.token_hex(24),)
-    made = Sandbox(*(Integration(token=token) for token in accepted))
-    made.behave(latency_ms=latency, **_failing(fail))
-    asked = ending.asked()
-    root = made.start(host, port)  # ends this process, and says why, when the port is taken
+    aha = Sandbox(*(Integration(token=token) for token in accepted))
+    aha.behave(latency_ms=latency, **_failures(fail))
+    stop = stop_event()
+    root = aha.start(host, port)  # exits with a message when the port is taken
     click.echo(f"Aha! stand-in  {root}")
-    click.echo(f"what it wrote  {root}/sandbox")
+    click.echo(f"comments       {root}/sandbox")
     for token in accepted if not tokens else ():
         click.echo(f"callback       {root}/api/v1/webhooks/{token}")
-    asked.wait()
-    made.stop()
+    stop.wait()
+    aha.stop()
 
 
-def _failing(told: str | None) -> dict[str, float]:
-    if told is None:
+def _failures(option: str | None) -> dict[str, float]:
+    if option is None:
         return {}
-    status, _, share = told.partition(":")
+    status, _, share = option.partition(":")
     try:
         return {"fail_status": int(status), "fail_share": float(share or 1)}
     except ValueError as error:
-        raise click.BadParameter("is like 500:0.1", param_hint="--fail") from error
+        raise click.BadParameter("must look like 500:0.1", param_hint="--fail") from error
 
 
 @click.command()
-@click.option("--issues", default=40, show_default=True, help="How much happens.")
-@click.option("--seed", default=7, show_default=True, help="Another one makes up another day.")
-@click.option("--fast", is_flag=True, help="Send without pauses.")
-@click.option("--keep", is_flag=True, help="Leave it running afterwards, until Ctrl-C.")
+@click.option("--issues", default=40, show_default=True, help="Number of issues.")
+@click.option(
+    "--seed", default=7, show_default=True, help="Another seed gives another day of events."
+)
+@click.option("--fast", is_flag=True, help="Send everything without pauses.")
+@click.option("--keep", is_flag=True, help="Keep the bridge running afterwards, until Ctrl-C.")
 @as_json
 def demo(*, issues: int, seed: int, fast: bool, keep: bool, as_json: bool) -> None:
-    """Run the whole bridge on this machine, with made-up Jiras and a stand-in for Aha!.
+    """Run the whole bridge on this machine, with invented Jira traffic and a stand-in for Aha!.
 
-    Two Jiras tell of a day's work, one of them through two overlapping hooks; what was decided is
-    shown as it happens, and in the end it is counted. Exits with 1 if anything was lost or doubled.
+    Two Jiras report a day's work, one of them through two overlapping webhooks. Each decision is
+    shown as it is made, and a summary follows. Exits with 1 if anything was lost or doubled.
     """
     with staged(os.environ) as stage:
         if not as_json:
             click.echo(
-                f"the bridge is at {stage.url}, a stand-in for Aha! at {stage.aha_url}/sandbox"
+                f"the bridge runs at {stage.url}, a stand-in for Aha! at {stage.aha_url}/sandbox"
             )
-        tell = _silent if as_json else _shown()
-        summary = run.play(stage, issues=issues, seed=seed, fast=fast, tell=tell)
+        show = _ignore if as_json else _printer()
+        summary = run.play(stage, issues=issues, seed=seed, fast=fast, show=show)
         if as_json:
-            screen.json_line(run.told(summary))
+            output.json_line(run.as_dict(summary))
         else:
-            _summed_up(summary)
+            _print_summary(summary)
         if keep:
-            _kept_open(stage)
+            _keep_open(stage)
     sys.exit(0 if summary.good else 1)
 
 
-def _silent(_: Happening) -> None:
+def _ignore(_: Decision) -> None:
     pass
 
 
-def _shown() -> Callable[[Happening], None]:
-    console = screen.console()
+def _printer() -> Callable[[Decision], None]:
+    console = output.console()
 
-    def show(happening: Happening) -> None:
-        line = happening.line
-        what = happening.note or f"{line.key or line.record} {line.name}"
+    def show(decision: Decision) -> None:
+        line = decision.line
+        what = decision.note or f"{line.key or line.record} {line.name}"
         row = Text("  ").join(
             [
-                Text(f"{happening.at:5.1f}s", "bright_black"),
-                screen.word(f"{line.verdict:<9}", line.verdict),
-                screen.plain(f"{line.hook:<11}"),
-                screen.plain(what),
-                screen.plain(line.reason, "bright_black"),
+                Text(f"{decision.at:5.1f}s", "bright_black"),
+                output.coloured(f"{line.verdict:<9}", line.verdict),
+                output.escaped(f"{line.hook:<11}"),
+                output.escaped(what),
+                output.escaped(line.reason, "bright_black"),
             ]
         )
         console.print(row, no_wrap=True, overflow="ellipsis", soft_wrap=not console.is_terminal)
@@ -103,8 +108,8 @@ def _shown() -> Callable[[Happening], None]:
     return show
 
 
-def _summed_up(summary: Summary) -> None:
-    console = screen.console()
+def _print_summary(summary: Summary) -> None:
+    console = output.console()
     parts = {"delivered": "deliver", "duplicates": "duplicate", "echoes": "echo"}
     named = {verdict: name for name, verdict in parts.items()}
     counts = {n: c for n, c in summary.status.verdicts.items() if c}
@@ -120,16 +125,16 @@ def _summed_up(summary: Summary) -> None:
     if summary.unwanted:
         console.print(f"{len(summary.unwanted)} comments that should not have been written")
     for name, count in summary.status.totals.open.items():
-        console.print(screen.plain(f"still on its way to {name}: {dict(count)}"))
+        console.print(output.escaped(f"still on its way to {name}: {dict(count)}"))
     console.print(f"in {summary.seconds:.1f} s")
 
 
-def _kept_open(stage: Stage) -> None:
-    asked = ending.asked()
+def _keep_open(stage: Stage) -> None:
+    stop = stop_event()
     click.echo(f"\nbridge    {stage.url}")
     click.echo(f"Aha!      {stage.aha_url}/sandbox")
     click.echo(f"log       aha-bridge log --database {stage.settings['BRIDGE_DATABASE']}")
     for name, hook in stage.plan.configuration.hooks.items():
         click.echo(f"webhook   {stage.url}/api/v1/webhooks/{hook.token}  {name}")
-    click.echo("Ctrl-C ends it.")
-    asked.wait()
+    click.echo("Ctrl-C stops it.")
+    stop.wait()

@@ -1,4 +1,4 @@
-"""What commands open: the settings, the mappings, the store."""
+"""Opening the settings, the mappings and the database for a command."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def settings(**flags: object) -> Settings:
 
 
 def plan(folder: Path) -> Plan:
-    """Load the mappings; raises `BadConfiguration` with everything wrong in them."""
+    """Load the mappings; raises `BadConfiguration` with every problem in them."""
     return Plan.of(config.require(folder, os.environ))
 
 
 def configuration(folder: Path) -> Configuration | None:
-    """Load the mappings; None when they cannot be used, or are not here."""
+    """Load the mappings; None when they are missing or cannot be used."""
     return config.load(folder, os.environ).configuration if folder.is_dir() else None
 
 
 @contextmanager
 def store(found: Settings) -> Iterator[Store]:
-    """Open the database of a bridge that runs, or ran, beside this command."""
-    made = Store(found.database, spool=found.spool)
-    path = made.url.database
-    if made.embedded and path not in (None, "", ":memory:") and not Path(path).exists():
-        raise BridgeError(f"there is no database {path}; BRIDGE_DATABASE says where it is")
+    """Open the database of a bridge, running or stopped; raises `BridgeError` if there is none."""
+    opened = Store(found.database, spool=found.spool)
+    path = opened.url.database
+    if opened.embedded and path not in (None, "", ":memory:") and not Path(path).exists():
+        raise BridgeError(f"there is no database {path}; set BRIDGE_DATABASE to its location")
     try:
-        made.require_schema()
-        yield made
+        opened.require_schema()
+        yield opened
     finally:
-        made.close()
+        opened.close()

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.errors import NotKept
 from bridge.model import Reply
-from bridge.web.receiving import Reception
+from bridge.web.asgi import AsgiApplication
 
 TOKEN = "token-of-the-only-hook"
 PATH = f"/api/v1/webhooks/{TOKEN}"
@@ -56,7 +56,7 @@ class Door:
         """Ask at once; returns (status, headers, body) of each."""
 
         async def all_of_them():
-            reception = Reception(self.bridge, self._page)
+            reception = AsgiApplication(self.bridge, self._page)
             try:
                 return await asyncio.gather(*(one(reception) for one in requests))
             finally:
@@ -234,7 +234,7 @@ def test_whether_it_lives_is_answered_at_once(door):
 
 def test_a_request_under_way_when_the_process_ends_is_to_come_again(door):
     async def ended():
-        reception = Reception(door.bridge, door._page)
+        reception = AsgiApplication(door.bridge, door._page)
         asking = asyncio.ensure_future(request(b"1", headers=[CHUNKED], then="stall")(reception))
         await asyncio.sleep(0)
         asking.cancel()
