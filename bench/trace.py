@@ -38,12 +38,12 @@ from types import FrameType
 from typing import Any
 
 import structlog
-from bridge.web.receiving import Reception
 
 import bridge
 from bridge import config
 from bridge.app import Bridge
 from bridge.web import create
+from bridge.web.asgi import AsgiApplication
 
 PACKAGE = str(Path(bridge.__file__).parent)
 TOKEN = "trace-token-0123456789"
@@ -183,7 +183,7 @@ class Doors:
         self._loop = asyncio.new_event_loop() if name == "loop" else None
         self._reception: Any = None
         if self._loop:
-            self._reception = Reception(running, self._pages)
+            self._reception = AsgiApplication(running, self._pages)
 
     def post(self, raw: bytes) -> None:
         """Post a body; it has to be answered 200."""

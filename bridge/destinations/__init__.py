@@ -1,4 +1,4 @@
-"""The kinds of receiver: one module each, and its file name is the word of a destination's `kind`.
+"""The kinds of destination: one module or package each, named like the `kind` of a destination.
 
 A module has `connect(target, *, connect_timeout, read_timeout)`, which returns a
 `model.Destination` and sends nothing yet.
@@ -17,20 +17,20 @@ from bridge.model import Destination, Target
 
 @cache
 def names() -> tuple[str, ...]:
-    """Every kind there is, in alphabetical order."""
+    """Return all kinds in alphabetical order."""
     found = (module.name for module in pkgutil.iter_modules(__path__))
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
 def connect(target: Target, *, connect_timeout: float = 5, read_timeout: float = 30) -> Destination:
-    """Make a destination of its kind's module, with timeouts in seconds; raises `NotFound`.
+    """Build the destination of a target; raises `NotFound` for an unknown kind.
 
-    A send takes no longer than both timeouts together, whatever the receiver does: connecting has
-    the one, with the look-up of the name in it, and everything after that the other.
+    Timeouts are in seconds. `connect_timeout` covers the look-up of the host name and the
+    connection, `read_timeout` everything after that, so a send never takes longer than both.
     """
     if target.kind not in names():
         known = ", ".join(names())
         raise NotFound(f"{target.name}: there is no kind {target.kind!r}; there are: {known}")
     module = import_module(f"{__name__}.{target.kind}")
-    made = module.connect(target, connect_timeout=connect_timeout, read_timeout=read_timeout)
-    return cast("Destination", made)
+    destination = module.connect(target, connect_timeout=connect_timeout, read_timeout=read_timeout)
+    return cast("Destination", destination)

@@ -1,23 +1,23 @@
-"""Aha!: a body is posted to an integration's callback URL, whose token is all there is of a login.
+"""Aha!: posts bodies to an integration's callback URL, whose token is the only credential.
 
-What an answer means, and what none means:
+The error class of each answer:
 
-    2xx                 received; Aha! says so, too, when it could not apply the body
+    2xx                 received; Aha! also answers 200 to a body that it cannot apply
     410                 Gone: the token is invalid, or the account is disabled
     429                 Throttled
-    502, 504, 520-527   InDoubt: from a gateway, whose application may have taken the body before
-                        the gateway gave up on it, or on what it answered
+    502, 504, 520-527   InDoubt: the answer of a gateway; the application behind it may have
+                        processed the body before the gateway gave up
     500, 503, other 5xx Failed: Aha! documents 500 as a processing error that senders repeat; 503
-                        comes from in front of the application while it is away
-    408, 425            Failed: the request was not taken up
-    `doubt`             InDoubt: what the destination's setting names of the two lines above
-    3xx, other 4xx      Refused: the same body would be answered the same way
-    no connection       NotSent: no name, no route, refused, timed out, no TLS
-    no answer           InDoubt: timed out or broken off after the body was on its way
+                        comes from a proxy while the application is down
+    408, 425            Failed: the request was not processed
+    `doubt`             InDoubt: the statuses of the two lines above listed in this setting
+    3xx, other 4xx      Refused: the same body would get the same answer
+    no connection       NotSent: unknown host, no route, refused, timed out, TLS failed
+    no answer           InDoubt: timed out or disconnected after the body was sent, or part of it
 
-A send takes no longer than both timeouts together, whatever the other side does: see `http`.
-Nothing is kept between requests but connections: no cookies, no redirects, no `.netrc`, and no
-proxies from the environment, which would see the token of a plain connection.
+A send never takes longer than both timeouts together: see `http`. Requests share connections and
+nothing else: no cookies, redirects or `.netrc`, and no proxy from the environment, which would see
+the token of an unencrypted connection.
 """
 
 from __future__ import annotations
@@ -34,18 +34,19 @@ import orjson
 from h11 import Request
 
 from bridge.core.printable import ANSWER_CHARS, excerpt
-from bridge.destinations.aha.http import Answer, Client, Origin, Patience
+from bridge.destinations.aha.http import Answer, Client, Origin, Timeouts
 from bridge.errors import DeliveryError, Failed, Gone, InDoubt, Refused, Throttled
 from bridge.model import Receipt, Target
 
 _PATH = "/api/v1/webhooks/"
-_IDLE_SECONDS = 20
-_LONGEST_PAUSE = 3_600
-#: Above it, an instant rather than a number of seconds.
-_EPOCH_SECONDS = 1e9
-_EPOCH_MILLIS = 1e12
+_IDLE_S = 20
+#: The longest pause after a 429.
+_LONGEST_PAUSE_S = 3_600
+#: A number in `Retry-After` above these is an instant, in s or ms since the epoch.
+_MIN_EPOCH_S = 1e9
+_MIN_EPOCH_MS = 1e12
 
-#: Which error a status is, and what to say of it.
+#: The error class of a status, and its message.
 _Meaning = tuple[type[DeliveryError], str]
 _GATEWAY: _Meaning = (InDoubt, "it is a gateway, and the body may have been processed behind it")
 _STATUSES: Mapping[int, _Meaning] = {
@@ -54,36 +55,39 @@ _STATUSES: Mapping[int, _Meaning] = {
     425: (Failed, "it did not take up the request"),
     502: _GATEWAY,
     504: (InDoubt, "a gateway gave up waiting: the body may have been processed"),
-    # Of these, 520 to 527 are Cloudflare's own.
+    # 520 to 527 are statuses of Cloudflare.
     **dict.fromkeys(range(520, 528), _GATEWAY),
     524: (InDoubt, "a gateway gave up waiting: the body may have been processed"),
 }
 _IN_DOUBT = {status for status, (kind, _) in _STATUSES.items() if kind is InDoubt}
-#: What the destination's setting `doubt` says of a status.
-_SET: _Meaning = (InDoubt, "the body may have been processed, as the setting `doubt` has it")
+#: The meaning of the statuses in the destination's setting `doubt`.
+_CONFIGURED_DOUBT: _Meaning = (
+    InDoubt,
+    "the body may have been processed, as the setting `doubt` has it",
+)
 
 
 def connect(
-    target: Target, *, connect_timeout: float, read_timeout: float, idle: float = _IDLE_SECONDS
+    target: Target, *, connect_timeout: float, read_timeout: float, idle: float = _IDLE_S
 ) -> Aha:
-    """Make a destination of an Aha! callback token; times in seconds."""
-    patience = Patience(connecting=connect_timeout, answering=read_timeout, idling=idle)
-    return Aha(target, patience)
+    """Build the destination of an Aha! callback token; times are in seconds."""
+    timeouts = Timeouts(connect_s=connect_timeout, exchange_s=read_timeout, idle_s=idle)
+    return Aha(target, timeouts)
 
 
 class Aha:
-    """An Aha! callback token; any number of threads may send at once."""
+    """An Aha! callback token. Threads may share it."""
 
-    def __init__(self, target: Target, patience: Patience) -> None:
+    def __init__(self, target: Target, timeouts: Timeouts) -> None:
         self._name = target.name
         self._meanings: Mapping[int, _Meaning] = {
             **_STATUSES,
-            **dict.fromkeys(target.doubt - _IN_DOUBT, _SET),
+            **dict.fromkeys(target.doubt - _IN_DOUBT, _CONFIGURED_DOUBT),
         }
         self._token = target.token
         origin = Origin.of(target.url, private=target.private)
-        #: None: the URL cannot be used.
-        self._client = None if origin is None else Client(origin, patience)
+        #: None when the URL cannot be used.
+        self._client = None if origin is None else Client(origin, timeouts)
         self._path = quote(target.token, safe="").encode()
         self._headers = [
             (b"Content-Type", b"application/json"),
@@ -96,7 +100,7 @@ class Aha:
             self._headers.insert(0, (b"Host", origin.name.encode()))
 
     def send(self, body: Mapping[str, Any]) -> Receipt:
-        """Post one body; raises an `errors.DeliveryError`, whose class says what to do next."""
+        """Post one body; raises an `errors.DeliveryError`, whose class decides the next step."""
         try:
             data = orjson.dumps(dict(body))
         except TypeError as error:
@@ -104,11 +108,11 @@ class Aha:
         return self._exchange(b"POST", data)
 
     def probe(self) -> Receipt:
-        """Ask whether the callback URL answers; nothing is processed. Raises like `send`."""
+        """Check with a GET that the callback URL answers. Raises like `send`."""
         return self._exchange(b"GET", b"")
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         if self._client is not None:
             self._client.close()
 
@@ -127,12 +131,13 @@ class Aha:
         text = words.replace(self._token, "…")[:ANSWER_CHARS]
         if 200 <= answer.status < 300:
             return Receipt(status=answer.status, answer=text, millis=millis)
-        raise self._trouble(answer, text)
+        raise self._error(answer, text)
 
-    def _trouble(self, answer: Answer, text: str) -> DeliveryError:
+    def _error(self, answer: Answer, text: str) -> DeliveryError:
         status = answer.status
         if status == 429:
-            after = _pause({name.decode(): told.decode("latin-1") for name, told in answer.headers})
+            headers = {name.decode(): value.decode("latin-1") for name, value in answer.headers}
+            after = _pause_s(headers)
             return Throttled(f"{self._name} answered 429", after=after, status=status)
         kind, why = self._meanings.get(status, (Failed if status >= 500 else Refused, ""))
         message = f"{self._name} answered {status}" + (f": {why}" if why else "")
@@ -146,31 +151,31 @@ def _version(distribution: str) -> str:
         return "0"
 
 
-def _pause(headers: Mapping[str, str]) -> float | None:
-    """Read for how many seconds a 429 wants us to wait, up to an hour; None: it does not say.
+def _pause_s(headers: Mapping[str, str]) -> float | None:
+    """Return the pause that a 429 asks for, in seconds up to an hour; None if it names none.
 
-    Instants count from the answer's own Date: that clock wrote both.
+    An instant is compared with the answer's own `Date`, because the same clock wrote both.
     """
     now = _instant(headers.get("date"))
     for name in ("retry-after", "x-ratelimit-reset"):
         after = _seconds(headers.get(name), now)
         if after is not None:
-            return min(max(after, 0.0), _LONGEST_PAUSE)
+            return min(max(after, 0.0), _LONGEST_PAUSE_S)
     return None
 
 
-def _seconds(told: str | None, now: float | None) -> float | None:
-    at = _instant(told)
-    if told is not None and re.fullmatch(r"\s*[0-9]{1,20}(\.[0-9]{1,9})?\s*", told):
-        number = float(told)
-        if number <= _EPOCH_SECONDS:
+def _seconds(value: str | None, now: float | None) -> float | None:
+    at = _instant(value)
+    if value is not None and re.fullmatch(r"\s*[0-9]{1,20}(\.[0-9]{1,9})?\s*", value):
+        number = float(value)
+        if number <= _MIN_EPOCH_S:
             return number
-        at = number / 1000 if number > _EPOCH_MILLIS else number
+        at = number / 1000 if number > _MIN_EPOCH_MS else number
     return None if at is None or now is None else at - now
 
 
-def _instant(told: str | None) -> float | None:
+def _instant(value: str | None) -> float | None:
     try:
-        return parsedate_to_datetime(told or "").timestamp()
+        return parsedate_to_datetime(value or "").timestamp()
     except (ValueError, OverflowError):
         return None

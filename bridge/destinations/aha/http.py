@@ -1,9 +1,8 @@
-"""HTTP/1.1 exchanges, each within a deadline, over connections that are kept.
+"""HTTP/1.1 exchanges with a deadline each, over persistent connections.
 
-The socket is ours, so that one deadline holds over everything that is waited for: the timeout of
-each read and write is what is left. h11 says what goes over the wire and what came over it, and
-with it whether a connection may be used again: only when both sides are done, the answer ended
-where it said, and nothing came after it.
+This module holds the sockets itself, so that one deadline covers every wait: the timeout of each
+read and write is the time left. h11 formats requests and parses answers. A connection is used again
+only when both sides are done, the answer ended where its headers announced, and no byte followed.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ log = logging.getLogger(__name__)
 
 Headers = Sequence[tuple[bytes, bytes]]
 
-#: Connections kept; more are opened when more threads send at once.
-_KEPT = 64
-_READ_AT_ONCE = 65_536
-#: What is read of an answer's body, in bytes.
-_LONGEST_BODY = 65_536
-#: What is read of an answer's status line and headers, in bytes.
-_LONGEST_HEAD = 65_536
-#: Interim answers (1xx) that are skipped before the final one.
-_MOST_INTERIM = 100
+#: The most idle connections; more are opened when more threads send at once.
+_MAX_IDLE = 64
+_READ_BYTES = 65_536
+#: At most this much of an answer's body is read.
+_MAX_BODY_BYTES = 65_536
+#: The largest status line and headers of an answer.
+_MAX_HEAD_BYTES = 65_536
+#: The most interim answers (1xx) before the final one.
+_MAX_INTERIM = 100
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([2-5][0-9][0-9])[ \r\n]")
 _PORTS = {"http": 80, "https": 443}
 
@@ -52,27 +51,27 @@ class Answer:
     status: int
     #: Names in lower case.
     headers: Headers
-    #: The beginning of the body, as far as it came before the deadline.
+    #: The part of the body that arrived before the deadline.
     body: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
-    """Where connections lead."""
+    """The server behind a URL, and the path of the URL."""
 
-    #: Encrypted.
+    #: Whether connections are encrypted.
     tls: bool
     #: A name or an address, without brackets.
     host: str
     port: int
-    #: What the URL says after them, without a slash at its end.
+    #: The path, without a slash at its end.
     path: str
-    #: Private addresses are fine.
+    #: Whether private addresses are allowed.
     private: bool
 
     @classmethod
     def of(cls, url: str, *, private: bool) -> Origin | None:
-        """Read the origin of a URL; None: it is none of ours."""
+        """Parse an http or https URL; None if it is not a valid one."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
@@ -92,7 +91,7 @@ class Origin:
 
     @property
     def name(self) -> str:
-        """Write host and port as the header Host wants them."""
+        """The value of the header `Host`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS["https" if self.tls else "http"] else str(self)
 
@@ -102,20 +101,20 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
-    """How long what may take, in seconds; an exchange takes no longer than the first two."""
+class Timeouts:
+    """Time limits in seconds; connecting and one exchange take at most the first two together."""
 
-    #: To find the name, to connect to one of its addresses, and to agree on encryption.
-    connecting: float
-    #: To write the request and to read the answer.
-    answering: float
-    #: A connection that was idle for longer is not used again: the other side may just be closing
-    #: it, and what is sent into that gap is in doubt.
-    idling: float
+    #: To look up the host name, connect to one of its addresses, and negotiate TLS.
+    connect_s: float
+    #: To write the request and read the answer.
+    exchange_s: float
+    #: A connection idle for longer is not used again: the server may be closing it, and a request
+    #: sent at that moment would be in doubt.
+    idle_s: float
 
 
 class Deadline:
-    """An instant by which something is over."""
+    """An instant at which an operation times out."""
 
     __slots__ = ("_at",)
 
@@ -123,7 +122,7 @@ class Deadline:
         self._at = monotonic() + seconds
 
     def left(self) -> float:
-        """Tell how many seconds are left; raises `TimeoutError` when there are none."""
+        """Return the seconds left; raises `TimeoutError` when there are none."""
         left = self._at - monotonic()
         if left <= 0:
             raise TimeoutError(errno.ETIMEDOUT, "timed out")
@@ -131,86 +130,88 @@ class Deadline:
 
 
 class Client:
-    """Exchanges with one origin; any number of threads may be at it."""
+    """Exchanges requests with one origin. Threads may share it."""
 
-    def __init__(self, origin: Origin, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, origin: Origin, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
         self._dialer = _Dialer(origin)
-        #: The one used last is used first, so that what is not needed goes stale.
+        #: The latest used is taken first, so that surplus connections stay idle and expire.
         self._idle: deque[_Connection] = deque()
 
     def exchange(self, head: h11.Request, body: bytes) -> Answer:
         """Send a request and return its answer.
 
-        Raises `NotSent` while nothing has left, `Refused` for an address that is not allowed, and
-        `InDoubt` when no answer came to what may have left.
+        Raises `NotSent` if nothing was sent, `Refused` for an address that is not allowed, and
+        `InDoubt` if the request may have been sent and no answer arrived.
         """
-        used = self._idle_connection() or self._dial()
+        connection = self._idle_connection() or self._connect()
         try:
-            found: Answer | str = used.exchange(head, body, Deadline(self._patience.answering))
+            result: Answer | str = connection.exchange(
+                head, body, Deadline(self._timeouts.exchange_s)
+            )
         except TimeoutError:
-            found = f"no answer within {self._patience.answering:g} s"
+            result = f"no answer within {self._timeouts.exchange_s:g} s"
         except (OSError, h11.RemoteProtocolError):
-            found = "the connection broke off"
+            result = "the connection broke off"
         finally:
-            self._keep_or_close(used)
-        if isinstance(found, str):
-            raise InDoubt(f"sent, but {found}: it may have been processed")
-        return found
+            self._keep_or_close(connection)
+        if isinstance(result, str):
+            raise InDoubt(f"sent, but {result}: it may have been processed")
+        return result
 
     def close(self) -> None:
         """Close the idle connections."""
-        for idle in self._popped():
+        for idle in self._pop_all():
             idle.close()
 
     def _idle_connection(self) -> _Connection | None:
-        for idle in self._popped():
-            if idle.idle_for < self._patience.idling and idle.is_quiet():
+        for idle in self._pop_all():
+            if idle.idle_for < self._timeouts.idle_s and idle.is_quiet():
                 return idle
             idle.close()
         return None
 
-    def _popped(self) -> Iterator[_Connection]:
+    def _pop_all(self) -> Iterator[_Connection]:
         while True:
             try:
                 yield self._idle.pop()
             except IndexError:
                 return
 
-    def _dial(self) -> _Connection:
-        made = _Connection(self._dialer.dial(Deadline(self._patience.connecting)))
-        if made.is_quiet():
-            return made
-        made.close()
+    def _connect(self) -> _Connection:
+        connection = _Connection(self._dialer.dial(Deadline(self._timeouts.connect_s)))
+        if connection.is_quiet():
+            return connection
+        connection.close()
         raise NotSent("the other side closed the connection or spoke before it was asked")
 
-    def _keep_or_close(self, used: _Connection) -> None:
-        if used.is_reusable and len(self._idle) < _KEPT:
-            self._idle.append(used)
+    def _keep_or_close(self, connection: _Connection) -> None:
+        if connection.is_reusable and len(self._idle) < _MAX_IDLE:
+            self._idle.append(connection)
         else:
-            used.close()
+            connection.close()
 
 
 class _Connection:
     """One connection, used for one exchange at a time."""
 
-    def __init__(self, made: socket.socket) -> None:
-        self._socket = made
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
         self._used = monotonic()
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
-        #: Whether the last exchange ended as it should.
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
+        #: Whether the last exchange allows another one.
         self.is_reusable = False
 
     @property
     def idle_for(self) -> float:
-        """How long it was not used, in seconds."""
+        """The time since its last exchange, in seconds."""
         return monotonic() - self._used
 
     def is_quiet(self) -> bool:
-        """Tell whether it is open, and the other side has said nothing that was not asked for."""
+        """Whether the connection is open and no unexpected byte has arrived on it."""
         self._socket.settimeout(0)
         try:
-            # Encrypted, this also takes in what belongs to the encryption alone.
+            # With TLS, this also processes pending protocol messages without content.
             self._socket.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return True
@@ -221,7 +222,7 @@ class _Connection:
     def exchange(self, head: h11.Request, body: bytes, deadline: Deadline) -> Answer:
         """Send a request and return its answer.
 
-        Raises `TimeoutError`, another `OSError`, or `h11.RemoteProtocolError` when there is none.
+        Raises `TimeoutError`, another `OSError`, or `h11.RemoteProtocolError` if none arrives.
         """
         self.is_reusable = False
         wire = self._http
@@ -236,11 +237,11 @@ class _Connection:
         return Answer(status=status, headers=headers, body=text)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self._socket.close()
 
     def _write(self, data: bytes, deadline: Deadline) -> bool:
-        """Write a request; tell whether the other side took all of it: it may answer before."""
+        """Write a request; return False if the server stopped reading, as after an early answer."""
         rest = memoryview(data)
         try:
             while rest:
@@ -251,14 +252,14 @@ class _Connection:
         return True
 
     def _read_head(self, deadline: Deadline) -> tuple[int, Headers]:
-        """Read the status and the headers of the final answer."""
+        """Return the status and the headers of the final answer."""
         head = bytearray()
         interim = 0
         while True:
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError:
-                # What it answered is said by its first line, however odd the rest may be.
+                # The status line is enough, even if h11 rejects the headers.
                 found = _STATUS_LINE.match(head) if b"\n\r\n" in head else None
                 if found is None:
                     raise
@@ -269,36 +270,36 @@ class _Connection:
                 head, interim = bytearray(self._http.trailing_data[0]), interim + 1
             elif event is h11.NEED_DATA:
                 head += self._receive(deadline)
-            if interim > _MOST_INTERIM or not head.startswith(b"HTTP/"[: len(head)]):
+            if interim > _MAX_INTERIM or not head.startswith(b"HTTP/"[: len(head)]):
                 raise h11.RemoteProtocolError("this is no answer")
 
     def _read_body(self, deadline: Deadline) -> tuple[bytes, bool]:
-        """Read the beginning of a body, as far as it comes in time, and whether it is all.
+        """Return the part of the body that arrives in time, and whether it is complete.
 
-        The status stands, whatever happens here.
+        Errors are ignored, because the status is known already.
         """
-        held = b""
+        text = b""
         try:
-            while len(held) < _LONGEST_BODY:
+            while len(text) < _MAX_BODY_BYTES:
                 event = self._http.next_event()
                 if isinstance(event, h11.Data):
-                    held += event.data
+                    text += event.data
                 elif isinstance(event, h11.EndOfMessage):
-                    return held, True
+                    return text, True
                 else:
                     self._receive(deadline)
         except (OSError, h11.RemoteProtocolError):
             pass
-        return held, False
+        return text, False
 
     def _receive(self, deadline: Deadline) -> bytes:
         self._socket.settimeout(deadline.left())
-        data = self._socket.recv(_READ_AT_ONCE)
+        data = self._socket.recv(_READ_BYTES)
         self._http.receive_data(data)
         return data
 
     def _is_done(self, status: int, headers: Headers) -> bool:
-        """Tell whether the exchange is over for both sides, beyond doubt."""
+        """Whether both sides agree that the exchange is over."""
         framing = [
             name
             for name, value in headers
@@ -317,7 +318,7 @@ class _Connection:
 
 
 class _Dialer:
-    """Makes connections to one origin."""
+    """Opens connections to one origin."""
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
@@ -330,36 +331,36 @@ class _Dialer:
             addresses = self._names.look_up(deadline)
             if not self._origin.private:
                 self._refuse_private(addresses)
-            made = self._connect(addresses, deadline)
+            opened = self._connect(addresses, deadline)
         except (OSError, UnicodeError) as error:
             late = "timed out" if isinstance(error, TimeoutError) else type(error).__name__
             why = getattr(error, "strerror", None) or late
         else:
             log.debug("connected to %s", self._origin)
-            return made
+            return opened
         raise NotSent(f"could not connect to {self._origin}: {why}")
 
     def _connect(self, addresses: Sequence[str], deadline: Deadline) -> socket.socket:
-        """Connect to the first address that takes it, with an equal share of the time for each."""
-        made = None
+        """Connect to the first address that accepts; each gets an equal share of the time left."""
+        opened = None
         for position, address in enumerate(addresses):
             share = deadline.left() / (len(addresses) - position)
             try:
-                made = socket.create_connection((address, self._origin.port), share)
+                opened = socket.create_connection((address, self._origin.port), share)
                 break
             except OSError:
                 if position == len(addresses) - 1:
                     raise
-        assert made is not None  # noqa: S101 - a look-up that finds nothing raises
-        with _closed_on_error(made):
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        assert opened is not None  # noqa: S101 - a look-up that finds nothing raises
+        with _closed_on_error(opened):
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is None:
-                return made
-            made.settimeout(deadline.left())
-            return self._tls.wrap_socket(made, server_hostname=self._origin.host)
+                return opened
+            opened.settimeout(deadline.left())
+            return self._tls.wrap_socket(opened, server_hostname=self._origin.host)
 
     def _refuse_private(self, addresses: Sequence[str]) -> None:
-        """Refuse before connecting: a name may lead to others a moment later."""
+        """Check the very addresses that are used next: a second look-up might return others."""
         for address in addresses:
             if is_private(address):
                 raise Refused(
@@ -369,54 +370,54 @@ class _Dialer:
 
 
 class _Names:
-    """Looks up the addresses of one origin, and waits no longer than allowed for them.
+    """Looks up the addresses of one origin with a time limit.
 
-    Nothing can interrupt the system's resolver. It is asked in a thread of its own, one at a time,
-    and whoever asks while it is at it waits for the same answer.
+    The system's resolver cannot be interrupted, so it runs in a thread, one look-up at a time.
+    Threads that need the addresses meanwhile wait for the same result.
     """
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._is_literal = _is_address(origin.host)
         self._lock = threading.Lock()
-        self._asked: Future[list[str]] | None = None
+        self._pending: Future[list[str]] | None = None
 
     def look_up(self, deadline: Deadline) -> Sequence[str]:
-        """Return the addresses, at least one; raises `OSError`, `TimeoutError` among them."""
+        """Return at least one address; raises `OSError`, which includes `TimeoutError`."""
         if self._is_literal:
             return [self._origin.host]
         with self._lock:
-            asked = self._asked
-            if asked is None or asked.done():
-                asked = self._asked = Future()
-                threading.Thread(target=self._ask, args=(asked,), daemon=True).start()
+            pending = self._pending
+            if pending is None or pending.done():
+                pending = self._pending = Future()
+                threading.Thread(target=self._resolve, args=(pending,), daemon=True).start()
         try:
-            return asked.result(deadline.left())
+            return pending.result(deadline.left())
         except TimeoutError:
             raise TimeoutError(errno.ETIMEDOUT, "its name was not found in time") from None
 
-    def _ask(self, asked: Future[list[str]]) -> None:
+    def _resolve(self, pending: Future[list[str]]) -> None:
         try:
             found = socket.getaddrinfo(
                 self._origin.host, self._origin.port, type=socket.SOCK_STREAM
             )
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
-            asked.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - raised in the waiting threads
+            pending.set_exception(error)
         else:
-            asked.set_result(list(dict.fromkeys(str(place[0]) for *_, place in found)))
+            pending.set_result(list(dict.fromkeys(str(address[0]) for *_, address in found)))
 
 
 @contextmanager
-def _closed_on_error(made: socket.socket) -> Iterator[None]:
+def _closed_on_error(opened: socket.socket) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        made.close()
+        opened.close()
         raise
 
 
 def _tls() -> ssl.SSLContext:
-    """Trust what the system trusts."""
+    """Return a context that trusts the system's certificate authorities."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
