@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -23,8 +22,7 @@ from bridge.desk import naming, sites
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
-from bridge.store import Down, Retention, Store, WakeupPipe, operators, renaming
-from bridge.store.queue import destinations as queue_destinations
+from bridge.store import Down, Retention, Store, WakeupPipe
 from bridge.worker import Crew
 
 log = structlog.get_logger()
@@ -219,13 +217,10 @@ class Bridge:
             if configuration.targets.get(name) != gang.target:
                 self._dismiss(name)
         self._carry_along(configuration, install=True)
-        self.store.run(lambda conn, now: queue_destinations.register(conn, now, tokens))
+        self.store.destinations.register(tokens)
         # A process that had not heard of the new token yet may have paused it again.
-        renewed = sorted(self._renewed)
-        self.store.run(
-            lambda conn, now: [queue_destinations.resume(conn, now, name) for name in renewed]
-        )
-        self.store.run(lambda conn, now: operators.requeue_unmappable(conn, now, revisions))
+        self.store.destinations.resume(self._renewed)
+        self.store.destinations.requeue_unmappable(revisions)
         if self._delivering:
             for target in _targets(configuration):
                 if target.name not in self._gangs:
@@ -237,11 +232,9 @@ class Bridge:
         Only when they are installed do the mappings rename: a process that still has older ones
         would take it back at its next look.
         """
-        names = self.store.compare_names(naming.configured(configuration))
+        names = self.store.destinations.compare_names(naming.configured(configuration))
         for was, name in (*(names.new if install else ()), *names.behind):
-            # On a connection of its own: it can take longer than the writer waits for its database,
-            # and what comes meanwhile goes to the spool.
-            carried = self.store.run_here(partial(renaming.carry, was=was, name=name))
+            carried = self.store.destinations.rename(was, name)
             log.info("destination.renamed", was=was, destination=name, open=carried)
 
     def _look_at_names(self) -> None:

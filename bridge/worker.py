@@ -16,7 +16,6 @@ from bridge.core.mapping import outgoing, parts_left_out
 from bridge.core.plan import Plan
 from bridge.core.printable import ANSWER_CHARS
 from bridge.core.retry import Streak
-from bridge.core.snapshot import Snapshot
 from bridge.errors import (
     DeliveryError,
     Failed,
@@ -40,7 +39,7 @@ from bridge.model import (
     VerdictName,
 )
 from bridge.sources import StoredBody
-from bridge.store import Down, Leased, LeaseRequest, Newest, Settlement, Store
+from bridge.store import Down, Leased, LeaseRequest, Settlement, Store
 
 log = structlog.get_logger()
 
@@ -171,11 +170,10 @@ def _decide_now(crew: Crew, leased: Leased) -> Leased | None:
     """Decide what no fuller telling came for; None when it is not to be sent."""
     verdict = _verdict(crew, leased)
     if verdict.name is not VerdictName.DELIVER:
-        crew.store.run(lambda conn, now: store.drop_after_grace(conn, now, leased, verdict))
+        crew.store.drop_after_grace(leased, verdict)
         _log("delivery.dropped", leased, verdict=verdict.name.value)
         return None
-    won = crew.store.run(lambda conn, now: store.send_after_grace(conn, now, leased, verdict))
-    if not won:
+    if not crew.store.send_after_grace(leased, verdict):
         return None
     return replace(
         leased,
@@ -191,7 +189,7 @@ def _verdict(crew: Crew, leased: Leased) -> Verdict:
     event = _read_again(leased)
     if event is None:
         return _filtered("the body is no longer kept", name, Stage.UNKNOWN)
-    snapshot = _snapshot(crew, event)
+    snapshot = crew.store.find_snapshot(event)
     told = [
         replace(v, identities=tuple(name for name in v.identities if name in leased.identities))
         for v in unknown.resolve(crew.plan(), event, leased.received, snapshot=snapshot)
@@ -206,15 +204,6 @@ def _verdict(crew: Crew, leased: Leased) -> Verdict:
 
 def _filtered(reason: str, destination: str, stage: Stage) -> Verdict:
     return Verdict(name=VerdictName.FILTERED, reason=reason, destination=destination, stage=stage)
-
-
-def _snapshot(crew: Crew, event: Event) -> Snapshot | None:
-    """Look for a fuller body; through the writer, which says `Down` when there is no database."""
-    found = crew.store.run(
-        lambda conn, _: store.twin(conn, event) or store.remember(conn, event.site, event.record)
-    )
-    assert found is None or isinstance(found, Snapshot)  # noqa: S101 - what the two return
-    return found
 
 
 def _read_again(leased: Leased) -> Event | None:
@@ -274,7 +263,7 @@ def _body(crew: Crew, leased: Leased, route: Route) -> Mapping[str, Any]:
     body = _read(store.unpack(leased.packed))
     if not leased.late:
         return _mapped(crew, leased, body, route)
-    found = leased.newest or _newest(crew, leased)
+    found = leased.newest or crew.store.find_newest(leased)
     kept = {event: _read(store.unpack(packed)) for event, packed in found.packed.items()}
     body = stale.renewed(body, found.sources, kept)
     sent = _mapped(crew, leased, body, route)
@@ -301,18 +290,6 @@ def _mapped(crew: Crew, leased: Leased, body: Mapping[str, Any], route: Route) -
         route=route,
         target=crew.target,
     )
-
-
-def _newest(crew: Crew, leased: Leased) -> Newest:
-    """Look for the newest state of what was decided just now.
-
-    Through the writer, which says `Down`.
-    """
-    found = crew.store.run(
-        lambda conn, _: store.find_newest(conn, leased.event, leased.destination, leased.identities)
-    )
-    assert isinstance(found, Newest)  # noqa: S101 - what it returns
-    return found
 
 
 def _delivered(leased: Leased, receipt: Receipt) -> Settlement:

@@ -13,7 +13,7 @@ def configured(configuration: Configuration) -> dict[str, str]:
 
 def take(store: Store, configuration: Configuration) -> tuple[str, ...]:
     """Say what is wrong, one line each; nothing: the names agree. Raises `Down`."""
-    names = store.compare_names(configured(configuration))
+    names = store.destinations.compare_names(configured(configuration))
     return (
         *(_homeless(name, count) for name, count in names.homeless.items()),
         *(_renamed(name, other) for name, other in names.renamed.items()),

@@ -11,7 +11,9 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from bridge.core.retry import Policy
-from bridge.store import renaming, retention
+from bridge.core.snapshot import Snapshot
+from bridge.model import Event, Verdict
+from bridge.store import retention
 from bridge.store.database import files, schema_version
 from bridge.store.database.clocks import Sources, ahead, clock_of, steady
 from bridge.store.database.connect import connect, file_of, url_of
@@ -19,6 +21,7 @@ from bridge.store.database.copying import copy_database
 from bridge.store.database.errors import Down, is_outage, without_values
 from bridge.store.database.statements import now_ms
 from bridge.store.database.transact import Work
+from bridge.store.destinations import Destinations
 from bridge.store.history import Delivery, EventHistory, History, LogEntry, Query, Totals
 from bridge.store.inbox import origins
 from bridge.store.inbox.grace import drop_after_grace, send_after_grace
@@ -59,13 +62,8 @@ __all__ = [
     "Totals",
     "WakeupPipe",
     "copy_database",
-    "drop_after_grace",
-    "find_newest",
     "pack",
-    "remember",
-    "send_after_grace",
     "steady",
-    "twin",
     "unpack",
 ]
 
@@ -99,6 +97,10 @@ class Store:
         self.history = History(self.reading)
         #: What operators may do to deliveries.
         self.operators = Operators(self.run_here, self.wakeups.notify)
+        #: What happens to destinations when the mappings change.
+        self.destinations = Destinations(
+            reading=self.reading, transact=self.run, transact_here=self.run_here
+        )
 
     @property
     def embedded(self) -> bool:
@@ -193,13 +195,31 @@ class Store:
         with _reached(), self._writers.begin() as conn:
             return work(conn, clock_of(self._writers, self._sources, beside=True).now(conn))
 
-    def compare_names(self, configured: Mapping[str, str]) -> Names:
-        """Compare the destinations of the mappings with those of the database; raises `Down`.
+    def send_after_grace(self, leased: Leased, verdict: Verdict) -> bool:
+        """Let a thin event be sent as a verdict decides; raises `Down`.
 
-        `configured` has the former name, or "", of each destination by its name.
+        False when a full event took its place, or the lane was leased again since.
         """
-        with self.reading() as conn:
-            return renaming.compare(conn, configured)
+        return self.run(lambda conn, now: send_after_grace(conn, now, leased, verdict))
+
+    def drop_after_grace(self, leased: Leased, verdict: Verdict) -> None:
+        """Take a thin event that is not to be sent out of its lane; raises `Down`."""
+        self.run(lambda conn, now: drop_after_grace(conn, now, leased, verdict))
+
+    def find_snapshot(self, event: Event) -> Snapshot | None:
+        """Find a full body for a thin event: its counterpart's, or the record's newest one.
+
+        Through the writer, which raises `Down` at once while the database is away.
+        """
+        return self.run(
+            lambda conn, _: twin(conn, event) or remember(conn, event.site, event.record)
+        )
+
+    def find_newest(self, leased: Leased) -> Newest:
+        """Find the newest accepted state for a late event; raises `Down` as `find_snapshot`."""
+        return self.run(
+            lambda conn, _: find_newest(conn, leased.event, leased.destination, leased.identities)
+        )
 
     def origins(self) -> list[Named]:
         """List the installations that the bodies of each hook named lately; raises `Down`."""

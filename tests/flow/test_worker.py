@@ -56,9 +56,21 @@ class Flaky:
         self._maybe_fail("settle_and_lease")
         return self._store.settle_and_lease(settlement, request)
 
-    def run(self, work):
+    def send_after_grace(self, leased, verdict):
         self._maybe_fail("run")
-        return self._store.run(work)
+        return self._store.send_after_grace(leased, verdict)
+
+    def drop_after_grace(self, leased, verdict):
+        self._maybe_fail("run")
+        self._store.drop_after_grace(leased, verdict)
+
+    def find_snapshot(self, event):
+        self._maybe_fail("run")
+        return self._store.find_snapshot(event)
+
+    def find_newest(self, leased):
+        self._maybe_fail("run")
+        return self._store.find_newest(leased)
 
     def _maybe_fail(self, name):
         if self._errors[name] and (error := self._errors[name].pop(0)) is not None:

@@ -27,9 +27,7 @@ from bridge.store import (
     Entry,
     LeaseRequest,
     Store,
-    drop_after_grace,
     pack,
-    send_after_grace,
 )
 
 RECORDS, CHANGES, THREADS, GRACE = 4, 24, 4, 300
@@ -113,11 +111,11 @@ class Racer:
 
     def send(self, leased: Any) -> Any:
         if leased.waiting and random.random() < 0.3:
-            self.store.run(lambda c, now: drop_after_grace(c, now, leased, _dropped(leased)))
+            self.store.drop_after_grace(leased, _dropped(leased))
             return None
         if leased.waiting:
             found = _sent(leased)
-            if not self.store.run(lambda c, now: send_after_grace(c, now, leased, found)):
+            if not self.store.send_after_grace(leased, found):
                 return None
         if random.random() < 0.05:
             return settlement(leased, State.RETRYING, delay_ms=5, outcome="failed", failed=True)

@@ -13,9 +13,9 @@ from made_up import InProject, change, comment, deletion, event, issue, plan, ro
 
 from bridge.core.storable import storable_event
 from bridge.model import Comments, State
-from bridge.store import remember, twin
 from bridge.store import schema as t
 from bridge.store.inbox.grace import drop_after_grace, send_after_grace
+from bridge.store.snapshots import remember, twin
 
 CHANGE, COMMENT, DELETED = change().identity, comment().identity, deletion().identity
 PLAT = InProject("PLAT")

@@ -7,7 +7,7 @@ from ledger import NOW
 from made_up import change, comment, event, issue
 
 from bridge.model import State
-from bridge.store import remember
+from bridge.store.snapshots import remember
 
 AT_ONCE = [True, False]
 
