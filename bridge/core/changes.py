@@ -104,7 +104,7 @@ class Known:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
+class NewDelivery:
     """A delivery to be queued."""
 
     event: Event
@@ -180,7 +180,7 @@ class Changes:
     #: The verdicts of the events of the batch, by event.
     verdicts: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
     #: New deliveries, in the order in which they are queued.
-    deliveries: tuple[Delivery, ...] = ()
+    deliveries: tuple[NewDelivery, ...] = ()
     #: Stored deliveries that other events carry from now on, and ids of those that are removed.
     rewritten: tuple[Rewritten, ...] = ()
     removed: tuple[int, ...] = ()

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from bridge.core.changes import (
     Changes,
     ClaimKey,
-    Delivery,
     Entry,
     Known,
+    NewDelivery,
     StateKey,
     Waiting,
     is_wanted,
@@ -25,7 +25,7 @@ from bridge.core.draft import Draft
 from bridge.core.requests import with_deleted
 from bridge.core.stale import Report, Standing, judge, report_of
 from bridge.core.takeover import end_unwanted, take_over
-from bridge.model import Event, Verdict, VerdictName
+from bridge.model import Event, Stage, Verdict, VerdictName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +78,7 @@ def drop_deleted(case: Case, _: Batch) -> Case | Verdict:
     first = case.deleted[gone[0]]
     reason = f"event {first} told before that the comment was deleted"
     if not left:
-        return replace(verdict, name=VerdictName.STALE, reason=reason, first=first, identities=())
+        return _ended(verdict, VerdictName.STALE, reason, first)
     reason = f"{verdict.reason}; stale in part: {reason}"
     return replace(case, verdict=replace(verdict, identities=left, reason=reason))
 
@@ -159,9 +159,7 @@ def drop_duplicate(case: Case, _: Batch) -> Case | Verdict:
         if first == case.event.id
         else f"event {first} told of {', '.join(case.others)} before"
     )
-    return replace(
-        case.verdict, name=VerdictName.DUPLICATE, reason=reason, first=first, identities=()
-    )
+    return _ended(case.verdict, VerdictName.DUPLICATE, reason, first)
 
 
 def deliver(case: Case, batch: Batch) -> Verdict:
@@ -172,7 +170,7 @@ def deliver(case: Case, batch: Batch) -> Verdict:
     if waiting and take_over(batch.draft, event, verdict, waiting, late=late):
         return verdict
     batch.draft.queue(
-        Delivery(
+        NewDelivery(
             event=event,
             destination=verdict.destination,
             route=verdict.route,
@@ -260,4 +258,9 @@ def _stale(verdict: Verdict, standing: Standing) -> Verdict:
     by = next(iter(standing.stale.values()))
     names = ", ".join(standing.stale)
     reason = f"event {by} was accepted before and is newer: nothing is left to tell of {names}"
-    return replace(verdict, name=VerdictName.STALE, reason=reason, first=by, identities=())
+    return _ended(verdict, VerdictName.STALE, reason, by)
+
+
+def _ended(verdict: Verdict, name: VerdictName, reason: str, first: str) -> Verdict:
+    stage = Stage.STALE if name is VerdictName.STALE else Stage.CLAIMED
+    return replace(verdict, name=name, reason=reason, first=first, identities=(), stage=stage)

@@ -11,17 +11,17 @@ from dataclasses import replace
 from bridge.core.changes import (
     Changes,
     ClaimKey,
-    Delivery,
     Ended,
     Followed,
     Heir,
+    NewDelivery,
     Promoted,
     Rewritten,
     Stored,
     Waiting,
 )
 from bridge.core.claims import Claims
-from bridge.model import Event, Verdict, VerdictName
+from bridge.model import Event, Stage, Verdict, VerdictName
 
 
 class Draft:
@@ -38,7 +38,7 @@ class Draft:
         self._events: dict[str, Event] = {}
         self._waiting = {(each.event, each.destination): each for each in waiting}
         self._heirs = dict(heirs or {})
-        self._new: dict[int, Delivery] = {}
+        self._new: dict[int, NewDelivery] = {}
         self._numbers = 0
         self._rewritten: dict[int, Rewritten] = {}
         self._removed: list[int] = []
@@ -66,7 +66,7 @@ class Draft:
 
     # Deliveries
 
-    def queue(self, delivery: Delivery) -> None:
+    def queue(self, delivery: NewDelivery) -> None:
         """Queue a delivery; that of a thin event waits from now on."""
         self._numbers += 1
         self._new[self._numbers] = delivery
@@ -220,7 +220,10 @@ class Draft:
             )
             return
         undecided = Verdict(
-            name=VerdictName.UNDECIDED, reason=reason, identities=waiting.identities
+            name=VerdictName.UNDECIDED,
+            reason=reason,
+            identities=waiting.identities,
+            stage=Stage.TAKEN_OVER,
         )
         self._change_duplicates(
             waiting,

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from bridge.core.changes import Changes, Entry, Heir, Waiting, is_wanted
 from bridge.core.claims import Claims
 from bridge.core.draft import Draft, keys_of
-from bridge.model import Event, Verdict, VerdictName
+from bridge.model import Event, Stage, Verdict, VerdictName
 
 
 def take_over(
@@ -31,6 +31,7 @@ def take_over(
         reason=f"event {event.id} tells the same more fully and stands in its place",
         destination=verdict.destination,
         first=event.id,
+        stage=Stage.TAKEN_OVER,
     )
     draft.end(waiting, taken)
     draft.follow(waiting, event.id)
@@ -57,6 +58,7 @@ def end_unwanted(draft: Draft, entry: Entry, deleted: Collection[str]) -> None:
                 reason=f"event {event.id} tells the same more fully, and is not wanted",
                 destination=waiting.destination,
                 first=event.id,
+                stage=Stage.TAKEN_OVER,
             )
             drop(draft, waiting, verdict)
 

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
+from bridge.core.changes import Entry
 from bridge.core.retry import Policy
 from bridge.core.snapshot import Snapshot
 from bridge.model import Event, Verdict
@@ -26,7 +27,6 @@ from bridge.store.history import Delivery, EventHistory, History, LogEntry, Quer
 from bridge.store.inbox import origins
 from bridge.store.inbox.grace import drop_after_grace, send_after_grace
 from bridge.store.inbox.origins import Named
-from bridge.store.nouns import Entry
 from bridge.store.operators import Operators, Replay
 from bridge.store.queue.newest import Newest, find_newest
 from bridge.store.queue.nouns import Leased, LeaseRequest, Next, Settlement

@@ -16,9 +16,6 @@ from bridge.store.effects import decode_effects, decode_identities
 #: Sorts after every number of a change: no change of the same instant is newer.
 LAST_CHANGE = 2**63 - 1
 
-#: (site, record, "") for the state of a record, (site, "", identity) for versions of a comment.
-StateKey = tuple[str, str, str]
-
 _COLUMNS = """e.id AS event, e.as_of, e.change_id, e."full", e.effects,
         d.destination, d.route, d.effects AS carried, d.state, d.attempts, d.place"""
 _DELIVERED = "LEFT JOIN deliveries d ON d.event = e.id AND d.state <> 'discarded'"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, exists, insert, select, tuple_, update
 
+from bridge.core.changes import NewDelivery
 from bridge.core.printable import key_text
 from bridge.core.storable import storable_event
 from bridge.errors import NotFound, WrongState
@@ -18,8 +19,7 @@ from bridge.store.database.statements import insert_or_ignore
 from bridge.store.database.transact import Transact
 from bridge.store.history import deliveries
 from bridge.store.history.deliveries import Delivery
-from bridge.store.inbox.write import queue
-from bridge.store.nouns import Batch, Planned
+from bridge.store.inbox.rows import queue
 from bridge.store.queue import destinations
 from bridge.store.queue.lanes import advance
 from bridge.store.wakeups import Ready, notify_processes
@@ -119,7 +119,7 @@ def replay(
     Effects that no event has claimed are claimed, so that a later event with one of them is a
     duplicate.
     """
-    batch, event = Batch(now=now), storable_event(event)
+    event, queued = storable_event(event), []
     for each in replays:
         identities = tuple(map(key_text, each.identities))
         claims = [
@@ -133,19 +133,18 @@ def replay(
             for identity in identities
         ]
         conn.execute(insert_or_ignore(conn, t.claims), claims)
-        batch.planned.append(
-            Planned(
+        queued.append(
+            NewDelivery(
                 event=event,
                 destination=each.destination,
                 route=each.route,
                 identities=identities,
-                hold_until=None,
                 late=True,  # it must not set back what later events wrote
             )
         )
         why = f"by {each.route} to {each.destination}"
         note(conn, now, who=who, what="replay", event=event.id, why=why)
-    queue(conn, batch)
+    queue(conn, now, queued)
 
 
 def resume(conn: Connection, now: int, destination: str, *, who: str) -> None:

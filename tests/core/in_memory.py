@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from bridge.core.changes import (
     Changes,
     ClaimKey,
-    Delivery,
     Ended,
     Entry,
     Followed,
     Heir,
     Known,
+    NewDelivery,
     Promoted,
     StateKey,
     Stored,
@@ -24,7 +24,7 @@ from bridge.core.plan import Plan
 from bridge.core.requests import claims_of, heirs_needed, written_by_complete
 from bridge.core.stale import Report, report_of
 from bridge.core.takeover import drop_stored
-from bridge.model import Event, Verdict, VerdictName
+from bridge.model import Event, Stage, Verdict, VerdictName
 
 NOW = 1_714_550_400_000
 GRACE_MS = 10_000
@@ -170,7 +170,7 @@ class InMemory:
 
     # Writing
 
-    def _queue(self, delivery: Delivery) -> None:
+    def _queue(self, delivery: NewDelivery) -> None:
         event = delivery.event
         number = max(self.rows, default=0) + 1
         self.rows[number] = Row(
@@ -232,7 +232,11 @@ class InMemory:
             for key, verdict in list(self._duplicates_of(stored.first)):
                 if key[0] == stored.event and verdict.destination == stored.destination:
                     self.verdicts[key] = replace(
-                        verdict, name=VerdictName.UNDECIDED, reason=stored.reason, first=""
+                        verdict,
+                        name=VerdictName.UNDECIDED,
+                        reason=stored.reason,
+                        first="",
+                        stage=Stage.TAKEN_OVER,
                     )
 
     def _end(self, event: str, verdict: Verdict) -> None:

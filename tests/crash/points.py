@@ -41,6 +41,10 @@ def _from_spool(given: tuple[Any, ...], _got: Any) -> bool:
     return any(entry.again for entry in given[2])
 
 
+def _took_over(given: tuple[Any, ...], _got: Any) -> bool:
+    return any(each.hold_until is None for each in given[2].rewritten)
+
+
 def _deleted(_given: tuple[Any, ...], got: Any) -> bool:
     return bool(got)
 
@@ -87,7 +91,9 @@ POINTS: dict[str, Point] = {
     "settled, before commit": Point(place="bridge.store.queue.exchange:settle"),
     "after settle": Point(place="bridge.store.writer.loop:Writer._transact", when=_has_settled),
     # Thin events
-    "fuller event took over, before commit": Point(place="bridge.store.inbox.accept:take_over"),
+    "fuller event took over, before commit": Point(
+        place="bridge.store.inbox.write:change_stored", when=_took_over
+    ),
     "thin event decided, before commit": Point(
         place="bridge.store:send_after_grace", passages=(1, 1), lonely=0.5
     ),

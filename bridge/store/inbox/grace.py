@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 
+from bridge.core.changes import Stored, Waiting
+from bridge.core.takeover import drop_stored
 from bridge.model import State, Verdict
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
 from bridge.store.effects import encode_identities, writes_any
-from bridge.store.inbox.offers import Place, offer
+from bridge.store.inbox.read import read_heirs
 from bridge.store.inbox.verdicts import set_verdict
+from bridge.store.inbox.write import change_stored
 from bridge.store.queue.destinations import spare_probe
 from bridge.store.queue.lanes import advance, lock_leased
 from bridge.store.queue.nouns import Leased
@@ -46,29 +49,24 @@ def drop_after_grace(conn: Connection, now: int, leased: Leased, verdict: Verdic
     """
     if not _lock_waiting(conn, now, leased):
         return
-    set_verdict(conn, leased.event, verdict)
-    place = Place(
-        destination=leased.destination,
-        site=leased.site,
+    waiting = Waiting(
         event=leased.event,
+        destination=leased.destination,
         hook=leased.hook,
+        site=leased.site,
+        record=leased.record,
         identities=leased.identities,
+        at=Stored(
+            id=leased.delivery,
+            lane=leased.lane,
+            hold_until=now,
+            writes=leased.writes,
+            late=leased.late,
+        ),
     )
-    if not offer(conn, now, leased.delivery, place):
-        _delete(conn, leased)
+    heirs = read_heirs(conn, [waiting]).get((leased.event, leased.destination), [])
+    change_stored(conn, now, drop_stored(waiting, verdict, heirs, hold_until=now))
     _give_back(conn, now, leased)
-
-
-def _delete(conn: Connection, leased: Leased) -> None:
-    conn.execute(delete(t.deliveries).where(t.deliveries.c.id == leased.delivery))
-    conn.execute(
-        delete(t.claims).where(
-            t.claims.c.destination == leased.destination,
-            t.claims.c.site == leased.site,
-            t.claims.c.event == leased.event,
-            t.claims.c.identity.in_(list(leased.identities)),
-        )
-    )
 
 
 def _lock_waiting(conn: Connection, now: int, leased: Leased) -> bool:

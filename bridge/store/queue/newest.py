@@ -8,17 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from bridge.core.changes import StateKey
 from bridge.core.stale import Report, Sources, sources
 from bridge.model import Effect
 from bridge.store import schema as t
-from bridge.store.accepted import (
-    LAST_CHANGE,
-    NEWER,
-    SIGHTED,
-    StateKey,
-    by_event,
-    report_of_rows,
-)
+from bridge.store.accepted import LAST_CHANGE, NEWER, SIGHTED, by_event, report_of_rows
 from bridge.store.database.statements import Prepared, as_rows, listing
 from bridge.store.effects import decode_effects
 

@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from bridge.core.changes import Entry
 from bridge.core.retry import Policy
 from bridge.errors import NotKept, stack_frames
 from bridge.model import Event, Request, Stage, Verdict, VerdictName
@@ -34,9 +35,9 @@ from bridge.store.database.files import DatabaseFile
 from bridge.store.database.schema_version import require_schema
 from bridge.store.database.statements import together
 from bridge.store.database.watchdog import Watchdog
-from bridge.store.inbox.accept import Look, accept, look_ahead
+from bridge.store.inbox.accept import accept, look_ahead
 from bridge.store.inbox.origins import Origins
-from bridge.store.nouns import Entry
+from bridge.store.inbox.read import Look
 from bridge.store.queue import watermark
 from bridge.store.queue.exchange import settle_and_lease
 from bridge.store.queue.nouns import Exchange, LeaseRequest, Next, Settlement

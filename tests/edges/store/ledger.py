@@ -10,13 +10,13 @@ import orjson
 from made_up import plan, route
 from sqlalchemy import Connection, Table, event, select
 
+from bridge.core.changes import Entry
 from bridge.core.plan import Plan
 from bridge.core.retry import Policy
 from bridge.model import Event, Limits, State, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.connect import connect, url_of
 from bridge.store.inbox.accept import accept
-from bridge.store.nouns import Entry
 from bridge.store.queue import destinations
 from bridge.store.queue.leasing import due, lease
 from bridge.store.queue.nouns import Leased, LeaseRequest, Settlement
