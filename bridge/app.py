@@ -58,12 +58,12 @@ class Bridge:
     ) -> None:
         """Read the mappings; raises `BadConfiguration` when there are none that can be used.
 
-        `from_kept` begins with the last good ones, as `config.InUse` does.
+        `from_kept` begins with the last good ones, as `config.LiveConfiguration` does.
         """
         self.settings = settings
         #: How patiently every destination is tried.
         self.policy = policy or Policy(park_after_ms=settings.park_hours * 3_600_000)
-        self._mappings = config.InUse(
+        self._mappings = config.LiveConfiguration(
             settings.mappings, environ, spool=settings.spool, from_kept=from_kept
         )
         self.plan = Plan.of(self._mappings.configuration)
@@ -166,10 +166,10 @@ class Bridge:
             found.append(f"the database cannot be reached: {self.store.writer.trouble}")
         if self.store.writer.backlog:
             found.append("events wait in the spool")
-        if self._mappings.trouble:
+        if self._mappings.error:
             found.append(
                 "the mappings on disk are not in use, but the last good ones:"
-                f" {self._mappings.trouble}"
+                f" {self._mappings.error}"
             )
         return (*found, *self._misnamed, *self._confused)
 
@@ -181,7 +181,7 @@ class Bridge:
         Tells whether they are in use since; it takes two calls in a row that see the same files.
         """
         before = self.plan.configuration
-        changed = self._mappings.look()
+        changed = self._mappings.poll()
         if changed:
             configuration = self._mappings.configuration
             self._renewed |= _renewed(before, configuration)

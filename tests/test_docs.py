@@ -13,7 +13,7 @@ import pytest
 from bridge import config
 from bridge.cli import main
 from bridge.config import OPTIONS, schemas
-from bridge.config.fields import Part
+from bridge.config.schema_fields import Section
 from bridge.core import jql
 from bridge.core.fields import TYPES
 from bridge.errors import BadFilter
@@ -166,7 +166,7 @@ def test_every_page_is_linked_to() -> None:
 # Mapping files
 
 
-PARTS = {name: part for name, part in vars(schemas).items() if isinstance(part, Part)}
+PARTS = {name: part for name, part in vars(schemas).items() if isinstance(part, Section)}
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -15,7 +15,7 @@ from bridge.app import Bridge
 from bridge.cli import context, output
 from bridge.cli.options import as_json, with_settings
 from bridge.cli.stop_signal import stop_event
-from bridge.config import InUse, Settings
+from bridge.config import LiveConfiguration, Settings
 from bridge.errors import BadConfiguration
 from bridge.model import Configuration
 from bridge.serve import serve as run_children
@@ -46,11 +46,11 @@ def _serve(settings: Settings, *, deliver: bool) -> None:
         run_children(listening, settings, os.environ, deliver=deliver)
 
 
-def _ready(settings: Settings) -> InUse:
+def _ready(settings: Settings) -> LiveConfiguration:
     """Check the mappings and the database before any process is started."""
     unknown = config.unknown_variables
     try:
-        mappings = InUse(settings.mappings, os.environ, spool=settings.spool)
+        mappings = LiveConfiguration(settings.mappings, os.environ, spool=settings.spool)
     except BadConfiguration as error:
         read = config.load(settings.mappings, os.environ).variables
         raise BadConfiguration((*error.problems, *unknown(os.environ, read))) from error
@@ -59,7 +59,7 @@ def _ready(settings: Settings) -> InUse:
         *unknown(os.environ, mappings.loaded.variables),
     ):
         click.echo(str(problem), err=True)
-    if mappings.trouble:
+    if mappings.error:
         click.echo("the mappings are wrong: starting with the last good ones", err=True)
     store = Store(settings.database, spool=settings.spool)
     try:

@@ -1,21 +1,21 @@
-"""What people write in `mappings/` and in the environment: read once, checked whole, or refused."""
+"""Mapping files and settings: read once, checked as a whole, or refused with every problem."""
 
 from bridge.config.files import BRIDGE_FILE
-from bridge.config.in_use import InUse
-from bridge.config.kept import troubles
+from bridge.config.last_good import reload_errors
+from bridge.config.live import LiveConfiguration
 from bridge.config.loading import Loaded, load, require
 from bridge.config.options import OPTIONS, Option, Settings, settings, unknown_variables
 
 __all__ = [
     "BRIDGE_FILE",
     "OPTIONS",
-    "InUse",
+    "LiveConfiguration",
     "Loaded",
     "Option",
     "Settings",
     "load",
+    "reload_errors",
     "require",
     "settings",
-    "troubles",
     "unknown_variables",
 ]

@@ -1,4 +1,4 @@
-"""A route's `when` and `fields` compiled, and their complaints put where the text stands."""
+"""Compile a route's `when` and `fields`, and put their errors at positions in the file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.config.documents import Findings, Steps
-from bridge.config.drafts import Draft, Drafts
+from bridge.config.draft import ConfigurationDraft, RouteDraft
 from bridge.config.schemas import LINE
 from bridge.core import jql
 from bridge.core.mapping import compile_fields
@@ -15,26 +15,26 @@ from bridge.model import Site
 
 _WHEN: Steps = ("when",)
 _FIELDS: Steps = ("fields",)
-#: What stands in for a path that was complained about, to find what else is wrong in the line.
+#: Replaces a wrong path, so that the rest of the line is checked as well.
 _SOME_PATH = "$.issue.id"
 
 
-def compile_routes(drafts: Drafts, findings: Findings) -> None:
-    """Compile what is sound of every route into its draft; the rest is in the findings."""
-    for route in drafts.routes:
-        _compile_filters(route, _sites(route, drafts), findings)
+def compile_routes(draft: ConfigurationDraft, findings: Findings) -> None:
+    """Compile every route's filters and lines into its draft; errors go to the findings."""
+    for route in draft.routes:
+        _compile_filters(route, _sites(route, draft), findings)
         _compile_lines(route, findings)
 
 
-def _sites(route: Draft, drafts: Drafts) -> list[Site]:
-    """Return the sites a route hears; when none of its hooks is known, one stands in for them."""
-    names = [drafts.hooks[name].site for name in route.hooks if name in drafts.hooks]
-    found = [drafts.sites[name] for name in dict.fromkeys(names) if name in drafts.sites]
-    return found or list(drafts.sites.values())[:1] or [Site(name="")]
+def _sites(route: RouteDraft, draft: ConfigurationDraft) -> list[Site]:
+    """Return the sites of a route's hooks; some other site when it has no known hook."""
+    names = [draft.hooks[name].site for name in route.hooks if name in draft.hooks]
+    found = [draft.sites[name] for name in dict.fromkeys(names) if name in draft.sites]
+    return found or list(draft.sites.values())[:1] or [Site(name="")]
 
 
-def _compile_filters(route: Draft, sites: list[Site], findings: Findings) -> None:
-    if findings.broken(route.document, _WHEN):
+def _compile_filters(route: RouteDraft, sites: list[Site], findings: Findings) -> None:
+    if findings.has_error(route.document, _WHEN):
         return
     text = route.data.get("when") or ""
     lookup = "lookup" in route.data.get("unknown", ())
@@ -42,31 +42,31 @@ def _compile_filters(route: Draft, sites: list[Site], findings: Findings) -> Non
         try:
             compiled = jql.compile(text, site, lookup=lookup)
         except BadFilter as error:
-            place = route.document.inside(_WHEN, error.offset)
-            findings.error(route.document, _WHEN, str(error), place)
+            position = route.document.position_inside(_WHEN, error.offset)
+            findings.error(route.document, _WHEN, str(error), position)
             continue
         route.filters[site.name] = compiled
         for offset, message in compiled.warnings:
-            place = route.document.inside(_WHEN, offset)
-            findings.warn(route.document, _WHEN, message, place)
+            position = route.document.position_inside(_WHEN, offset)
+            findings.warn(route.document, _WHEN, message, position)
 
 
-def _compile_lines(route: Draft, findings: Findings) -> None:
+def _compile_lines(route: RouteDraft, findings: Findings) -> None:
     lines = route.data.get("fields") or []
     unmapped = route.data.get("unmapped", "keep")
     for index, line in enumerate(lines):
         if isinstance(line, dict):
             known = {key: value for key, value in line.items() if key in LINE.keys}
-            _judge_line((*_FIELDS, index), known, route, findings)
-    if findings.broken(route.document, _FIELDS):
+            _check_line((*_FIELDS, index), known, route, findings)
+    if findings.has_error(route.document, _FIELDS):
         return
     route.mapper.append(compile_fields(lines, unmapped))
 
 
-def _judge_line(steps: Steps, line: dict[str, Any], route: Draft, findings: Findings) -> None:
-    """Say everything that is wrong with a line: after each complaint, its part is replaced."""
+def _check_line(steps: Steps, line: dict[str, Any], route: RouteDraft, findings: Findings) -> None:
+    """Report every error of a line: after each error, the wrong key is replaced or removed."""
     for _ in LINE.keys:
-        error = _complaint(line)
+        error = _line_error(line)
         if error is None:
             return
         message = str(error).removeprefix(f"`{error.name}`: ")
@@ -76,7 +76,7 @@ def _judge_line(steps: Steps, line: dict[str, Any], route: Draft, findings: Find
             line[error.name] = _SOME_PATH
 
 
-def _complaint(line: Mapping[str, object]) -> BadField | None:
+def _line_error(line: Mapping[str, object]) -> BadField | None:
     try:
         compile_fields([line], "keep")
     except BadField as error:

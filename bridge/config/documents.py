@@ -1,4 +1,4 @@
-"""A mapping file as read, where everything in it stands, and what was found wrong."""
+"""A parsed mapping file with the positions of its values, and the findings about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from bridge.config.variables import Filled
+from bridge.config.variables import FilledText
 from bridge.errors import Problem
 
 #: The keys and indexes that lead to a value: ("hooks", "jira-main", "token").
@@ -21,21 +21,21 @@ _BLANKS = {False: re.compile(r"\s+"), True: re.compile(r"(?:\s|\\\r?\n)+")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where a value stands in its file; all of them 0-based."""
+class Position:
+    """The position of a value in its file, all 0-based."""
 
     line: int
     column: int
-    #: The value's first and last character in the file.
+    #: The offsets of the value's start and end in the file.
     start: int
     end: int
-    #: How a scalar is written: ' " | > or "" for a plain one and for collections.
+    #: How a scalar is written: ' " | > or "" for a plain scalar and for collections.
     style: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """One mapping file: its values, with variables put in, and their places."""
+    """One mapping file: its values, with variables filled in, and their positions."""
 
     #: The path as the user gave it.
     file: str
@@ -43,30 +43,30 @@ class Document:
     name: str
     source: str
     content: dict[str, Any]
-    values: Mapping[Steps, Place]
-    keys: Mapping[Steps, Place]
+    values: Mapping[Steps, Position]
+    keys: Mapping[Steps, Position]
 
-    def place(self, steps: Steps) -> tuple[int, int]:
-        """Return the 1-based line and column of a value, or of the nearest thing around it."""
+    def position(self, steps: Steps) -> tuple[int, int]:
+        """Return the 1-based line and column of a value, or of the nearest value around it."""
         while steps not in self.values:
             if steps in self.keys:
-                return self.key_place(steps)
+                return self.key_position(steps)
             steps = steps[:-1]
         return self.values[steps].line + 1, self.values[steps].column + 1
 
-    def key_place(self, steps: Steps) -> tuple[int, int]:
+    def key_position(self, steps: Steps) -> tuple[int, int]:
         """Return the 1-based line and column of a value's key."""
         return self.keys[steps].line + 1, self.keys[steps].column + 1
 
-    def inside(self, steps: Steps, offset: int) -> tuple[int, int]:
+    def position_inside(self, steps: Steps, offset: int) -> tuple[int, int]:
         """Return the 1-based line and column of a character of a text."""
-        place = self.values[steps]
+        position = self.values[steps]
         text = self.value(steps)
-        if isinstance(text, Filled):
-            # Behind a variable the two texts no longer run side by side.
+        if isinstance(text, FilledText):
+            # After a variable, offsets in the two texts differ.
             offset = min(offset, _alike(text.raw, text))
             text = text.raw
-        at = _follow(self.source, place, text, offset)
+        at = _follow(self.source, position, text, offset)
         before = self.source.rfind("\n", 0, at)
         return self.source.count("\n", 0, at) + 1, at - before
 
@@ -83,34 +83,34 @@ def _alike(one: str, two: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False)))
 
 
-def _follow(source: str, place: Place, text: str, offset: int) -> int:
-    """Find a character of a text in the source, whatever folds and escapes stand before it."""
-    at = place.start
-    if place.style in ("|", ">"):
+def _follow(source: str, position: Position, text: str, offset: int) -> int:
+    """Return the offset in the source of a text's character, after any folds and escapes."""
+    at = position.start
+    if position.style in ("|", ">"):
         at = source.find("\n", at) + 1
-    elif place.style:
+    elif position.style:
         at += 1
     start = at
     for letter in text[: offset + 1]:
-        start, at = _spelling(source, at, place, letter)
+        start, at = _spelling(source, at, position, letter)
     return start if offset < len(text) else at
 
 
-def _spelling(source: str, at: int, place: Place, letter: str) -> tuple[int, int]:
-    """Find where the spelling of a text's next letter starts and ends in the source."""
+def _spelling(source: str, at: int, position: Position, letter: str) -> tuple[int, int]:
+    """Return where the next letter of a text starts and ends in the source."""
     if not letter.isspace():
-        found = _BLANKS[place.style == '"'].match(source, at)
+        found = _BLANKS[position.style == '"'].match(source, at)
         at = found.end() if found else at
-    if place.style == '"' and source[at] == "\\":
+    if position.style == '"' and source[at] == "\\":
         return at, at + 2 + _ESCAPES.get(source[at + 1], 0)
     if letter.isspace():
         return at, at + 1 if source[at] == letter else at
-    start = max(source.find(letter, at, place.end), at)
-    return start, start + (2 if place.style == letter == "'" else 1)
+    start = max(source.find(letter, at, position.end), at)
+    return start, start + (2 if position.style == letter == "'" else 1)
 
 
-def spell(steps: Steps) -> str:
-    """Write steps as people do: `hooks.jira-main.token`, `fields[2].to`."""
+def path_text(steps: Steps) -> str:
+    """Return steps in one text: `hooks.jira-main.token`, `fields[2].to`."""
     text = ""
     for step in steps:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
@@ -118,35 +118,43 @@ def spell(steps: Steps) -> str:
 
 
 class Findings:
-    """Everything found wrong so far, and which values are not to be judged further."""
+    """All problems found so far, and the values with errors, which need no further checks."""
 
     def __init__(self) -> None:
         self._problems: set[Problem] = set()
         self._wrong: set[tuple[str, Steps]] = set()
         self._around: set[tuple[str, Steps]] = set()
 
-    def file(self, file: str, message: str, place: tuple[int, int] = (0, 0)) -> None:
-        """Note a whole file, or a place in a file that could not be read."""
-        line, column = place
+    def file_error(self, file: str, message: str, position: tuple[int, int] = (0, 0)) -> None:
+        """Add an error about a file that cannot be read, perhaps at a position in it."""
+        line, column = position
         self._problems.add(Problem(file=file, line=line, column=column, message=message))
 
     def add(self, problems: Iterable[Problem]) -> None:
-        """Note what was found wrong before the files were looked into."""
+        """Add problems that were found before the files were parsed."""
         self._problems.update(problems)
 
     def error(
-        self, document: Document, steps: Steps, message: str, place: tuple[int, int] | None = None
+        self,
+        document: Document,
+        steps: Steps,
+        message: str,
+        position: tuple[int, int] | None = None,
     ) -> None:
-        """Note a value that is wrong; `place` when that is not where the value begins."""
+        """Add an error about a value; `position` when the error is not at the value's start."""
         self._wrong.add((document.file, steps))
         self._around.update((document.file, steps[:size]) for size in range(len(steps) + 1))
-        self._add("error", document, steps, message, place)
+        self._add("error", document, steps, message, position)
 
     def warn(
-        self, document: Document, steps: Steps, message: str, place: tuple[int, int] | None = None
+        self,
+        document: Document,
+        steps: Steps,
+        message: str,
+        position: tuple[int, int] | None = None,
     ) -> None:
-        """Note a value that is worth a look."""
-        self._add("warning", document, steps, message, place)
+        """Add a warning about a value."""
+        self._add("warning", document, steps, message, position)
 
     def _add(
         self,
@@ -154,26 +162,26 @@ class Findings:
         document: Document,
         steps: Steps,
         message: str,
-        place: tuple[int, int] | None,
+        position: tuple[int, int] | None,
     ) -> None:
-        line, column = place or document.place(steps)
-        text = f"{spell(steps)}: {message}" if steps else message
+        line, column = position or document.position(steps)
+        text = f"{path_text(steps)}: {message}" if steps else message
         self._problems.add(
             Problem(file=document.file, line=line, column=column, message=text, severity=severity)
         )
 
-    def broken(self, document: Document, steps: Steps = ()) -> bool:
-        """Say whether there is an error at this value, in it, or at something it stands in."""
+    def has_error(self, document: Document, steps: Steps = ()) -> bool:
+        """Return whether this value, a value in it or a value around it has an error."""
         return (document.file, steps) in self._around or any(
             (document.file, steps[:size]) in self._wrong for size in range(len(steps))
         )
 
-    def sound(self) -> bool:
-        """Say whether there is no error so far."""
+    def is_sound(self) -> bool:
+        """Return whether there is no error so far."""
         return all(problem.severity != "error" for problem in self._problems)
 
     def problems(self) -> tuple[Problem, ...]:
-        """Return all of them, in the order of files and lines."""
+        """Return all problems, in the order of files and lines."""
         return tuple(
             sorted(self._problems, key=lambda it: (it.file, it.line, it.column, it.message))
         )

@@ -1,4 +1,4 @@
-"""Mapping files made into a configuration: checked whole, or refused with everything wrong."""
+"""Turn mapping files into a configuration, or into the list of all problems in them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bridge.config.compiling import compile_routes
 from bridge.config.documents import Document, Findings
-from bridge.config.drafts import Draft, Drafts, draft
-from bridge.config.files import BRIDGE_FILE, Files
+from bridge.config.draft import ConfigurationDraft, RouteDraft, build_draft
+from bridge.config.files import BRIDGE_FILE, MappingFiles
 from bridge.config.files import read as read_files
 from bridge.config.rules import RULES
 from bridge.config.schemas import check_bridge, check_route
@@ -21,7 +21,7 @@ from bridge.model import Configuration
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """What became of a folder of mappings."""
+    """The result of reading a mappings folder."""
 
     #: None when there are errors.
     configuration: Configuration | None
@@ -32,35 +32,35 @@ class Loaded:
 
 
 def load(folder: Path, environ: Mapping[str, str]) -> Loaded:
-    """Read and check every file of the folder; everything wrong with them comes back at once."""
+    """Read and check every file of a folder; the result holds all problems at once."""
     return check(read_files(folder), environ)
 
 
-def check(files: Files, environ: Mapping[str, str]) -> Loaded:
-    """Check files that were read; everything wrong with them comes back at once."""
+def check(files: MappingFiles, environ: Mapping[str, str]) -> Loaded:
+    """Check the files of a folder; the result holds all problems at once."""
     findings = Findings()
     variables = Variables(environ=environ, folder=files.folder)
-    drafts = _draft_all(list(_documents(files, variables, findings)), findings)
-    compile_routes(drafts, findings)
+    draft = _draft_all(list(_documents(files, variables, findings)), findings)
+    compile_routes(draft, findings)
     for rule in RULES:
-        rule(drafts, findings)
+        rule(draft, findings)
     return Loaded(
-        configuration=_finish(drafts) if findings.sound() else None,
+        configuration=_finish(draft) if findings.is_sound() else None,
         problems=findings.problems(),
         variables=frozenset(variables.names),
     )
 
 
 def require(folder: Path, environ: Mapping[str, str]) -> Configuration:
-    """Return a folder's configuration; raises `BadConfiguration` with everything wrong in it."""
+    """Return a folder's configuration; raises `BadConfiguration` with all problems."""
     loaded = load(folder, environ)
     if loaded.configuration is None:
         raise BadConfiguration(loaded.problems)
     return loaded.configuration
 
 
-def _documents(files: Files, variables: Variables, findings: Findings) -> Iterator[Document]:
-    """Give every readable mapping file; about the others there is a finding."""
+def _documents(files: MappingFiles, variables: Variables, findings: Findings) -> Iterator[Document]:
+    """Yield every readable mapping file; the others become findings."""
     findings.add(files.problems)
     for name, data in files.contents.items():
         path = files.folder / name
@@ -69,23 +69,23 @@ def _documents(files: Files, variables: Variables, findings: Findings) -> Iterat
             yield document
 
 
-def _draft_all(documents: list[Document], findings: Findings) -> Drafts:
+def _draft_all(documents: list[Document], findings: Findings) -> ConfigurationDraft:
     name = Path(BRIDGE_FILE).stem
     bridge = next((document for document in documents if document.name == name), None)
     data = check_bridge(bridge, findings) if bridge else {}
     routes = [
-        Draft(document=document, data=check_route(document, findings))
+        RouteDraft(document=document, data=check_route(document, findings))
         for document in documents
         if document is not bridge
     ]
-    return draft(bridge, data, routes, findings)
+    return build_draft(bridge, data, routes, findings)
 
 
-def _finish(drafts: Drafts) -> Configuration:
+def _finish(draft: ConfigurationDraft) -> Configuration:
     return Configuration(
-        hooks=drafts.hooks,
-        targets=drafts.targets,
-        sites=drafts.sites,
-        routes={route.name: route.route() for route in drafts.routes},
-        ignored_actors=drafts.ignored_actors,
+        hooks=draft.hooks,
+        targets=draft.targets,
+        sites=draft.sites,
+        routes={route.name: route.route() for route in draft.routes},
+        ignored_actors=draft.ignored_actors,
     )

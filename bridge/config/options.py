@@ -1,4 +1,4 @@
-"""The settings of a process, from BRIDGE_* variables, files named by them, and flags."""
+"""The settings of a process: from BRIDGE_* variables, from files they name, and from flags."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _size(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def _whole(least: int, most: int) -> Callable[[str], int]:
+def _integer(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
             raise ValueError(f"must be a whole number from {least} to {most}")
@@ -49,107 +49,113 @@ def _database(text: str) -> str:
     return text
 
 
-def _given(text: str) -> str:
+def _not_empty(text: str) -> str:
     if not text:
         raise ValueError("must not be empty")
     return text
 
 
 def _path(text: str) -> Path:
-    return Path(_given(text)).expanduser()
+    return Path(_not_empty(text)).expanduser()
 
 
-def _told(default: str | None, sentence: str, parse: Callable[[str], Any]) -> Mapping[str, Any]:
-    """Describe a setting: its default as one would write it, what it is, how it is read."""
+def _metadata(default: str | None, sentence: str, parse: Callable[[str], Any]) -> Mapping[str, Any]:
+    """Describe a setting: its default as written, its sentence for --help, its parser."""
     return {"default": default, "sentence": sentence, "parse": parse}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Settings:
-    """What a process runs with; every field is BRIDGE_<NAME>, described where it is declared."""
+    """The settings of a process; each field is the variable BRIDGE_<NAME>."""
 
     mappings: Path = field(
-        metadata=_told("mappings", "The folder of bridge.yaml and the routes.", _path)
+        metadata=_metadata("mappings", "The folder of bridge.yaml and the routes.", _path)
     )
     database: str = field(
-        metadata=_told(
+        metadata=_metadata(
             "sqlite:///bridge.db",
             "Where everything is kept: sqlite:/// or postgresql://.",
             _database,
         )
     )
-    host: str = field(metadata=_told("127.0.0.1", "The address to listen on.", _given))
+    host: str = field(metadata=_metadata("127.0.0.1", "The address to listen on.", _not_empty))
     port: int = field(
-        metadata=_told("8080", "The port to listen on; 0 takes any free one.", _whole(0, 65535))
+        metadata=_metadata(
+            "8080", "The port to listen on; 0 takes any free one.", _integer(0, 65535)
+        )
     )
     spool: Path = field(
-        metadata=_told(
+        metadata=_metadata(
             None, "The folder for events while the database is away (`spool` beside it).", _path
         )
     )
-    spool_max: int = field(metadata=_told("1GiB", "How much the spool may hold.", _size))
+    spool_max: int = field(metadata=_metadata("1GiB", "How much the spool may hold.", _size))
     log: str = field(
-        metadata=_told("text", "How to write the log: text or json.", _one_of("text", "json"))
+        metadata=_metadata("text", "How to write the log: text or json.", _one_of("text", "json"))
     )
-    max_body: int = field(metadata=_told("32MiB", "The largest body that is taken.", _size))
+    max_body: int = field(metadata=_metadata("32MiB", "The largest body that is taken.", _size))
     workers: int = field(
-        metadata=_told("32", "Deliveries at a time for each destination.", _whole(1, 256))
+        metadata=_metadata("32", "Deliveries at a time for each destination.", _integer(1, 256))
     )
     threads: int = field(
-        metadata=_told("16", "Threads for pages; webhooks need none.", _whole(1, 1024))
+        metadata=_metadata("16", "Threads for pages; webhooks need none.", _integer(1, 1024))
     )
     connections: int = field(
-        metadata=_told(
+        metadata=_metadata(
             "2000",
             "Connections at a time; more, and the one that has waited longest is closed.",
-            _whole(16, 100_000),
+            _integer(16, 100_000),
         )
     )
     idle_seconds: int = field(
-        metadata=_told(
-            "30", "Seconds a connection may take until the next request's head.", _whole(1, 3600)
+        metadata=_metadata(
+            "30", "Seconds a connection may take until the next request's head.", _integer(1, 3600)
         )
     )
     body_seconds: int = field(
-        metadata=_told("20", "Seconds a body may take to arrive.", _whole(1, 3600))
+        metadata=_metadata("20", "Seconds a body may take to arrive.", _integer(1, 3600))
     )
     body_rate: int = field(
-        metadata=_told("64KiB", "Bytes for which a body is given one more second.", _size)
+        metadata=_metadata("64KiB", "Bytes for which a body is given one more second.", _size)
     )
     body_memory: int = field(
-        metadata=_told("64MiB", "Memory for large bodies that are on their way in.", _size)
+        metadata=_metadata("64MiB", "Memory for large bodies that are on their way in.", _size)
     )
-    bodies_days: int = field(metadata=_told("14", "Days to keep bodies.", _whole(1, 36500)))
-    decisions_days: int = field(metadata=_told("90", "Days to keep decisions.", _whole(1, 36500)))
+    bodies_days: int = field(metadata=_metadata("14", "Days to keep bodies.", _integer(1, 36500)))
+    decisions_days: int = field(
+        metadata=_metadata("90", "Days to keep decisions.", _integer(1, 36500))
+    )
     effects_days: int = field(
-        metadata=_told(
-            "400", "Days to keep what duplicates are known by; at least 90.", _whole(90, 36500)
+        metadata=_metadata(
+            "400", "Days to keep what duplicates are known by; at least 90.", _integer(90, 36500)
         )
     )
     lease_seconds: int = field(
-        metadata=_told(
+        metadata=_metadata(
             None,
             "Seconds for which a worker holds a record; more than any send takes (120, or a minute"
             " more than both timeouts together).",
-            _whole(1, 86400),
+            _integer(1, 86400),
         )
     )
     connect_timeout: int = field(
-        metadata=_told("5", "Seconds to connect: the name, its addresses, TLS.", _whole(1, 3600))
+        metadata=_metadata(
+            "5", "Seconds to connect: the name, its addresses, TLS.", _integer(1, 3600)
+        )
     )
     read_timeout: int = field(
-        metadata=_told("30", "Seconds to send a body and have its answer.", _whole(1, 3600))
+        metadata=_metadata("30", "Seconds to send a body and have its answer.", _integer(1, 3600))
     )
     park_hours: int = field(
-        metadata=_told(
+        metadata=_metadata(
             "6",
             "Hours that a record may fail while others come through, before it is parked.",
-            _whole(1, 8760),
+            _integer(1, 8760),
         )
     )
     grace_seconds: int = field(
-        metadata=_told(
-            "10", "Seconds a thin event waits for a fuller telling of it.", _whole(0, 3600)
+        metadata=_metadata(
+            "10", "Seconds a thin event waits for a fuller telling of it.", _integer(0, 3600)
         )
     )
 
@@ -166,15 +172,15 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """One setting, as --help and the documentation tell it."""
+    """One setting, as --help and the documentation describe it."""
 
     #: The name of its field in `Settings`.
     name: str
-    #: As one would write it; None when it follows from others.
+    #: As written; None when it depends on other settings.
     default: str | None
-    #: What it is, in one sentence.
+    #: One sentence for --help.
     sentence: str
-    #: Makes the value of a text, or raises ValueError with what it must be.
+    #: Parses a text, or raises ValueError with the allowed form.
     parse: Callable[[str], Any] = field(repr=False)
 
     @property
@@ -193,21 +199,21 @@ OPTIONS: tuple[Option, ...] = tuple(Option(name=it.name, **it.metadata) for it i
 
 
 def settings(environ: Mapping[str, str], **flags: object) -> Settings:
-    """Read the settings; flags that are not None win; raises `BadConfiguration`, with it all."""
+    """Read the settings; flags win unless None; raises `BadConfiguration` with all problems."""
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     for option in OPTIONS:
         flag = flags.pop(option.name, None)
         name = option.variable if flag is None else option.flag
         try:
-            text = _from(option, environ) if flag is None else str(flag)
+            text = _text_of(option, environ) if flag is None else str(flag)
             values[option.name] = None if text is None else option.parse(text)
         except ValueError as error:
             problems.append(Problem(file=name, message=str(error)))
     if flags:
         raise TypeError(f"no such settings: {', '.join(flags)}")
     if not problems:
-        problems += _between(values)
+        problems += _check_together(values)
     if problems:
         raise BadConfiguration(tuple(problems))
     values["spool"] = values["spool"] or _spool_beside(values["database"])
@@ -215,8 +221,8 @@ def settings(environ: Mapping[str, str], **flags: object) -> Settings:
     return Settings(**values)
 
 
-def _from(option: Option, environ: Mapping[str, str]) -> str | None:
-    """Find the text of a setting; one that is set to nothing is not set."""
+def _text_of(option: Option, environ: Mapping[str, str]) -> str | None:
+    """Return the text of a setting; an empty value counts as unset."""
     text, file = environ.get(option.variable), environ.get(f"{option.variable}_FILE")
     if text and file:
         raise ValueError(f"is given twice: here and in {option.variable}_FILE")
@@ -229,8 +235,8 @@ def _from(option: Option, environ: Mapping[str, str]) -> str | None:
         raise ValueError(f"cannot read {file}: {why}") from error
 
 
-def _between(values: Mapping[str, Any]) -> list[Problem]:
-    """Judge what each setting allows and all together do not."""
+def _check_together(values: Mapping[str, Any]) -> list[Problem]:
+    """Check settings against each other."""
     longest = values["connect_timeout"] + values["read_timeout"]
     if values["lease_seconds"] is None or values["lease_seconds"] > longest:
         return []
@@ -239,7 +245,7 @@ def _between(values: Mapping[str, Any]) -> list[Problem]:
 
 
 def _lease(values: Mapping[str, Any]) -> int:
-    """Return a lease that leaves a minute beside the longest send, in seconds."""
+    """Return a lease in seconds: a minute longer than the longest send."""
     return max(120, int(values["connect_timeout"] + values["read_timeout"]) + 60)
 
 
@@ -255,7 +261,7 @@ def _without_password(url: str) -> str:
 
 
 def unknown_variables(environ: Mapping[str, str], read: Container[str]) -> tuple[Problem, ...]:
-    """Warn of each BRIDGE_* name that is no setting and that no mapping file reads."""
+    """Return a warning for each BRIDGE_* name that neither a setting nor a mapping file uses."""
     known = {option.variable for option in OPTIONS}
     known |= {f"{name}_FILE" for name in known}
     strange = [

@@ -1,4 +1,4 @@
-"""${NAME}, ${NAME:-default} and ${file:/path} in the texts of a mapping file."""
+"""Replace ${NAME}, ${NAME:-default} and ${file:/path} in the texts of a mapping file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LARGEST_FILE = 64 * 1024
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
-class Filled(str):
-    """A text that variables were put into; `raw` is how it stands in the file."""
+class FilledText(str):
+    """A text with its variables filled in; `raw` is the text as written in the file."""
 
     __slots__ = ("raw",)
     raw: str
 
-    def __new__(cls, value: str, raw: str) -> Filled:
+    def __new__(cls, value: str, raw: str) -> FilledText:
         """Keep both."""
         filled = super().__new__(cls, value)
         filled.raw = raw
@@ -36,42 +36,44 @@ class Filled(str):
         return [match[1] for match in named if match is not None]
 
 
-def shown(value: object) -> str:
-    """Write a value as a message may: what came out of a variable stays hidden."""
-    return value.raw if isinstance(value, Filled) else str(value)
+def display_text(value: object) -> str:
+    """Return a value as a message may quote it: with variables, not with their values."""
+    return value.raw if isinstance(value, FilledText) else str(value)
 
 
-class Unset(ValueError):
-    """A reference that cannot be replaced; the message says why."""
+class UnsetVariable(ValueError):
+    """A reference cannot be replaced; the message is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variables:
-    """The environment as the mapping files see it."""
+    """The environment for one reading of the mapping files."""
 
     environ: Mapping[str, str] = field(repr=False)
-    #: Where relative `${file:…}` paths start.
+    #: The folder that relative `${file:…}` paths start in.
     folder: Path
-    #: The names that were asked for so far, set or not.
+    #: The names that references have named so far, set or not.
     names: set[str] = field(default_factory=set)
 
     def fill(self, text: str) -> str:
-        """Return the text with its references replaced; raises `Unset` naming what is missing."""
+        """Return the text with its references replaced; raises `UnsetVariable`."""
         if "${" not in text:
             return text
-        return Filled(_REFERENCE.sub(self._replace, text), text)
+        return FilledText(_REFERENCE.sub(self._replace, text), text)
 
     def _replace(self, match: re.Match[str]) -> str:
         if match[0] == "$${":
             return "${"
         inside = match[1]
         if inside is None:
-            raise Unset("`${` without its `}`; write `$${` for the two characters themselves")
+            raise UnsetVariable(
+                "`${` without its `}`; write `$${` for the two characters themselves"
+            )
         if inside.startswith("file:"):
             return self._file(inside.removeprefix("file:"))
         named = _NAME.fullmatch(inside)
         if named is None:
-            raise Unset(
+            raise UnsetVariable(
                 f"${{{inside}}} is neither ${{NAME}}, ${{NAME:-default}} nor ${{file:/path}}"
             )
         return self._variable(named[1], named[2])
@@ -84,14 +86,14 @@ class Variables:
         if value is None:
             near = nearest(name, self.environ)
             hint = f"; {near} is: did you mean that?" if near else ""
-            raise Unset(f"the environment variable {name} is not set{hint}")
+            raise UnsetVariable(f"the environment variable {name} is not set{hint}")
         return value
 
     def _file(self, path: str) -> str:
         try:
             return _content(self.folder / path).decode("utf-8").rstrip("\r\n")
         except (OSError, ValueError) as error:
-            raise Unset(f"cannot read the file {path}: {_why(error)}") from error
+            raise UnsetVariable(f"cannot read the file {path}: {_why(error)}") from error
 
 
 def _why(error: Exception) -> str:
@@ -103,13 +105,13 @@ def _why(error: Exception) -> str:
 def _content(path: Path) -> bytes:
     """Read a regular file of at most LARGEST_FILE bytes; raises OSError, or ValueError with why.
 
-    It is opened without waiting, so that neither a pipe nor a device can hold the bridge up.
+    The file is opened without blocking, so that a pipe or a device cannot stop the bridge.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("it is not a regular file")
-        # What is under /proc claims to be empty and can go on for ever.
+        # A file under /proc has the size 0 and can be endless.
         content = os.read(descriptor, LARGEST_FILE + 1)
     finally:
         os.close(descriptor)

@@ -12,15 +12,15 @@ PLANNED_SOURCES = ("aha", "asana", "github", "rally", "salesforce", "smartsheet"
 PLANNED_DESTINATIONS = ("centercode", "http", "jira", "siem")
 
 
-def advice(word: str, known: Collection[str]) -> str:
-    """Say what to add to a complaint about a word: the nearest known one, or the few there are."""
+def suggestion(word: str, known: Collection[str]) -> str:
+    """Return the end of a message about a word: the nearest known one, or all of a few."""
     near = nearest(word, known)
     if near is not None:
         return f"; did you mean `{near}`?"
     return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
 
 
-def quoted(word: str, longest: int = 60) -> str:
-    """Write a value as a message shows it: one line, not endless."""
+def quote(word: str, longest: int = 60) -> str:
+    """Return a value as messages quote it: on one line, cut when it is long."""
     line = " ".join(word.split())
     return f"`{line if len(line) <= longest else line[: longest - 1] + '…'}`"

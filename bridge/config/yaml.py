@@ -1,4 +1,4 @@
-"""YAML 1.2 with the place of everything; what people get wrong in it, in plain words."""
+"""Parse YAML 1.2 with the position of every value, and explain mistakes in plain words."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from bridge.config.documents import Document, Findings, Place, Steps
-from bridge.config.variables import Unset, Variables
+from bridge.config.documents import Document, Findings, Position, Steps
+from bridge.config.variables import UnsetVariable, Variables
 
-#: What the parser says -> what to tell a person; the first that fits.
-_PLAINLY = (
+#: A part of the parser's message -> an explanation for people; the first match applies.
+_EXPLANATIONS = (
     ("found character '\\t'", "a tab: YAML is indented with spaces"),
     ("that cannot start any token", "a text cannot begin with this character: put it in quotes"),
     (
@@ -51,24 +51,26 @@ _TAG = "tag:yaml.org,2002:"
 def read(
     file: str, name: str, data: bytes, variables: Variables, findings: Findings
 ) -> Document | None:
-    """Read a file's bytes; None, and why in the findings, when it is no mapping at all."""
+    """Parse a file's bytes; None, with an error in the findings, when it is not a mapping."""
     try:
         source = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-        findings.file(file, "not UTF-8 text", (before.count(b"\n") + 1, column))
+        findings.file_error(file, "not UTF-8 text", (before.count(b"\n") + 1, column))
         return None
     try:
         root = _compose(source)
     except (YAMLError, ArithmeticError, LookupError, ValueError) as error:
-        findings.file(file, *_explain(error, source))
+        findings.file_error(file, *_explain(error, source))
         return None
     if root is None:
-        findings.file(file, "the file is empty: it needs at least `version: 1`")
+        findings.file_error(file, "the file is empty: it needs at least `version: 1`")
         return None
     if not isinstance(root, MappingNode):
-        findings.file(file, "must be a mapping: lines of `key: value`", _mark(root.start_mark))
+        findings.file_error(
+            file, "must be a mapping: lines of `key: value`", _mark(root.start_mark)
+        )
         return None
     return _document(file, name, source, root, variables, findings)
 
@@ -76,7 +78,7 @@ def read(
 def _compose(source: str) -> Node | None:
     yaml = YAML(typ="safe", pure=True)
     yaml.max_depth = _DEEPEST
-    yaml.composer.warn_double_anchors = False  # refused anyway, with their place
+    yaml.composer.warn_double_anchors = False  # anchors are refused anyway
     node: Node | None = yaml.compose(source)
     return node
 
@@ -86,20 +88,20 @@ def _mark(mark: StringMark) -> tuple[int, int]:
 
 
 def _explain(error: Exception, source: str) -> tuple[str, tuple[int, int]]:
-    """Put the parser's complaint in plain words, with its 1-based line and column."""
+    """Return an explanation of the parser's error, and its 1-based line and column."""
     if isinstance(error, ReaderError):
         before = source[: error.position]
-        place = before.count("\n") + 1, error.position - before.rfind("\n")
-        return f"the character U+{error.character:04X} cannot stand in YAML", place
+        position = before.count("\n") + 1, error.position - before.rfind("\n")
+        return f"the character U+{error.character:04X} cannot stand in YAML", position
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         return "unreadable YAML: a directive or an escape that means nothing", (1, 1)
-    said = error.problem or ""
+    problem = error.problem or ""
     mark = error.problem_mark
-    if "end of stream" in said and error.context_mark is not None:
+    if "end of stream" in problem and error.context_mark is not None:
         mark = error.context_mark
-    plainly = next((plain for theirs, plain in _PLAINLY if theirs in said), None)
-    message = plainly or f"unreadable YAML: {said}"
-    if "expected ','" in said and error.context_mark is not None:
+    explanation = next((plain for theirs, plain in _EXPLANATIONS if theirs in problem), None)
+    message = explanation or f"unreadable YAML: {problem}"
+    if "expected ','" in problem and error.context_mark is not None:
         message += f"; it was opened in line {error.context_mark.line + 1}"
     lines = source.split("\n")
     if mark.line < len(lines) and "${" in lines[mark.line]:
@@ -110,7 +112,7 @@ def _explain(error: Exception, source: str) -> tuple[str, tuple[int, int]]:
 def _document(
     file: str, name: str, source: str, root: Node, variables: Variables, findings: Findings
 ) -> Document:
-    """Turn nodes into plain values; what is wrong with single values is in the findings."""
+    """Turn nodes into plain values; errors of single values go to the findings."""
     walk = _Walk(variables)
     content = walk.value(root, ())
     document = Document(
@@ -125,22 +127,22 @@ class _Walk:
     """One pass over the nodes of a document."""
 
     def __init__(self, variables: Variables) -> None:
-        self.values: dict[Steps, Place] = {}
-        self.keys: dict[Steps, Place] = {}
+        self.values: dict[Steps, Position] = {}
+        self.keys: dict[Steps, Position] = {}
         self.wrong: list[tuple[Steps, str, StringMark]] = []
         self._variables = variables
         self._done: dict[int, Any] = {}
 
     def value(self, node: Node, steps: Steps) -> Any:  # noqa: ANN401 - whatever people wrote
-        """Return the plain value of a node; an alias's is its anchor's, however often it comes."""
+        """Return the plain value of a node; an alias has the value of its anchor."""
         if id(node) in self._done:
             return self._done[id(node)]
-        self.values[steps] = _place(node)
+        self.values[steps] = _position(node)
         if node.anchor is not None:
-            self._say(steps, "anchors and aliases are not read here: write the value out", node)
+            self._report(steps, "anchors and aliases are not read here: write the value out", node)
             self._done[id(node)] = None
         if not str(node.tag).startswith(_TAG):
-            self._say(steps, f"the tag {node.tag} is not read here: leave it out", node)
+            self._report(steps, f"the tag {node.tag} is not read here: leave it out", node)
         value = self._plain(node, steps)
         if node.anchor is not None:
             self._done[id(node)] = value
@@ -156,41 +158,41 @@ class _Walk:
             return value
         try:
             return self._variables.fill(value)
-        except Unset as error:
-            self._say(steps, str(error), node)
+        except UnsetVariable as error:
+            self._report(steps, str(error), node)
             return ""
 
     def _mapping(self, node: MappingNode, steps: Steps) -> dict[str, Any]:
         content: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
-                self._say(steps, "a key must be a word, not a list or a mapping", key)
+                self._report(steps, "a key must be a word, not a list or a mapping", key)
                 continue
             below = (*steps, key.value)
             if key.value in content:
                 first = self.keys[below].line + 1
-                self._say(below, f"written twice, the first time in line {first}", key)
+                self._report(below, f"written twice, the first time in line {first}", key)
                 continue
-            self.keys[below] = _place(key)
+            self.keys[below] = _position(key)
             content[key.value] = self.value(value, below)
             if content[key.value] is None and value.start_mark.index == value.end_mark.index:
-                self.values[below] = self.keys[below]  # nothing stands there to point at
+                self.values[below] = self.keys[below]  # an empty value has no position
         return content
 
-    def _say(self, steps: Steps, message: str, node: Node) -> None:
+    def _report(self, steps: Steps, message: str, node: Node) -> None:
         self.wrong.append((steps, message, node.start_mark))
 
 
-def _place(node: Node) -> Place:
+def _position(node: Node) -> Position:
     start, end = node.start_mark, node.end_mark
     style = (getattr(node, "style", None) or "") if isinstance(node, ScalarNode) else ""
-    return Place(
+    return Position(
         line=start.line, column=start.column, start=start.index, end=end.index, style=style
     )
 
 
 def _scalar(node: Node) -> str | int | float | bool | None:
-    """Read a scalar by its YAML 1.2 tag; all but numbers, true, false and null is text."""
+    """Read a scalar by its YAML 1.2 tag; all but numbers, booleans and null is text."""
     text: str = node.value
     kind = str(node.tag).removeprefix(_TAG)
     try:

@@ -60,7 +60,7 @@ def totals(store: Store) -> Totals:
 
 
 def _mappings_not_in_use(spool: Path) -> Iterator[str]:
-    for folder, error in config.troubles(spool):
+    for folder, error in config.reload_errors(spool):
         yield f"the mappings in {folder} are not in use, but the last good ones: {error}"
 
 

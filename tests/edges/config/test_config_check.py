@@ -204,7 +204,7 @@ BROKEN: dict[str, tuple[dict[str, str], list[str]]] = {
             "events[1]: `comment_create` is not known; did you mean `comment_created`?",
             "events[2]: `zzz` is not known",
             "unknown[0]: nothing after `deliver` is tried: it has to be last",
-            "warning: unknown[1]: look-ups in Jira are not available yet",
+            "warning: unknown[1]: `lookup` is not implemented yet",
             "moves: `fallow` is not known; did you mean `follow`?",
             "unmapped: `kep` is not known; did you mean `keep`?",
             "comments.private: `drp` is not known; did you mean `drop`?",

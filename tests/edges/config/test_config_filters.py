@@ -80,6 +80,6 @@ def test_what_only_jira_can_tell_needs_a_lookup(expect):
     loaded = expect(
         {"route.yaml": HEAD + clause + "unknown: [▸lookup, drop]\n"},
         "warning: when: ",
-        "warning: unknown[0]: look-ups in Jira are not available yet",
+        "warning: unknown[0]: `lookup` is not implemented yet",
     )
     assert loaded.configuration.routes["route"].unknown == ("lookup", "drop")

@@ -63,7 +63,7 @@ def test_every_character_is_found(style, text):
     for offset, letter in enumerate(value.rstrip("\n")):
         if letter.isspace():
             continue
-        shown = at(source, found.inside(steps, offset))
+        shown = at(source, found.position_inside(steps, offset))
         if letter in '"\\é':
             assert shown in (letter, "\\")
         else:
@@ -74,12 +74,12 @@ def test_behind_a_variable_its_beginning_is_pointed_at():
     source = "when: a = ${X} and b\n"
     found = document(source, X="1 or 2")
     assert found.value(("when",)) == "a = 1 or 2 and b"
-    assert found.inside(("when",), 0) == (1, 7)
-    assert found.inside(("when",), 4) == (1, 11)
-    assert found.inside(("when",), 15) == (1, 11)
+    assert found.position_inside(("when",), 0) == (1, 7)
+    assert found.position_inside(("when",), 4) == (1, 11)
+    assert found.position_inside(("when",), 15) == (1, 11)
 
 
 def test_the_end_of_a_text_is_a_place_too():
-    assert document("when: a =\nx: 1\n").inside(("when",), 3) == (1, 10)
-    assert document("when: ''\n").inside(("when",), 0) == (1, 8)
-    assert document("when: >-\n  a\n  =\nx: 1\n").inside(("when",), 3) == (3, 4)
+    assert document("when: a =\nx: 1\n").position_inside(("when",), 3) == (1, 10)
+    assert document("when: ''\n").position_inside(("when",), 0) == (1, 8)
+    assert document("when: >-\n  a\n  =\nx: 1\n").position_inside(("when",), 3) == (3, 4)

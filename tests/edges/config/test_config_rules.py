@@ -49,7 +49,7 @@ def test_two_users_of_one_account_may_not_share_a_workspace(expect):
         files,
         "warning: workspace: Second bot of `two` may not write in `A`: nothing goes there",
         "destinations.one.workspaces: bot@acme.example here and second@acme.example of `two` can"
-        " both write in B: what goes to both is written twice",
+        " both write in B: events sent to both are written twice",
         "destinations.two.workspaces: second@acme.example here and bot@acme.example of `one` can"
         " both write in B",
     )
@@ -115,7 +115,8 @@ def test_a_former_name_is_of_one_destination_that_is_no_more(expect):
     assert loaded.configuration.targets["one"].was == "three"
     expect(
         folder_of(one + "    was: three\n" + two + "    was: ▸three\n", *routes),
-        "destinations.two.was: `one` says so, too: what was on its way can go to one of them",
+        "destinations.two.was: `one` has the same `was`: its open deliveries can go to only one"
+        " of them",
     )
     expect(
         folder_of(one + "    was: ▸two\n" + two + "    was: ▸two\n", *routes),
@@ -239,10 +240,12 @@ def test_hooks_that_may_be_of_one_jira_say_their_site(expect):
     files = folder_of(ONE, "from: [main, legacy]\nto: one\n", hooks=hooks_of("", ""))
     expect(
         files,
-        "hooks.main.site: is missing, and `legacy` of the same source and destination could tell"
-        " the same: without it, what comes through both is written twice. Write `site: main`",
-        "hooks.legacy.site: is missing, and `main` of the same source and destination could tell"
-        " the same: without it, what comes through both is written twice. Write `site: main` if"
+        "hooks.main.site: is missing, and `legacy` of the same source and destination may"
+        " report the same change: without it, a change that arrives through both is written twice."
+        " Write `site: main`",
+        "hooks.legacy.site: is missing, and `main` of the same source and destination may"
+        " report the same change: without it, a change that arrives through both is written twice."
+        " Write `site: main` if"
         " both are of one jira, else `site: legacy`",
     )
 
@@ -302,7 +305,7 @@ def test_a_secret_that_is_not_set_is_worth_a_look(expect, secret):
     names = "OLD and SECRET are" if "OLD" in secret else "SECRET is"
     expect(
         files,
-        f"warning: hooks.cloud.secret: {names} not set, so signatures are off: whoever knows the"
-        " token is believed. Set it, or take this line out",
+        f"warning: hooks.cloud.secret: {names} not set, so signatures are off: the token"
+        " alone is trusted. Set it, or take this line out",
     )
     expect({name: text.replace("▸", "") for name, text in files.items()}, SECRET="x" * 20)

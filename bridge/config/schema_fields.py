@@ -1,4 +1,4 @@
-"""The kinds of values in mapping files, as marshmallow fields that speak plainly."""
+"""The kinds of values in mapping files, as marshmallow fields with messages for people."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.types import ErrorMessages
 
-from bridge.config.variables import Filled, shown
-from bridge.config.words import advice, quoted
+from bridge.config.variables import FilledText, display_text
+from bridge.config.words import quote, suggestion
 
-#: Raises ValidationError when the text is not what it has to be.
+#: Raises ValidationError for a text that is not allowed.
 Check = Callable[[str], object]
 
-#: Names end up in addresses, metrics and commands.
+#: Names are used in addresses, metrics and commands.
 _NAMES = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _NAMES_ARE = "a name is made of letters, digits, `-`, `_` and `.`, at most 64 of them"
-_PLAINLY: ErrorMessages = {"required": "is missing", "null": "needs a value"}
+_MESSAGES: ErrorMessages = {"required": "is missing", "null": "needs a value"}
 
 
-class AtKey(str):
-    """A complaint about a key itself, and not about its value."""
+class KeyMessage(str):
+    """A message about a key itself, not about its value."""
 
     __slots__ = ()
 
 
-class Part:
-    """A mapping with known keys; any other is an error that names the nearest known one."""
+class Section:
+    """A mapping with known keys; an unknown key is an error that names the nearest known one."""
 
     def __init__(
         self,
         keys: dict[str, fields.Field[Any]],
         judge: Callable[[dict[str, Any]], dict[str, Any]] = lambda _valid: {},
     ) -> None:
-        """Take each key's kind of value, and what to say of all valid values together."""
+        """Take the field of each key, and a check of all valid values together."""
         self.keys = frozenset(keys)
         self._schema = Schema.from_dict(keys)(unknown=EXCLUDE)
         self._judge = judge
 
     def load(self, value: object) -> dict[str, Any]:
-        """Check a mapping and fill in defaults; raises ValidationError, with what is valid."""
+        """Check a mapping and fill in defaults; the ValidationError holds the valid values."""
         if not isinstance(value, dict):
             raise ValidationError("must be a mapping: lines of `key: value`")
         strange = [key for key in value if key not in self.keys]
-        wrong = {key: [AtKey(f"unknown key{advice(key, self.keys)}")] for key in strange}
+        wrong = {key: [KeyMessage(f"unknown key{suggestion(key, self.keys)}")] for key in strange}
         try:
             valid: Any = self._schema.load(value)
         except ValidationError as error:
@@ -57,15 +57,15 @@ class Part:
         return dict(valid)
 
 
-class _Plain(fields.Field[Any]):
-    """A value that says plainly when it is missing."""
+class _Field(fields.Field[Any]):
+    """A field whose messages for a missing value are for people."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
-        super().__init__(error_messages=_PLAINLY, **options)
+        super().__init__(error_messages=_MESSAGES, **options)
 
 
-class Text(_Plain):
-    """A text; what YAML reads as a number or as true has to be quoted."""
+class Text(_Field):
+    """A text; in YAML, numbers and true have to be quoted to be texts."""
 
     def __init__(self, *checks: Check, empty: bool = False, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
         super().__init__(validate=checks, post_load=str, **options)
@@ -85,19 +85,19 @@ def _not_text(value: object) -> str:
     return "must be a text: put it in quotes"
 
 
-class Flag(_Plain):
+class Boolean(_Field):
     """True or false."""
 
     def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> bool:
-        if isinstance(value, Filled):
+        if isinstance(value, FilledText):
             value = {"true": True, "false": False}.get(value.lower(), value)
         if not isinstance(value, bool):
             raise ValidationError("must be true or false")
         return value
 
 
-class Whole(_Plain):
-    """A whole number out of a range, or, where that may be said, `none`."""
+class Integer(_Field):
+    """A whole number in a range, or `none` where that is allowed."""
 
     def __init__(self, allowed: range, *, none: bool = False, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
         super().__init__(**options)
@@ -107,7 +107,7 @@ class Whole(_Plain):
     def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> int | None:
         if self._none and value == "none":
             return None
-        if isinstance(value, Filled) and re.fullmatch(r"[0-9]{1,18}", value):
+        if isinstance(value, FilledText) and re.fullmatch(r"[0-9]{1,18}", value):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value not in self._allowed:
             raise ValidationError(f"must be {self._wanted()}")
@@ -120,7 +120,7 @@ class Whole(_Plain):
         return f"{wanted}, or `none`" if self._none else wanted
 
 
-class Words(_Plain):
+class TextList(_Field):
     """A text or a list of texts, none of them twice."""
 
     def __init__(
@@ -162,8 +162,8 @@ class Words(_Plain):
             check(item)
 
 
-class Statuses(_Plain):
-    """A status of HTTP or a list of them, of those that are retried by default."""
+class HttpStatuses(_Field):
+    """An HTTP status or a list of them, out of the statuses that are retried by default."""
 
     def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> frozenset[int]:
         listed = value if isinstance(value, list) else [value]
@@ -177,8 +177,8 @@ class Statuses(_Plain):
         return frozenset(listed)
 
 
-class Secrets(Words):
-    """None, one or, while one is being replaced, two secrets; empty ones do not count."""
+class Secrets(TextList):
+    """No secret, one, or two while one replaces the other; empty ones do not count."""
 
     def _deserialize(self, value: object, *args: object, **kwargs: object) -> tuple[str, ...]:
         if value == "":
@@ -192,20 +192,20 @@ class Secrets(Words):
         return super()._deserialize(value, *args, **kwargs)
 
 
-class Nest(_Plain):
-    """A mapping with known keys inside another; left out, it is its defaults."""
+class Nested(_Field):
+    """A section inside another; its defaults apply when it is left out."""
 
-    def __init__(self, part: Part, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
-        default = {} if options.get("required") else {"load_default": lambda: part.load({})}
+    def __init__(self, section: Section, **options: Any) -> None:  # noqa: ANN401 - marshmallow's
+        default = {} if options.get("required") else {"load_default": lambda: section.load({})}
         super().__init__(**default, **options)
-        self._part = part
+        self._part = section
 
     def _deserialize(self, value: object, *_args: object, **_kwargs: object) -> dict[str, Any]:
         return self._part.load(value)
 
 
-class Named(_Plain):
-    """A mapping from names that people choose to things of one kind."""
+class NamedItems(_Field):
+    """A mapping from freely chosen names to values of one kind."""
 
     def __init__(
         self,
@@ -225,7 +225,7 @@ class Named(_Plain):
         wrong: dict[str, list[Any]] = {}
         for name, item in value.items():
             if not self._names.fullmatch(name):
-                wrong[name] = [AtKey(_NAMES_ARE)]
+                wrong[name] = [KeyMessage(_NAMES_ARE)]
             try:
                 found[name] = self._load(item)
             except ValidationError as error:
@@ -238,17 +238,19 @@ class Named(_Plain):
 
 
 def one_of(*known: str) -> Check:
-    """Only these words."""
+    """Return a check for one of these words."""
 
     def check(word: str) -> None:
         if word not in known:
-            raise ValidationError(f"{quoted(shown(word))} is not known{advice(word, known)}")
+            raise ValidationError(
+                f"{quote(display_text(word))} is not known{suggestion(word, known)}"
+            )
 
     return check
 
 
 def matching(pattern: str, message: str) -> Check:
-    """Only texts of this form; the message must not quote them, they can be secret."""
+    """Return a check for a form; its message must not quote the text, which can be a secret."""
     compiled = re.compile(pattern)
 
     def check(text: str) -> None:
@@ -259,7 +261,7 @@ def matching(pattern: str, message: str) -> Check:
 
 
 def flatten(messages: object) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Give marshmallow's nested messages as pairs of steps and message."""
+    """Yield marshmallow's nested messages as pairs of steps and message."""
     if isinstance(messages, str):
         yield (), messages
     elif isinstance(messages, list):

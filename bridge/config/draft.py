@@ -1,4 +1,4 @@
-"""Checked values made into the nouns of the model, as far as they are sound."""
+"""Turn checked values into the nouns of the model, as far as they have no errors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from bridge.model import Comments, Filter, Hook, Limits, Mapper, Route, RunAs, S
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
-    """A route's file on its way to a `Route`."""
+class RouteDraft:
+    """A route's file that is not yet a `Route`."""
 
     document: Document
-    #: What the schema let through.
+    #: The values that passed the schema.
     data: Mapping[str, Any]
-    #: The compiled `when` by site, as they are made.
+    #: The compiled `when` by site, added one by one.
     filters: dict[str, Filter] = field(default_factory=dict)
-    #: The compiled `fields`, when they are sound: none or one.
+    #: The compiled `fields`: none or one, as they may have errors.
     mapper: list[Mapper] = field(default_factory=list)
 
     @property
@@ -40,7 +40,7 @@ class Draft:
         return tuple(self.data.get("to", ()))
 
     def route(self) -> Route:
-        """Finish the route; only once nothing is wrong with it."""
+        """Return the finished route; only for a route without errors."""
         data = self.data
         return Route(
             name=self.name,
@@ -50,7 +50,7 @@ class Draft:
             workspace=data["workspace"],
             filters=self.filters,
             events=frozenset(data["events"]),
-            unknown=_with_a_last_word(data["unknown"]),
+            unknown=_with_final_word(data["unknown"]),
             moves=data["moves"],
             comments=Comments(**data["comments"]),
             mapper=self.mapper[0],
@@ -58,51 +58,54 @@ class Draft:
         )
 
 
-def _with_a_last_word(unknown: tuple[str, ...]) -> tuple[str, ...]:
+def _with_final_word(unknown: tuple[str, ...]) -> tuple[str, ...]:
     return unknown if unknown[-1] in ("deliver", "drop") else (*unknown, "deliver")
 
 
 def revision(content: Mapping[str, Any]) -> str:
-    """Name what a file means, shortly: another order, comment or spacing does not change it."""
+    """Return a short digest of a file's values; order, comments and spacing do not change it."""
     meaning = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(meaning.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Drafts:
-    """All files together: what the rules between them judge, as far as each value is sound."""
+class ConfigurationDraft:
+    """All files together, as far as their values have no errors: the input of the rules."""
 
     #: bridge.yaml; None when it could not be read.
     bridge: Document | None
-    #: Hooks whose site is known; what is not sound of them is "".
+    #: The hooks with a known site; a value with an error is "".
     hooks: Mapping[str, Hook] = field(default_factory=dict)
-    #: Destinations; what is not sound of them is what it would be by default.
+    #: The destinations; a value with an error has its default.
     targets: Mapping[str, Target] = field(default_factory=dict)
-    #: Those that bridge.yaml describes, and a plain one for each other site a hook names.
+    #: The sites in bridge.yaml, and a default one for each other site that a hook names.
     sites: Mapping[str, Site] = field(default_factory=dict)
     #: All names in bridge.yaml.
     hook_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     ignored_actors: frozenset[str] = frozenset()
-    routes: tuple[Draft, ...] = ()
+    routes: tuple[RouteDraft, ...] = ()
 
 
-def draft(
-    bridge: Document | None, data: Mapping[str, Any], routes: Iterable[Draft], findings: Findings
-) -> Drafts:
-    """Make drafts of everything; a wrong value keeps nothing else from being judged."""
+def build_draft(
+    bridge: Document | None,
+    data: Mapping[str, Any],
+    routes: Iterable[RouteDraft],
+    findings: Findings,
+) -> ConfigurationDraft:
+    """Build the draft of a configuration; an error in one value does not hide the others."""
     if bridge is None:
-        return Drafts(bridge=None, routes=tuple(routes))
+        return ConfigurationDraft(bridge=None, routes=tuple(routes))
     hooks = {
         name: _hook(name, part)
         for name, part in data.get("hooks", {}).items()
-        if not findings.broken(bridge, ("hooks", name, "site"))
+        if not findings.has_error(bridge, ("hooks", name, "site"))
     }
     sites = {hook.site: Site(name=hook.site) for hook in hooks.values()}
     sites |= {name: _site(name, part) for name, part in data.get("sites", {}).items()}
     targets = data.get("destinations", {})
     actors = data.get("ignore", {}).get("actors", ())
-    return Drafts(
+    return ConfigurationDraft(
         bridge=bridge,
         hooks=hooks,
         targets={name: _target(name, part) for name, part in targets.items()},
