@@ -32,7 +32,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         why = (error.strerror or str(error)).partition(" (")[0].lower()
-        message = f"cannot listen on {host}:{port}: {why}; choose another with --host, --port"
+        message = f"cannot listen on {host}:{port}: {why}; another one: --host, --port"
         raise BridgeError(message) from error
     # Connections inherit the option: the head and the body of an answer are two small writes.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
