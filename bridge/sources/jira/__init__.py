@@ -12,10 +12,11 @@ import orjson
 
 from bridge.core import bodies
 from bridge.core.changelog import changes, field_of
+from bridge.core.jira_body import as_object, fields_of, issue_of
 from bridge.errors import BadSignature, Unreadable
 from bridge.model import Event, Request
-from bridge.sources.jira.effects import ABOUT_ISSUES, EVENTS, RECORD_EVENTS, Told, effects
-from bridge.sources.jira.values import digits, instant, issue_key, label, obj, text
+from bridge.sources.jira.effects import ABOUT_ISSUES, EVENTS, RECORD_EVENTS, JiraEvent, effects
+from bridge.sources.jira.values import digits, instant, issue_key, label, text
 from bridge.sources.jira.versions import as_of, change_id
 
 __all__ = ["EVENTS", "RECORD_EVENTS", "handshake", "read", "verify"]
@@ -43,7 +44,8 @@ def verify(secrets: Sequence[str], request: Request) -> None:
         raise BadSignature("X-Hub-Signature is not sha256=, sha384= or sha512= and a hex number")
     claimed = given.strip().lower().encode()
     signed = [hmac.new(key, request.body, _METHODS[method]).hexdigest().encode() for key in keys]
-    matches = [hmac.compare_digest(each, claimed) for each in signed]  # all, to tell no secret
+    # Compare all, so that the time it takes reveals nothing about the secrets.
+    matches = [hmac.compare_digest(each, claimed) for each in signed]
     if not any(matches):
         raise BadSignature
 
@@ -59,10 +61,11 @@ def read(request: Request) -> tuple[Event, ...]:
     name = _name(body)
     word = name.removeprefix("jira:")
     record, key = _subject(body, word, request.query)
-    told = Told(name=name, word=word, body=body, record=record, time=instant(body.get("timestamp")))
-    found, empty = effects(told)
-    actor, handles = _actor(told, request.query)
-    fields = obj(obj(body.get("issue")).get("fields"))
+    sent = instant(body.get("timestamp"))
+    known = JiraEvent(name=name, word=word, body=body, record=record, time=sent)
+    found, empty = effects(known)
+    actor, handles = _actor(known, request.query)
+    fields = fields_of(body)
     event = Event(
         id=request.id,
         hook=request.hook,
@@ -70,16 +73,16 @@ def read(request: Request) -> tuple[Event, ...]:
         site=request.site,
         received=request.received,
         name=name,
-        time=told.time,
+        time=sent,
         record=record,
         key=key,
         actor=actor,
         handles=handles,
         effects=found,
         empty=empty,
-        # A worklog is not thin: what follows it tells a change of the issue, another effect.
+        # A worklog's event is not thin: the update after it reports a change, another effect.
         thin=word in ("comment_created", "comment_updated") and not fields,
-        # Neither of the two is among the six fields that come with Cloud's comments.
+        # The comment events of Jira Cloud contain six fields, and neither of these two.
         full="created" in fields and "updated" in fields,
         moved=_moved(body, key),
         as_of=as_of(body, word),
@@ -94,7 +97,7 @@ def read(request: Request) -> tuple[Event, ...]:
 
 
 def _parse(raw: bytes) -> tuple[dict[str, Any], str]:
-    """Read a body, and what had to be mended for it."""
+    """Return a body, and which repair it needed, if any."""
     if not raw or raw.isspace():
         raise Unreadable('the body is empty: "Exclude body" is ticked for this webhook in Jira')
     try:
@@ -139,8 +142,8 @@ def _name(body: Mapping[str, Any]) -> str:
 
 
 def _subject(body: Mapping[str, Any], word: str, query: Mapping[str, str]) -> tuple[str, str]:
-    """Find the record's id and key: in the body, else in what the webhook's URL adds."""
-    issue = obj(body.get("issue"))
+    """Return the record's id and key from the body, else from the query of the webhook's URL."""
+    issue = issue_of(body)
     record = text(issue.get("id")) or _linked_issue(body)
     key = text(issue.get("key"))
     if word.startswith(ABOUT_ISSUES):
@@ -150,12 +153,12 @@ def _subject(body: Mapping[str, Any], word: str, query: Mapping[str, str]) -> tu
 
 
 def _linked_issue(body: Mapping[str, Any]) -> str:
-    # A link is about its source issue; the other end is told by a link of its own or not at all.
-    worklog = obj(body.get("worklog"))
-    issue = text(worklog.get("issueId")) or text(obj(body.get("issueLink")).get("sourceIssueId"))
+    # A link event is about its source issue; Jira sends another one, or none, for the other end.
+    worklog, link_of = as_object(body.get("worklog")), as_object(body.get("issueLink"))
+    issue = text(worklog.get("issueId")) or text(link_of.get("sourceIssueId"))
     if issue:
         return issue
-    for part in (obj(body.get("comment")), worklog):
+    for part in (as_object(body.get("comment")), worklog):
         link = part.get("self")
         if isinstance(link, str) and (match := _ISSUE_LINK.search(link)):
             return match[1]
@@ -163,24 +166,24 @@ def _linked_issue(body: Mapping[str, Any]) -> str:
 
 
 def _origin(body: Mapping[str, Any]) -> str:
-    """Read off a link where this Jira is: host, port and context path; "" without one.
+    """Return the address of this Jira (host, port, context path) from a link; "" without a link.
 
-    https://jira.acme.example/jira/rest/api/2/issue/10001 is of jira.acme.example/jira.
+    For https://jira.acme.example/jira/rest/api/2/issue/10001 it is jira.acme.example/jira.
     """
     for name in ("issue", "comment", "worklog", "user"):
-        link = obj(body.get(name)).get("self")
+        link = as_object(body.get(name)).get("self")
         if isinstance(link, str) and (match := _SELF_LINK.match(link)):
             return match[1].lower()
     return ""
 
 
 def _moved(body: Mapping[str, Any], key: str) -> bool:
-    """Tell whether the key or the project changed, in whatever language the changelog is."""
+    """Return whether the key or the project changed, whatever the changelog's language."""
     return any(field_of(item, key) in ("project", "issuekey") for item in changes(body))
 
 
-def _actor(told: Told, query: Mapping[str, str]) -> tuple[str, frozenset[str]]:
-    person = _person(told)
+def _actor(event: JiraEvent, query: Mapping[str, str]) -> tuple[str, frozenset[str]]:
+    person = _person(event)
     names = [label(person.get(n)) for n in ("displayName", "name", "emailAddress", "accountId")]
     other = label(person.get("key"))
     if not any(names):
@@ -190,15 +193,15 @@ def _actor(told: Told, query: Mapping[str, str]) -> tuple[str, frozenset[str]]:
     return next(filter(None, names), ""), handles
 
 
-def _person(told: Told) -> Mapping[str, Any]:
-    if not told.word.startswith("user_"):  # there `user` is whom it is about
-        user = obj(told.body.get("user"))
-        # Who wrote what was deleted need not be who deleted it, so it must not make an echo.
-        if user or told.word.endswith("_deleted"):
+def _person(event: JiraEvent) -> Mapping[str, Any]:
+    if not event.word.startswith("user_"):  # there, `user` is the subject
+        user = as_object(event.body.get("user"))
+        # The author of a deleted part may differ from the person who deleted it: no echo by author.
+        if user or event.word.endswith("_deleted"):
             return user
     for part in ("comment", "worklog", "attachment"):
         for role in ("updateAuthor", "author"):
-            if author := obj(obj(told.body.get(part)).get(role)):
+            if author := as_object(as_object(event.body.get(part)).get(role)):
                 return author
     return {}
 

@@ -1,9 +1,9 @@
-"""Instants as parts of identities: equal for all that may be one, different for what are two.
+"""Instants as parts of identities: equal for one change, different for two changes.
 
-Two tellings of one change can give its instant a little differently: a database drops the
-milliseconds, or moves them. So an instant stands in an identity as the cell of time that it falls
-into. Next to the edge of two cells, a change is known by the other one too: whoever tells of it
-from beyond the edge knows it by both as well.
+Two reports of one change can contain slightly different instants: a database drops the
+milliseconds, or moves them. So an identity contains the cell of time that the instant falls into.
+A change near the edge of its cell gets a second identity with the neighbouring cell; a report with
+an instant beyond the edge has both identities, too.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ _YEAR_9999 = 253_370_764_800_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
-    """How time is cut into cells. All numbers are ms."""
+    """A division of time into cells. All numbers are ms."""
 
     width: int
-    #: How far two tellings of one instant may lie apart.
+    #: How far two reports of one instant may be apart.
     slack: int
-    #: Where the cells begin, after a full multiple of the width.
+    #: The distance of a cell's beginning from a multiple of the width.
     offset: int
-    #: Writes a cell, by its middle.
+    #: Returns a cell's name for its middle, in ms since the epoch.
     name: Callable[[int], str]
 
     def cells(self, value: object) -> tuple[str, ...]:
-        """Name the cell of an instant, then the next one if it is near; ("",) for no instant."""
+        """Return the name of an instant's cell, and of a cell near it; ("",) for no instant."""
         at = instant(value)
         if at is None or at >= _YEAR_9999:
             return ("",)
         number, within = divmod(at - self.offset, self.width)
         if within < self.slack:
-            return self._named(number), self._named(number - 1)
+            return self._name_of(number), self._name_of(number - 1)
         if within >= self.width - self.slack:
-            return self._named(number), self._named(number + 1)
-        return (self._named(number),)
+            return self._name_of(number), self._name_of(number + 1)
+        return (self._name_of(number),)
 
-    def _named(self, number: int) -> str:
+    def _name_of(self, number: int) -> str:
         return self.name(number * self.width + self.offset + self.width // 2)
 
 
@@ -56,10 +56,10 @@ def _moment(middle: int) -> str:
     return f"{second}.{ms // 10:02d}"
 
 
-#: Of what is created: ids come again after a backup was restored, which takes longer than this. A
-#: second of slack, for databases that keep no ms. The edges lie off the minute, on which scheduled
-#: jobs create things.
+#: Cells for creations. Restoring a backup, after which ids are assigned again, takes longer than
+#: the width. The slack of a second is for databases without ms. The edges are off the full minute,
+#: at which scheduled jobs create things.
 CREATED = Grid(width=600_000, slack=1_000, offset=330_000, name=_minute)
-#: Of what changes again and again: two changes within this are no two a person made. The edges lie
-#: off the round numbers, which is all that some databases keep.
+#: Cells for repeated changes: no person makes two changes within the width. The edges are off the
+#: round numbers that some databases round instants to.
 CHANGED = Grid(width=50, slack=2, offset=25, name=_moment)

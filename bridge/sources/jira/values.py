@@ -1,13 +1,11 @@
-"""JSON values, of whatever type they came as: each function takes anything and never raises."""
+"""Read values of a JSON body: each function accepts a value of any type and never raises."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
 
 import orjson
 
@@ -20,17 +18,12 @@ _YEAR_10000 = 253_402_300_800_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISSUE_KEY = re.compile(r"[^\W\d_]\w{0,50}-[0-9]{1,12}")
 
-#: What no digest is made of, because it depends on who is told.
-_TELLING = frozenset({"matchedWebhookIds"})
-
-
-def obj(value: object) -> Mapping[str, Any]:
-    """Return the object, or an empty one."""
-    return value if isinstance(value, dict) else {}
+#: Keys that digests ignore: their values differ between two webhooks that report one change.
+_PER_WEBHOOK = frozenset({"matchedWebhookIds"})
 
 
 def text(value: object) -> str:
-    """Return an id or a key as a string; "" for what cannot be one."""
+    """Return an id or a key as a string; "" for any other value."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, str) and len(value) <= _LONGEST_ID and value.isprintable():
@@ -39,26 +32,26 @@ def text(value: object) -> str:
 
 
 def label(value: object) -> str:
-    """Return a name for people to read, on one line and of bounded length."""
+    """Return a name on one line and of bounded length; "" for a value that is no text."""
     if not isinstance(value, str):
         return ""
     return one_line(value[:_LONGEST_LABEL])
 
 
 def digits(value: object) -> str:
-    """Return an id that is a number, as a string, or ""."""
+    """Return an id of digits; "" for any other value."""
     if isinstance(value, str) and len(value) <= _LONGEST_ID:
         return value if value.isascii() and value.isdigit() else ""
     return ""
 
 
 def issue_key(value: object) -> str:
-    """Return what looks like an issue's key, or ""."""
+    """Return an issue's key; "" for any other value."""
     return value if isinstance(value, str) and _ISSUE_KEY.fullmatch(value) else ""
 
 
 def instant(value: object) -> int | None:
-    """Return ms since the epoch, from a number of them, its digits or an ISO instant."""
+    """Return ms since the epoch from such a number, its digits or an ISO instant; else None."""
     if isinstance(value, str):
         value = _read(value) if len(value) <= _LONGEST_INSTANT else None
     elif isinstance(value, float):
@@ -68,7 +61,7 @@ def instant(value: object) -> int | None:
     return value if 0 <= value < _YEAR_10000 else None
 
 
-# A body tells most of its instants several times, and its fellows tell them again.
+# A body contains most of its instants several times, and so do the next bodies about its issue.
 @lru_cache(maxsize=4096)
 def _read(value: str) -> int | None:
     if digits(value):
@@ -83,12 +76,12 @@ def _read(value: str) -> int | None:
 
 
 def digest(value: object) -> str:
-    """Return a short digest, equal for equal values in whatever order their keys come."""
+    """Return a short digest that does not depend on the order of keys."""
     return hashlib.sha256(canonical(value)).hexdigest()[:32]
 
 
 def canonical(value: object) -> bytes:
-    """Return the one way to write a value that came as JSON."""
+    """Return a JSON value as bytes that do not depend on the order of keys."""
     if isinstance(value, dict):
-        value = {name: each for name, each in value.items() if name not in _TELLING}
+        value = {name: each for name, each in value.items() if name not in _PER_WEBHOOK}
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
