@@ -162,9 +162,9 @@ class Bridge:
     def degraded(self) -> tuple[str, ...]:
         """Say what does not work as it should, although events are still kept."""
         found = []
-        if self.store.writer.trouble:
-            found.append(f"the database cannot be reached: {self.store.writer.trouble}")
-        if self.store.writer.backlog:
+        if self.store.outage:
+            found.append(f"the database cannot be reached: {self.store.outage}")
+        if self.store.backlog:
             found.append("events wait in the spool")
         if self._mappings.error:
             found.append(
@@ -187,7 +187,7 @@ class Bridge:
             self._renewed |= _renewed(before, configuration)
             self.plan = Plan.of(configuration)
             self._hooks = _by_token(configuration)
-        replaced = self.store.writer.replaced
+        replaced = self.store.replaced
         if changed or replaced != self._replaced or not self._staffed:
             self._replaced = replaced
             self._staff()

@@ -1,4 +1,7 @@
-"""The database: every SQL statement, one schema, two databases. The spool stands in for it."""
+"""The store: all SQL, for two databases with one schema, and the spool for when they are away.
+
+The rest of the bridge uses `Store` and the nouns named in `__all__`, and nothing further inside.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,7 @@ T = TypeVar("T")
 
 
 class Store:
-    """A database and its spool. Reading is free for all threads; writing goes through one."""
+    """A database and its spool. All threads read; one thread, the writer, writes."""
 
     def __init__(
         self,
@@ -94,17 +97,17 @@ class Store:
         #: Notified when lanes may have work.
         self.wakeups = Wakeups()
         #: What happened to events, and which deliveries are on their way.
-        self.history = History(self.reading)
+        self.history = History(self._reading)
         #: What operators may do to deliveries.
-        self.operators = Operators(self.run_here, self.wakeups.notify)
+        self.operators = Operators(self._write_here, self.wakeups.notify)
         #: What happens to destinations when the mappings change.
         self.destinations = Destinations(
-            reading=self.reading, transact=self.run, transact_here=self.run_here
+            reading=self._reading, transact=self._write, transact_here=self._write_here
         )
 
     @property
     def embedded(self) -> bool:
-        """Whether the database is a file of ours."""
+        """Whether the database is a SQLite file, or in memory."""
         return self._writers.dialect.name == "sqlite"
 
     def migrate(self) -> tuple[str, str]:
@@ -127,9 +130,9 @@ class Store:
         adopt: bool = True,
         on_ready: Callable[[Mapping[str, int]], None] | None = None,
     ) -> None:
-        """Begin to write. `grace` is in ms; `policy` says how patiently destinations are tried.
+        """Start the writer. `grace` is in ms; `policy` is how deliveries are retried.
 
-        `adopt` takes over what dead processes left in the spool; `on_ready` is called with the
+        `adopt` takes over the spools of dead processes; `on_ready` is called with the
         lanes that have work, in place of `wakeups.notify`.
         """
         if not self.embedded:
@@ -150,11 +153,26 @@ class Store:
             self._listener.start()
 
     def _locks(self) -> Path | None:
-        """Name the folder in which processes that share the database see each other's locks."""
+        """Return the folder for the lock files of the processes that share the database."""
         if not self.embedded:
             return self._spool.folder / "owners"
         database = str(self.url.database or "")
         return Path(f"{Path(database).resolve()}-owners") if database else None
+
+    @property
+    def outage(self) -> str:
+        """Why the database cannot be reached; "" while it can."""
+        return self.writer.trouble
+
+    @property
+    def backlog(self) -> bool:
+        """Whether requests of this process wait in its spool."""
+        return self.writer.backlog
+
+    @property
+    def replaced(self) -> int:
+        """How many times another database was found in the place of the first."""
+        return self.writer.replaced
 
     @property
     def writer(self) -> Writer:
@@ -163,35 +181,31 @@ class Store:
         return self._writer
 
     def can_keep(self) -> bool:
-        """Tell whether an event that came now would be kept, in the database or the spool."""
-        writer = self.writer
-        spooling = bool(writer.trouble or writer.backlog)
-        return writer.alive and (not spooling or self._spool.has_room())
+        """Whether the next request would be kept, in the database or in the spool."""
+        spooling = bool(self.outage or self.backlog)
+        return self.writer.alive and (not spooling or self._spool.has_room())
 
     def keep(self, arrival: Arrival) -> None:
         """Return once a request is kept for good; raises `errors.NotKept`."""
         self.writer.keep(arrival)
 
     def keep_soon(self, arrival: Arrival, told: Told) -> None:
-        """Return at once; `told` hears, in another thread, once a request is kept or not.
+        """Return at once; `told` is called, in another thread, once a request is kept or refused.
 
         Raises `errors.NotKept` when nothing is written any more.
         """
         self.writer.keep_soon(arrival, told)
 
     def settle_and_lease(self, settlement: Settlement | None, request: LeaseRequest | None) -> Next:
-        """Settle a delivery and claim the next; raises `Down`."""
+        """Settle a delivery and lease the next one; raises `Down`."""
         return self.writer.settle_and_lease(settlement, request)
 
-    def run(self, work: Work[T]) -> T:
-        """Write something else in the writer's next transaction; raises `Down`."""
+    def _write(self, work: Work[T]) -> T:
+        """Run work in the writer's next transaction; raises `Down`."""
         return cast("T", self.writer.run(work))
 
-    def run_here(self, work: Work[T]) -> T:
-        """Write something in a transaction of this thread: for commands beside a running bridge.
-
-        Raises `Down`.
-        """
+    def _write_here(self, work: Work[T]) -> T:
+        """Run work in a transaction of this thread, beside a running bridge; raises `Down`."""
         with _reached(), self._writers.begin() as conn:
             return work(conn, clock_of(self._writers, self._sources, beside=True).now(conn))
 
@@ -200,38 +214,38 @@ class Store:
 
         False when a full event took its place, or the lane was leased again since.
         """
-        return self.run(lambda conn, now: send_after_grace(conn, now, leased, verdict))
+        return self._write(lambda conn, now: send_after_grace(conn, now, leased, verdict))
 
     def drop_after_grace(self, leased: Leased, verdict: Verdict) -> None:
         """Take a thin event that is not to be sent out of its lane; raises `Down`."""
-        self.run(lambda conn, now: drop_after_grace(conn, now, leased, verdict))
+        self._write(lambda conn, now: drop_after_grace(conn, now, leased, verdict))
 
     def find_snapshot(self, event: Event) -> Snapshot | None:
         """Find a full body for a thin event: its counterpart's, or the record's newest one.
 
         Through the writer, which raises `Down` at once while the database is away.
         """
-        return self.run(
+        return self._write(
             lambda conn, _: twin(conn, event) or remember(conn, event.site, event.record)
         )
 
     def find_newest(self, leased: Leased) -> Newest:
         """Find the newest accepted state for a late event; raises `Down` as `find_snapshot`."""
-        return self.run(
+        return self._write(
             lambda conn, _: find_newest(conn, leased.event, leased.destination, leased.identities)
         )
 
     def origins(self) -> list[Named]:
         """List the installations that the bodies of each hook named lately; raises `Down`."""
         now = self.now()
-        with self.reading() as conn:
+        with self._reading() as conn:
             return origins.named(conn, now)
 
     def purge_expired(self, keep: Retention) -> None:
         """Delete all that has expired, unless another process is doing it; raises `Down`."""
         owner = self._spool.process
-        if self.run(lambda conn, now: retention.acquire_job_lock(conn, now, "tidy", owner)):
-            while self.run(lambda conn, now: retention.purge_expired(conn, now, keep)):
+        if self._write(lambda conn, now: retention.acquire_job_lock(conn, now, "tidy", owner)):
+            while self._write(lambda conn, now: retention.purge_expired(conn, now, keep)):
                 pass
 
     @property
@@ -247,22 +261,22 @@ class Store:
         """Read the clock of the database's host, in ms since the epoch."""
         if self._sources.made_up:
             return self._sources.host()
-        with self.reading() as conn:
+        with self._reading() as conn:
             return conn.execute(select(now_ms())).scalar_one()
 
     def ahead(self) -> int:
-        """Tell by how much the engine's clock is ahead of the host's, in ms."""
-        with self.reading() as conn:
+        """By how many ms the engine's clock is ahead of the host's."""
+        with self._reading() as conn:
             return ahead(conn, self._sources)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def _reading(self) -> Iterator[Connection]:
         """Open a connection for reading; raises `Down`."""
         with _reached(), self._readers.connect() as conn:
             yield conn
 
     def close(self) -> None:
-        """Write what waits and let go of everything."""
+        """Write the pending requests and close everything."""
         if self._listener is not None:
             self._listener.stop()
         if self._writer is not None:
@@ -273,7 +287,7 @@ class Store:
 
 @contextmanager
 def _reached() -> Iterator[None]:
-    """Turn what a database that is not there raises into `Down`."""
+    """Raise `Down` for a database error that is an outage."""
     try:
         yield
     except DBAPIError as error:

@@ -56,7 +56,7 @@ class DatabaseMetrics(Collector):
         yield GaugeMetricFamily(
             "bridge_spool_waiting",
             "1 while the spool holds events, else 0.",
-            value=float(self._bridge.store.writer.backlog),
+            value=float(self._bridge.store.backlog),
         )
         found = self._totals()
         yield GaugeMetricFamily(

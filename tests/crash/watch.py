@@ -61,7 +61,7 @@ class Operator:
 
     def look(self) -> None:
         """Decide what is in doubt now."""
-        with self._store.reading() as conn:
+        with self._store._reading() as conn:
             doubtful = deliveries(conn, State.IN_DOUBT)
         now = time.monotonic()
         self._seen = {d.id: self._seen.get(d.id, now) for d in doubtful}
@@ -73,7 +73,7 @@ class Operator:
             self._decide(delivery.id, written=self._written.issuperset(delivery.comments))
 
     def _give_up_poison(self) -> None:
-        with self._store.reading() as conn:
+        with self._store._reading() as conn:
             left = [d for d in deliveries(conn, *t.OPEN) if is_poison(d.record)]
         for delivery in left:
             with suppress(BridgeError):  # it is being sent just now

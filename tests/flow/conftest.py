@@ -248,7 +248,7 @@ class Scene:
         return self.bridge.store.history.totals()
 
     def rows(self, statement: str) -> list[Any]:
-        with self.bridge.store.reading() as conn:
+        with self.bridge.store._reading() as conn:
             return list(conn.execute(text(statement)))
 
     def finish(self) -> Totals:
@@ -282,7 +282,7 @@ class Scene:
         return self.bridge.store.settle_and_lease(None, replace(request, limits=_NO_LIMITS))
 
     def write(self, work: store.writer.Work) -> object:
-        return self.bridge.store.run(work)
+        return self.bridge.store._write(work)
 
     until = staticmethod(until)
 

@@ -250,7 +250,7 @@ def test_what_was_rejected_cannot_be_replayed(house):
 
 def test_without_a_body_there_is_nothing_to_replay(house):
     event = delivered(house, house.created())
-    house.bridge.store.run(lambda conn, now: forget_bodies(conn))
+    house.bridge.store._write(lambda conn, now: forget_bodies(conn))
     with pytest.raises(WrongState, match="it is too old"):
         replay(house, event)
 
@@ -286,7 +286,7 @@ def test_what_protects_also_protects_from_a_replay(house):
 
 def test_an_action_without_an_event_is_kept_too(house):
     operators.resume(house.store, "aha", who="ana")
-    with house.store.reading() as conn:
+    with house.store._reading() as conn:
         rows = conn.exec_driver_sql("SELECT who, what, note FROM actions").all()
     assert [tuple(row) for row in rows] == [("ana", "resume", "aha")]
     with pytest.raises(NotFound):

@@ -82,7 +82,7 @@ class Running:
 
     def begin(self) -> Running:
         self.start()
-        self.store.run(lambda conn, now: destinations.register(conn, now, {"aha": "hash"}))
+        self.store._write(lambda conn, now: destinations.register(conn, now, {"aha": "hash"}))
         return self
 
     def keep(self, *requests: Request) -> None:
@@ -118,7 +118,7 @@ class Running:
             started.set()
             assert go_on.wait(20)
 
-        thread = threading.Thread(target=lambda: self.store.run(work))
+        thread = threading.Thread(target=lambda: self.store._write(work))
         thread.start()
         assert started.wait(20)
         try:
@@ -132,12 +132,12 @@ class Running:
 
     def kept(self) -> dict[str, str]:
         """Read what became of what is in the database, in the order it was written."""
-        with self.store.reading() as conn:
+        with self.store._reading() as conn:
             rows = conn.execute(select(t.events.c.id, t.events.c.outcome).order_by(t.events.c.id))
             return {row.id: row.outcome for row in rows}
 
     def queued(self) -> list[str]:
-        with self.store.reading() as conn:
+        with self.store._reading() as conn:
             return list(conn.scalars(select(t.deliveries.c.event).order_by(t.deliveries.c.id)))
 
     def files(self, ending: str) -> list[str]:

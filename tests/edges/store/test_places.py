@@ -198,7 +198,7 @@ def test_who_is_back_first_does_not_overtake(two):
     second.store.writer._again_at = 0
     until(lambda: not second.store.writer.backlog)
     assert taken(first, 3) == ["e1", "e2", "e3"]
-    with first.store.reading() as conn:
+    with first.store._reading() as conn:
         assert conn.execute(select(t.spools)).all() == []
 
 

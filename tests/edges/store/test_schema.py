@@ -146,11 +146,11 @@ def two_revisions(tmp_path):
 
 def test_an_older_file_is_copied_before_it_is_changed(sqlite, tmp_path, two_revisions):
     store = Store(sqlite, spool=tmp_path / "spool")
-    store.run_here(lambda conn, now: conn.execute(t.jobs.insert().values(_JOB)))
+    store._write_here(lambda conn, now: conn.execute(t.jobs.insert().values(_JOB)))
     before = schema_version.latest()
-    with store.reading() as reading:  # the log cannot be put back into the file meanwhile
+    with store._reading() as reading:  # the log cannot be put back into the file meanwhile
         reading.execute(t.jobs.select()).all()
-        store.run_here(
+        store._write_here(
             lambda conn, now: conn.execute(t.jobs.insert().values({**_JOB, "name": "b"}))
         )
         later = schema_version.migrate(store._writers, scripts=two_revisions / "migrations")
@@ -217,7 +217,7 @@ def test_only_a_file_is_copied(empty, tmp_path, two_revisions):
 def test_times_are_told_by_the_database(store):
     ours = time.time_ns() // 1_000_000
     assert abs(store.now() - ours) < 5_000
-    assert abs(store.run_here(lambda conn, now: now) - ours) < 5_000
+    assert abs(store._write_here(lambda conn, now: now) - ours) < 5_000
 
 
 def test_urls():

@@ -26,7 +26,7 @@ def _unwanted(requests):
 
 def end_session(bridge):
     """End the writer's session from another."""
-    pid = bridge.store.run(lambda conn, _: conn.scalar(text("SELECT pg_backend_pid()")))
+    pid = bridge.store._write(lambda conn, _: conn.scalar(text("SELECT pg_backend_pid()")))
     address = bridge.store.url.set(drivername="postgresql")
     with psycopg.connect(address.render_as_string(hide_password=False), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
@@ -72,5 +72,5 @@ def test_other_work_is_not_done_twice(bridge):
     lose_the_answer_to_the_next_commit(bridge)
     done = []
     with pytest.raises(Down):
-        bridge.store.run(lambda conn, _: done.append(conn.scalar(text("SELECT 1"))))
+        bridge.store._write(lambda conn, _: done.append(conn.scalar(text("SELECT 1"))))
     assert done == [1]

@@ -37,7 +37,7 @@ def on(database, tmp_path):
 
 
 def now(running):
-    return int(running.store.run(lambda _, now: now))
+    return int(running.store._write(lambda _, now: now))
 
 
 @pytest.mark.parametrize("step", [-HOUR, 300_000, HOUR])

@@ -79,6 +79,6 @@ def test_what_takes_its_time_is_left_alone(still, monkeypatch):
     _, bridge = still
     monkeypatch.setattr(watching, "STALLED", 60.0)
     pause = threading.Event()
-    bridge.store.run(lambda conn, now: pause.wait(0.3))
+    bridge.store._write(lambda conn, now: pause.wait(0.3))
     bridge.keep(request("e1"))
     assert not bridge.store.writer.trouble

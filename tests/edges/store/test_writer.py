@@ -148,7 +148,7 @@ def test_a_poisoned_request_is_put_aside_and_the_others_pass(bridge):
     outcomes = {"e1": "deliver", "e2": "rejected", "e3": "deliver", "e4": "rejected"}
     assert bridge.kept() == {**outcomes, "e5": "deliver"}
     assert bridge.files("refused") == ["e2.refused", "e4.refused"]
-    with bridge.store.reading() as conn:
+    with bridge.store._reading() as conn:
         said = conn.scalar(text("SELECT verdicts FROM events WHERE id = 'e2'"))
     assert "the database refuses it (IntegrityError): it is kept in e2.refused" in said
     assert not bridge.store.writer.trouble
@@ -170,7 +170,7 @@ def test_work_that_fails_fails_alone(bridge):
 
     def run(work):
         try:
-            bridge.store.run(work)
+            bridge.store._write(work)
         except Exception as error:  # noqa: BLE001 - it is looked at
             errors.append(error)
 
@@ -185,7 +185,7 @@ def test_work_that_fails_fails_alone(bridge):
     for thread in threads:
         thread.join()
     assert [type(error) for error in errors] == [KeyError, KeyError]
-    assert bridge.store.run(lambda conn, now: conn.execute(t.jobs.select()).all()) == []
+    assert bridge.store._write(lambda conn, now: conn.execute(t.jobs.select()).all()) == []
     bridge.keep(request("e1"))
 
 
@@ -230,7 +230,7 @@ def test_while_the_database_is_away_requests_wait_in_the_spool(bridge):
         assert bridge.store.can_keep()
         bridge.keep(*requests("b2", "b3"))
         with pytest.raises(Down, match="the database cannot be reached: "):
-            bridge.store.run(lambda conn, now: None)
+            bridge.store._write(lambda conn, now: None)
         with pytest.raises(Down):
             bridge.store.settle_and_lease(None, REQUEST)
     until(lambda: not bridge.store.writer.backlog)
@@ -420,7 +420,7 @@ def test_a_store_can_start_while_its_database_is_away(running):
         bridge.start()
         bridge.keep(request("e1"))
         with pytest.raises(Down):
-            bridge.store.run(lambda conn, now: None)
+            bridge.store._write(lambda conn, now: None)
     until(lambda: not bridge.store.writer.backlog)
     assert bridge.kept() == {"e1": "deliver"}
 
@@ -517,7 +517,7 @@ def test_the_writer_outlives_what_nobody_foresaw(running, tmp_path):
 )
 def test_what_an_error_is_about(bridge, work, outage):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - which class is what is asked
-        bridge.store.run_here(lambda conn, now: conn.execute(text(work)))
+        bridge.store._write_here(lambda conn, now: conn.execute(text(work)))
     assert isinstance(caught.value, Down) is outage
     assert is_outage(caught.value.__cause__ if outage else caught.value) is outage
 
@@ -536,7 +536,7 @@ def test_what_an_error_is_about(bridge, work, outage):
 def test_what_an_error_of_postgresql_is_about(postgresql, tmp_path, work, outage):
     store = Store(postgresql, spool=tmp_path)
     try:
-        store.run_here(lambda conn, now: [conn.execute(text(one)) for one in work.split("; ")])
+        store._write_here(lambda conn, now: [conn.execute(text(one)) for one in work.split("; ")])
     except Down:
         assert outage
     except DBAPIError:
@@ -550,7 +550,7 @@ def test_what_an_error_of_postgresql_is_about(postgresql, tmp_path, work, outage
 def test_a_text_with_nul_is_refused_and_no_outage(postgresql, tmp_path):
     store = Store(postgresql, spool=tmp_path)
     with pytest.raises(DBAPIError):
-        store.run_here(
+        store._write_here(
             lambda c, now: c.execute(t.jobs.insert().values(name="\0", owner="", until=1))
         )
     store.close()
@@ -560,7 +560,7 @@ def test_a_text_with_nul_is_refused_and_no_outage(postgresql, tmp_path):
 def test_a_circle_of_waiting_is_broken_and_gone_through_again(postgresql, tmp_path):
     bridge = Running(postgresql, tmp_path).begin()
     for name in "ab":
-        bridge.store.run(
+        bridge.store._write(
             lambda c, now, name=name: c.execute(
                 t.jobs.insert().values(name=name, owner="", until=0)
             )
@@ -580,7 +580,7 @@ def test_a_circle_of_waiting_is_broken_and_gone_through_again(postgresql, tmp_pa
     with psycopg.connect(postgresql) as other:
         other.execute("SET deadlock_timeout = '10s'")
         other.execute("UPDATE jobs SET until = 2 WHERE name = 'b'")
-        thread = threading.Thread(target=bridge.store.run, args=(work,))
+        thread = threading.Thread(target=bridge.store._write, args=(work,))
         thread.start()
         assert locked.wait(20)
         other.execute("UPDATE jobs SET until = 2 WHERE name = 'a'")
@@ -594,14 +594,14 @@ def test_a_circle_of_waiting_is_broken_and_gone_through_again(postgresql, tmp_pa
 @pytest.mark.postgres
 def test_a_server_that_does_not_answer_is_not_waited_for_long(postgresql, tmp_path):
     store = Store(postgresql, spool=tmp_path)
-    with store.reading() as conn:
+    with store._reading() as conn:
         known = conn.connection.dbapi_connection.info.get_parameters()
         assert conn.scalar(text("SHOW lock_timeout")) == "10s"
     assert (known["connect_timeout"], known["tcp_user_timeout"]) == ("5", "10000")
     store.close()
     url = make_url(postgresql).update_query_dict({"connect_timeout": "3", "options": "-c x.y=1"})
     store = Store(url.render_as_string(hide_password=False), spool=tmp_path)
-    with store.reading() as conn:
+    with store._reading() as conn:
         known = conn.connection.dbapi_connection.info.get_parameters()
         assert (known["connect_timeout"], known["options"]) == ("3", "-c lock_timeout=10s -c x.y=1")
     store.close()
@@ -609,7 +609,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for_long(postgresql, tmp_pa
 
 def test_what_is_said_of_an_error_has_no_values(bridge):
     with pytest.raises(IntegrityError) as caught:
-        bridge.store.run(
+        bridge.store._write(
             lambda c, now: c.execute(t.jobs.insert().values(name="secret", owner=None, until=1))
         )
     assert not is_outage(caught.value)

@@ -32,7 +32,7 @@ class Bridge:
         self.rows: Exception | None = None
         self.store = SimpleNamespace(
             can_keep=lambda: self.room,
-            writer=SimpleNamespace(backlog=True),
+            backlog=True,
             history=SimpleNamespace(totals=self._totals),
         )
         self.plan = SimpleNamespace(configuration=SimpleNamespace(routes={"one": 1, "two": 2}))
