@@ -13,6 +13,6 @@ Seven floors; imports go downward only, and neighbours on one floor do not know 
     doors    web, cli, demo, sandbox   where people and machines come in
 
 The path of one event: `web.hooks` -> `intake.accept` -> `sources.<kind>.read` ->
-`core.decide` -> `store.accept` -> 200, and then `worker` -> `store.lanes` -> `core.mapping` ->
-`destinations.<kind>`.
+`core.plan` -> `store.inbox.accept` (read, `core.dedup`, write) -> 200, and then `worker` ->
+`store.queue` -> `core.mapping` -> `destinations.<kind>`.
 """

@@ -1,4 +1,4 @@
-"""What is left of an older event when newer ones of its record were accepted before it.
+"""The effects that are left of an older event, given newer ones of its record.
 
 Senders repeat minutes later and promise no order. So an event holds the state that it reports: of
 the record (`Event.as_of`), and of a comment or worklog (`Effect.version`). A late event does not
@@ -86,7 +86,7 @@ def is_newer(report: Report, than: Report) -> bool:
 def judge(
     mine: Report, identities: Sequence[str], reports: Iterable[Report], destination: str
 ) -> Standing:
-    """Return what is left of an event's effects, given the reports accepted before it.
+    """Return which of an event's effects are left, given the reports accepted before it.
 
     `identities` are the effects that it would carry to the destination.
     """

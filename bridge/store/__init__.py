@@ -37,7 +37,7 @@ from bridge.store.queue.owners import Owner
 from bridge.store.renaming import Names
 from bridge.store.retention import Retention
 from bridge.store.schema import OVER
-from bridge.store.snapshots import pack, remember, twin, unpack
+from bridge.store.snapshots import counterpart_of, latest_snapshot, pack, unpack
 from bridge.store.spool import Spool, SpoolUsage
 from bridge.store.wakeups import Listener, WakeupPipe, Wakeups
 from bridge.store.writer.loop import Arrival, Judge, Told, Writer
@@ -226,7 +226,9 @@ class Store:
         Through the writer, which raises `Down` at once while the database is away.
         """
         return self._write(
-            lambda conn, _: twin(conn, event) or remember(conn, event.site, event.record)
+            lambda conn, _: (
+                counterpart_of(conn, event) or latest_snapshot(conn, event.site, event.record)
+            )
         )
 
     def find_newest(self, leased: Leased) -> Newest:

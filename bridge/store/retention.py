@@ -43,7 +43,7 @@ def purge_expired(conn: Connection, now: int, keep: Retention) -> int:
     limit = today - max(keep.effects, keep.decisions) * _DAY_MS
     for table in (t.claims, t.sightings):
         count += _purge(conn, table, and_(table.c.at < limit, ~_is_open(table.c.event)))
-    return count + _purge(conn, t.origins, t.origins.c.seen < now - origins.FRESH)
+    return count + _purge(conn, t.origins, t.origins.c.seen < now - origins.FRESH_MS)
 
 
 def _is_open(event: ColumnElement[str] = t.events.c.id) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""What the bridge remembers: full bodies of records, and fuller tellings."""
+"""Full bodies that are kept: the latest of a record, and complete events of the same change."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ _LATEST_FULL = (
 )
 
 
-def remember(conn: Connection, site: str, record: str) -> Snapshot | None:
-    """Find the full body that tells the newest state of a record."""
+def latest_snapshot(conn: Connection, site: str, record: str) -> Snapshot | None:
+    """Read the full body with the newest state of a record."""
     if not record:
         return None
     row = conn.execute(_LATEST_FULL, {"site": site, "record": record}).first()
@@ -54,14 +54,14 @@ def remember(conn: Connection, site: str, record: str) -> Snapshot | None:
     return None if found is None else replace(found, state=(row.as_of, row.change_id))
 
 
-def recall(event: Event) -> Snapshot:
-    """Remember a full body that is only about to be kept."""
+def snapshot_of(event: Event) -> Snapshot:
+    """Return the snapshot of a complete event that is not stored yet."""
     state = (event.as_of, event.change_id)
     return Snapshot(event=event.id, when=_when(event.received), body=event.body, state=state)
 
 
-def twin(conn: Connection, event: Event) -> Snapshot | None:
-    """Find a fuller telling of one of an event's effects, whatever became of it."""
+def counterpart_of(conn: Connection, event: Event) -> Snapshot | None:
+    """Read a complete event with one of an event's effects, whatever its verdicts."""
     names = [effect.identity for effect in event.effects]
     row = conn.execute(
         select(t.events.c.id, t.events.c.received, t.events.c.body)

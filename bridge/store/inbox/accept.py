@@ -16,7 +16,7 @@ from bridge.store import schema as t
 from bridge.store.database.statements import together
 from bridge.store.inbox.read import Look, read, send_look
 from bridge.store.inbox.write import write
-from bridge.store.snapshots import recall, remember
+from bridge.store.snapshots import latest_snapshot, snapshot_of
 
 
 def accept(  # noqa: PLR0913 - a transaction with all it needs
@@ -77,13 +77,13 @@ def _resolved(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
         event, plan = entry.event, entry.plan
         record = (event.site, event.record)
         if plan is not None and wants_snapshot(entry.verdicts, event):
-            snapshot = newest_of(latest.get(record), remember(conn, *record))
+            snapshot = newest_of(latest.get(record), latest_snapshot(conn, *record))
             verdicts = resolve(plan, event, event.received, snapshot=snapshot)
             found.append(_storable(replace(entry, verdicts=verdicts)))
         else:
             found.append(entry)
         if event.full and event.record:
-            latest[record] = newest_of(recall(event), latest.get(record))
+            latest[record] = newest_of(snapshot_of(event), latest.get(record))
     return found
 
 

@@ -1,7 +1,7 @@
-"""Which installation each hook's bodies name: by it, two sites of one Jira are found, or two Jiras.
+"""The installations that the bodies of each hook name: two sites of one Jira, or two Jiras, show.
 
-A row says that a hook named an installation, and which site the hook had then. It is written when
-that is seen for the first time in a day, not for each event.
+A row holds a hook, an installation that its bodies named, and the site that the hook had then. It
+is written once a day at most, not for each event.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from bridge.store import schema as t
 from bridge.store.database.statements import upsert
 
 _DAY = 24 * 3600 * 1000
-#: How long a row counts after it was written last, in ms. An installation that was renamed, or a
-#: mistake that was mended, is forgotten after that.
-FRESH = 3 * _DAY
-#: How many installations one hook is believed to name in a day; a sender may name any.
-MOST = 20
+#: How long a row counts after it was written last. A renamed installation, or a corrected mistake,
+#: is forgotten after that.
+FRESH_MS = 3 * _DAY
+#: How many installations of one hook are written in a day at most, as a sender may name any.
+MOST_A_DAY = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class Named:
 
 
 class Origins:
-    """What this process has written today. Not thread-safe: the store's writer alone uses it."""
+    """The rows that this process wrote today. Only the store's writer uses it, in one thread."""
 
     def __init__(self) -> None:
         self._day = -1
@@ -44,7 +44,7 @@ class Origins:
         self._written: set[Named] = set()
 
     def note(self, conn: Connection, now: int, events: Iterable[Event]) -> None:
-        """Write what events name for the first time today; `noted` once that is committed."""
+        """Write what events name for the first time today; call `noted` once it is committed."""
         if now // _DAY != self._day:
             self._day = now // _DAY
             self._known.clear()
@@ -54,12 +54,12 @@ class Origins:
             _write(conn, now, sorted(self._written, key=lambda it: (it.hook, it.origin, it.site)))
 
     def noted(self) -> None:
-        """Remember what was written."""
+        """Do not write the same rows again today."""
         self._known |= self._written
         self._written = set()
 
     def _believed(self, named: Named) -> bool:
-        return sum(1 for known in self._known if known.hook == named.hook) < MOST
+        return sum(1 for known in self._known if known.hook == named.hook) < MOST_A_DAY
 
 
 def _named(event: Event) -> Named:
@@ -87,7 +87,7 @@ def named(conn: Connection, now: int) -> list[Named]:
     o = t.origins.c
     rows = conn.execute(
         select(o.hook, o.site, o.source, o.origin)
-        .where(o.seen > now - FRESH)
+        .where(o.seen > now - FRESH_MS)
         .order_by(o.site, o.origin, o.hook)
     )
     return [Named(**row) for row in rows.mappings()]

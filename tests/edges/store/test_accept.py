@@ -15,7 +15,7 @@ from bridge.core.storable import storable_event
 from bridge.model import Comments, State
 from bridge.store import schema as t
 from bridge.store.inbox.grace import drop_after_grace, send_after_grace
-from bridge.store.snapshots import remember, twin
+from bridge.store.snapshots import counterpart_of, latest_snapshot
 
 CHANGE, COMMENT, DELETED = change().identity, comment().identity, deletion().identity
 PLAT = InProject("PLAT")
@@ -469,13 +469,13 @@ def test_a_fuller_telling_is_found_whatever_became_of_it(ledgers):
     ledger = ledgers(plan(route(when=PLAT)))
     ledger.keep(event("f1", comment(), body=issue("OPS-1")), event("g2", comment(11)))
     with ledger.transaction() as conn:
-        found = twin(conn, thin("t1"))
+        found = counterpart_of(conn, thin("t1"))
         assert (found.event, found.counterpart) == ("f1", True)
         assert found.body == issue("OPS-1")
-        assert twin(conn, thin("t1", comment(12))) is None
-        assert twin(conn, thin("t1", site="other")) is None
-        assert remember(conn, "jira", "1").event == "g2"
-        assert remember(conn, "jira", "2") is None
+        assert counterpart_of(conn, thin("t1", comment(12))) is None
+        assert counterpart_of(conn, thin("t1", site="other")) is None
+        assert latest_snapshot(conn, "jira", "1").event == "g2"
+        assert latest_snapshot(conn, "jira", "2") is None
 
 
 # What senders may write

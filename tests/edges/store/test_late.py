@@ -7,7 +7,7 @@ from ledger import NOW
 from made_up import change, comment, event, issue
 
 from bridge.model import State
-from bridge.store.snapshots import remember
+from bridge.store.snapshots import latest_snapshot
 
 AT_ONCE = [True, False]
 
@@ -87,5 +87,5 @@ def test_the_newest_state_is_what_is_remembered(ledger, newest_first):
     bodies = {"older": issue("OPS-1"), "newer": issue("PLAT-1")}
     given = [replace(OLDER, body=bodies["older"]), replace(NEWER, body=bodies["newer"])]
     keep(ledger, *(given[::-1] if newest_first else given))
-    found = ledger.run(lambda conn, _: remember(conn, "jira", "1"))
+    found = ledger.run(lambda conn, _: latest_snapshot(conn, "jira", "1"))
     assert found.event == "newer"
