@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -22,13 +22,12 @@ from bridge.desk import naming, sites
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
-from bridge.store import Down, Retention, Store, WakeupPipe
+from bridge.store import Clocks, Down, Retention, Store, WakeupPipe
+from bridge.timing import Timing
 from bridge.worker import Crew
 
 log = structlog.get_logger()
 
-#: How often the mapping files are looked at for changes, in seconds.
-LOOK_EVERY = 2
 #: The same for both, so that nobody learns which tokens there are.
 _NO_HOOK = "there is no such hook, or it is disabled"
 
@@ -51,16 +50,17 @@ class Bridge:
         settings: Settings,
         environ: Mapping[str, str],
         *,
-        clock: Callable[[], int] | None = None,
-        steady_clock: Callable[[], int] | None = None,
+        clocks: Clocks | None = None,
         from_kept: bool = False,
         policy: Policy | None = None,
+        timing: Timing | None = None,
     ) -> None:
         """Read the mappings; raises `BadConfiguration` when there are none that can be used.
 
         `from_kept` begins with the last good ones, as `config.LiveConfiguration` does.
         """
         self.settings = settings
+        self._timing = timing or Timing()
         #: How patiently every destination is tried.
         self.policy = policy or Policy(park_after_ms=settings.park_hours * 3_600_000)
         self._mappings = config.LiveConfiguration(
@@ -75,8 +75,8 @@ class Bridge:
             spool=settings.spool,
             spool_limit=settings.spool_max,
             process=self.process,
-            clock=clock,
-            steady_clock=steady_clock,
+            clocks=clocks,
+            timing=self._timing,
         )
         self.intake = Intake(store=self.store, plan=lambda: self.plan, max_body=settings.max_body)
         self._gangs: dict[str, _Gang] = {}
@@ -117,7 +117,6 @@ class Bridge:
         except Down as error:
             log.warning("bridge.started_without_database", detail=str(error))
         self.store.start(
-            judge=self.intake.judge,
             grace=self.settings.grace_seconds * 1000,
             policy=self.policy,
             adopt=receive,
@@ -125,6 +124,7 @@ class Bridge:
         )
         if pipe is not None and deliver:
             pipe.receive(self.store.wakeups.notify)
+        self.intake.start()
         self._delivering = deliver
         self._staff()
         self._look_at_names()
@@ -146,6 +146,7 @@ class Bridge:
         """Finish what is in flight, settle it, and let go of everything."""
         self.rest()
         self.store.close()
+        self.intake.stop()
 
     # Asked by the doors
 
@@ -272,6 +273,7 @@ class Bridge:
             plan=lambda: self.plan,
             owner=self.process,
             lease_ms=self.settings.lease_seconds * 1000,
+            poll_s=self._timing.worker_poll_s,
             longest_send_ms=self.settings.longest_send * 1000,
             policy=self.policy,
             most_failing=max(1, self.settings.workers // 4),
@@ -301,7 +303,7 @@ class Bridge:
 
     def _start_jobs(self) -> None:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True})
-        scheduler.add_job(self.reload, "interval", seconds=LOOK_EVERY)
+        scheduler.add_job(self.reload, "interval", seconds=self._timing.mappings_poll_s)
         scheduler.add_job(self.tidy, "interval", hours=1)
         scheduler.start()
         self._scheduler = scheduler

@@ -113,6 +113,8 @@ class Request:
     query: Mapping[str, str]
     #: The raw bytes.
     body: bytes
+    #: Why the door refused it unread; "": it was not refused. Headers and body are empty then.
+    refused: str = ""
     #: Once it was put aside: its place among what others keep, by the engine's clock in ms; else 0.
     place: int = 0
     #: The same on the clock that never steps, with the boot since which that counts, where the

@@ -43,8 +43,6 @@ from bridge.store import Down, Leased, LeaseRequest, Settlement, Store
 
 log = structlog.get_logger()
 
-#: How long a worker that has nothing to do waits before it looks again, in seconds.
-LOOK_AGAIN = 1.0
 #: What a failed delivery is called in the log.
 _WORDS: tuple[tuple[type[DeliveryError], str], ...] = (
     (Gone, "gone"),
@@ -70,6 +68,8 @@ class Crew:
     #: How long a lane is leased, in ms: longer than the longest send.
     lease_ms: int
     policy: retry.Policy
+    #: How long a worker without a delivery waits before it asks again without a wake-up.
+    poll_s: float = 1.0
     #: How many lanes that have failed all workers of the process may have at a time.
     most_failing: int = 8
     #: How long the longest send takes, in ms; None: nobody knows.
@@ -101,7 +101,7 @@ def run(crew: Crew, stopping: threading.Event) -> None:
             if not isinstance(error, Down):
                 _mistake(crew, error)
                 settlement = None
-            stopping.wait(LOOK_AGAIN)
+            stopping.wait(crew.poll_s)
             if stopping.is_set():
                 return
             continue
@@ -111,7 +111,7 @@ def run(crew: Crew, stopping: threading.Event) -> None:
         elif request is None:
             return
         else:
-            wait = LOOK_AGAIN if turn.wait_ms is None else min(LOOK_AGAIN, turn.wait_ms / 1000)
+            wait = crew.poll_s if turn.wait_ms is None else min(crew.poll_s, turn.wait_ms / 1000)
             crew.store.wakeups.wait(crew.target.name, wait)
 
 

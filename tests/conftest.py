@@ -19,7 +19,6 @@ from hypothesis import settings
 from bridge.store.database import schema_version
 from bridge.store.database.connect import connect, url_of
 from bridge.store.schema import metadata
-from bridge.store.writer import loop as writer
 
 SERVER = os.environ.get("BRIDGE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 
@@ -41,12 +40,6 @@ def migrate(url: str) -> None:
     engine = connect(url_of(url))
     schema_version.migrate(engine)
     engine.dispose()
-
-
-@pytest.fixture(autouse=True)
-def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a database that is back be used at once; the tests of order say otherwise."""
-    monkeypatch.setattr(writer, "SETTLING", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ The rest of the bridge uses `Store` and the nouns named in `__all__`, and nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
@@ -16,12 +16,13 @@ from sqlalchemy.exc import DBAPIError
 from bridge.core.changes import Entry
 from bridge.core.retry import Policy
 from bridge.core.snapshot import Snapshot
-from bridge.model import Event, Verdict
+from bridge.model import Event, Request, Verdict
 from bridge.store import retention
 from bridge.store.database import files, schema_version
-from bridge.store.database.clocks import Sources, ahead, clock_of, steady
+from bridge.store.database.clocks import Clocks, steady
 from bridge.store.database.connect import connect, file_of, url_of
 from bridge.store.database.copying import copy_database
+from bridge.store.database.engine_clock import ahead, clock_of
 from bridge.store.database.errors import Down, is_outage, without_values
 from bridge.store.database.statements import now_ms
 from bridge.store.database.transact import Work
@@ -40,11 +41,14 @@ from bridge.store.schema import OVER
 from bridge.store.snapshots import counterpart_of, latest_snapshot, pack, unpack
 from bridge.store.spool import Spool, SpoolUsage
 from bridge.store.wakeups import Listener, WakeupPipe, Wakeups
-from bridge.store.writer.loop import Arrival, Judge, Told, Writer
+from bridge.store.writer.jobs import Arrival, Callback, rejected_entry
+from bridge.store.writer.loop import Writer
+from bridge.timing import Timing
 
 __all__ = [
     "OVER",
     "Arrival",
+    "Clocks",
     "Delivery",
     "Down",
     "Entry",
@@ -66,6 +70,7 @@ __all__ = [
     "WakeupPipe",
     "copy_database",
     "pack",
+    "rejected_entry",
     "steady",
     "unpack",
 ]
@@ -84,14 +89,15 @@ class Store:
         spool: Path,
         spool_limit: int = 1 << 30,
         process: str = "bridge",
-        clock: Callable[[], int] | None = None,
-        steady_clock: Callable[[], int] | None = None,
+        clocks: Clocks | None = None,
+        timing: Timing | None = None,
     ) -> None:
         self.url = url_of(url)
         self._readers = connect(self.url)
         self._writers = connect(self.url, writing=True)
         self._spool = Spool(spool, limit=spool_limit, process=process)
-        self._sources = Sources.given(clock, steady_clock)
+        self._clocks = clocks or Clocks.of_machine()
+        self._timing = timing or Timing()
         self._writer: Writer | None = None
         self._listener: Listener | None = None
         #: Notified when lanes may have work.
@@ -124,7 +130,6 @@ class Store:
     def start(
         self,
         *,
-        judge: Judge,
         grace: int,
         policy: Policy,
         adopt: bool = True,
@@ -140,16 +145,18 @@ class Store:
         self._writer = Writer(
             self._writers,
             self._spool,
-            owner=Owner(self._spool.process, self._locks()),
-            judge=judge,
+            owner=Owner(self._spool.process, self._locks(), poll_s=self._timing.owner_poll_s),
             grace=grace,
             policy=policy,
-            clock=clock_of(self._writers, self._sources),
+            clock=clock_of(self._writers, self._clocks),
+            timing=self._timing,
             on_ready=on_ready or self.wakeups.notify,
         )
         self._writer.start(adopt=adopt)
         if not self.embedded:
-            self._listener = Listener(self.url, self.wakeups.notify)
+            self._listener = Listener(
+                self.url, self.wakeups.notify, poll_s=self._timing.listener_poll_s
+            )
             self._listener.start()
 
     def _locks(self) -> Path | None:
@@ -189,12 +196,20 @@ class Store:
         """Return once a request is kept for good; raises `errors.NotKept`."""
         self.writer.keep(arrival)
 
-    def keep_soon(self, arrival: Arrival, told: Told) -> None:
-        """Return at once; `told` is called, in another thread, once a request is kept or refused.
+    def keep_soon(self, arrivals: Iterable[tuple[Arrival, Callback]]) -> None:
+        """Return at once; each callback is called in another thread with the result.
 
-        Raises `errors.NotKept` when nothing is written any more.
+        Raises `errors.NotKept` when the store was closed.
         """
-        self.writer.keep_soon(arrival, told)
+        self.writer.keep_soon(arrivals)
+
+    def next_spooled(self) -> Sequence[Request] | None:
+        """Wait for requests of the spool to judge, in order; None: the store was closed."""
+        return self.writer.next_spooled()
+
+    def keep_spooled(self, judged: Sequence[Arrival]) -> None:
+        """Hand in the requests of the last `next_spooled`, judged; returns at once."""
+        self.writer.keep_spooled(judged)
 
     def settle_and_lease(self, settlement: Settlement | None, request: LeaseRequest | None) -> Next:
         """Settle a delivery and lease the next one; raises `Down`."""
@@ -207,7 +222,7 @@ class Store:
     def _write_here(self, work: Work[T]) -> T:
         """Run work in a transaction of this thread, beside a running bridge; raises `Down`."""
         with _reached(), self._writers.begin() as conn:
-            return work(conn, clock_of(self._writers, self._sources, beside=True).now(conn))
+            return work(conn, clock_of(self._writers, self._clocks, beside=True).now(conn))
 
     def send_after_grace(self, leased: Leased, verdict: Verdict) -> bool:
         """Let a thin event be sent as a verdict decides; raises `Down`.
@@ -261,15 +276,15 @@ class Store:
 
     def now(self) -> int:
         """Read the clock of the database's host, in ms since the epoch."""
-        if self._sources.made_up:
-            return self._sources.host()
+        if self._clocks.server is not None:
+            return self._clocks.server()
         with self._reading() as conn:
             return conn.execute(select(now_ms())).scalar_one()
 
     def ahead(self) -> int:
         """By how many ms the engine's clock is ahead of the host's."""
         with self._reading() as conn:
-            return ahead(conn, self._sources)
+            return ahead(conn, self._clocks)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -26,6 +27,8 @@ from bridge.model import Request
 from bridge.store.database.files import make_folder, private_opener
 
 _HEADER = 8
+#: The header in which older versions kept `Request.refused`.
+_REFUSED_HEADER = "bridge-refused"
 #: A segment is closed when it has grown to this many bytes, so that drained ones can be deleted.
 SEGMENT_BYTES = 16 * 1024 * 1024
 
@@ -237,6 +240,13 @@ def _lock(path: Path) -> FileIO | None:
     return file
 
 
+def _current_form(head: dict[str, Any]) -> dict[str, Any]:
+    """Convert the head of a record that an older version wrote: "refused" was a header then."""
+    if _REFUSED_HEADER in head["headers"]:
+        head["refused"] = head["headers"].pop(_REFUSED_HEADER)
+    return head
+
+
 def _record(request: Request) -> bytes:
     head = orjson.dumps(
         {
@@ -249,6 +259,7 @@ def _record(request: Request) -> bytes:
             "boot": request.boot,
             "headers": dict(request.headers),
             "query": dict(request.query),
+            "refused": request.refused,
         }
     )
     payload = head + b"\n" + request.body
@@ -268,5 +279,5 @@ def _read(file: FileIO, offset: int) -> _Record | None:
     request = None
     if zlib.crc32(payload).to_bytes(4) == header[4:]:
         head, _, body = payload.partition(b"\n")
-        request = Request(**orjson.loads(head), body=body)
+        request = Request(**_current_form(orjson.loads(head)), body=body)
     return _Record(request=request, length=_HEADER + length)

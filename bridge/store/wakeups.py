@@ -39,9 +39,6 @@ MAX_PENDING = 64
 PIPE_ATOMIC_BYTES = 4096
 #: PostgreSQL's channel for NOTIFY.
 CHANNEL = "aha_bridge"
-#: How often the listener checks whether it was stopped, and how long it waits before it connects
-#: again after its connection was lost, in seconds.
-LISTEN_POLL_S = 1.0
 
 
 # In one process
@@ -121,10 +118,12 @@ def notify_processes(conn: Connection, ready: Ready) -> None:
 class Listener:
     """A thread with a connection of its own that passes other processes' wake-ups on."""
 
-    def __init__(self, url: URL, notify: Callable[[Ready], None]) -> None:
+    def __init__(self, url: URL, notify: Callable[[Ready], None], *, poll_s: float = 1.0) -> None:
         # A connection of psycopg's own: SQLAlchemy cannot wait for notifications.
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._notify = notify
+        #: How often it checks whether it was stopped, and its pause after a lost connection.
+        self._poll_s = poll_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
@@ -143,7 +142,7 @@ class Listener:
         import psycopg  # noqa: PLC0415 - as below
 
         with (
-            suppress(psycopg.OperationalError),  # the thread checks after LISTEN_POLL_S then
+            suppress(psycopg.OperationalError),  # the thread checks at its next poll then
             psycopg.connect(self._address, autocommit=True, connect_timeout=2) as conn,
         ):
             conn.execute("SELECT pg_notify(%s, '{}')", [CHANNEL])
@@ -156,8 +155,8 @@ class Listener:
                 with psycopg.connect(self._address, autocommit=True) as conn:
                     conn.execute(f"LISTEN {CHANNEL}")
                     while not self._stopping.is_set():
-                        for message in conn.notifies(timeout=LISTEN_POLL_S, stop_after=1):
+                        for message in conn.notifies(timeout=self._poll_s, stop_after=1):
                             self._notify(orjson.loads(message.payload))
             except psycopg.OperationalError:
                 log.warning("listener.lost")
-                self._stopping.wait(LISTEN_POLL_S)
+                self._stopping.wait(self._poll_s)

@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response
 
 from bridge.app import Bridge
 from bridge.errors import NotFound, NotKept
-from bridge.intake import ENCODING, LARGE
+from bridge.intake import ENCODING, LARGE_BODY_BYTES
 from bridge.model import Hook, Reply, Request
 from bridge.store import Arrival
 from bridge.web import answers, bodies
@@ -37,6 +37,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 #: How many large bodies are unpacked and compressed at a time; they are parsed one at a time.
 _LARGE_BODY_THREADS = 2
+#: How many requests may be judged and wait for the writer: parsed, a body can take ten times its
+#: size. Further bodies wait as they arrived.
+_MOST_JUDGED = 256
 #: How many requests to /readyz are answered at a time.
 _HEALTH_THREADS = 2
 #: Two parsers may disagree on the length of such a body (request smuggling). The server's parser
@@ -59,6 +62,9 @@ class AsgiApplication:
         )
         self._memory = BodyMemory(settings.body_memory)
         self._results = _Results()
+        #: What the writer is given at the end of this turn of the event loop.
+        self._prepared: list[tuple[Arrival, asyncio.Future[None]]] = []
+        self._judging = asyncio.Semaphore(_MOST_JUDGED)
         self._large_pool = ThreadPoolExecutor(_LARGE_BODY_THREADS, "large")
         self._health_pool = ThreadPoolExecutor(_HEALTH_THREADS, "health")
         self._page_pool = ThreadPoolExecutor(settings.threads, "page")
@@ -115,24 +121,39 @@ class AsgiApplication:
         if refused is not None:
             await self._until_stored(self._bridge.intake.refused(hook, request, str(refused)))
             return answers.accepted(request.id, refused.status)
-        prepared = await self._prepare(hook, request)
-        if isinstance(prepared, Reply):
-            return answers.from_source(prepared)
-        await self._until_stored(prepared)
+        async with self._judging:
+            prepared = await self._prepare(hook, request)
+            if isinstance(prepared, Reply):
+                return answers.from_source(prepared)
+            await self._until_stored(prepared)
         return answers.accepted(request.id)
 
     async def _prepare(self, hook: Hook, request: Request) -> Reply | Arrival:
-        """Check and compress a body; a small one on the event loop, because a thread costs more."""
-        if len(request.body) <= LARGE and ENCODING not in request.headers:
+        """Check and judge a body; a small one on the event loop, because a thread costs more."""
+        if len(request.body) <= LARGE_BODY_BYTES and ENCODING not in request.headers:
             return self._bridge.intake.prepare(hook, request)
         work = partial(self._bridge.intake.prepare, hook, request)
         return await asyncio.get_running_loop().run_in_executor(self._large_pool, work)
 
     async def _until_stored(self, arrival: Arrival) -> None:
         """Return once the arrival is stored; raises `NotKept`."""
-        future = asyncio.get_running_loop().create_future()
-        self._bridge.store.keep_soon(arrival, partial(self._results.put, future))
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        if not self._prepared:
+            loop.call_soon(self._hand_over)
+        self._prepared.append((arrival, future))
         await future
+
+    def _hand_over(self) -> None:
+        """Give the writer every arrival of one turn of the event loop, for one transaction."""
+        prepared, self._prepared = self._prepared, []
+        try:
+            self._bridge.store.keep_soon(
+                [(arrival, partial(self._results.put, future)) for arrival, future in prepared]
+            )
+        except NotKept as error:
+            for _, future in prepared:
+                future.set_exception(error)
 
     # Pages
 

@@ -71,14 +71,14 @@ POINTS: dict[str, Point] = {
     "after read": Point(place="bridge.intake:Intake._judge"),
     "before commit": Point(place="bridge.store.inbox.accept:write", moment="before"),
     "after commit, before the answer": Point(
-        place="bridge.store.writer.loop:Writer._transact", when=_has_arrivals
+        place="bridge.store.writer.batch:BatchWriter.write", when=_has_arrivals
     ),
     # The worker
     "before lease": Point(
         place="bridge.store.queue.exchange:lease", moment="before", passages=(2, 6)
     ),
     "during lease": Point(place="bridge.store.queue.exchange:lease", when=_deleted),
-    "after lease": Point(place="bridge.store.writer.loop:Writer._transact", when=_has_leased),
+    "after lease": Point(place="bridge.store.writer.batch:BatchWriter.write", when=_has_leased),
     "before send": Point(place="bridge.destinations.aha:Aha.send", moment="before"),
     "while sending": Point(
         place="bridge.destinations.aha.http:_Connection._write", moment="before"
@@ -89,7 +89,7 @@ POINTS: dict[str, Point] = {
     "after the answer, before settle": Point(place="bridge.destinations.aha:Aha.send"),
     "during settle": Point(place="bridge.store.queue.settle:_give_back", moment="before"),
     "settled, before commit": Point(place="bridge.store.queue.exchange:settle"),
-    "after settle": Point(place="bridge.store.writer.loop:Writer._transact", when=_has_settled),
+    "after settle": Point(place="bridge.store.writer.batch:BatchWriter.write", when=_has_settled),
     # Thin events
     "fuller event took over, before commit": Point(
         place="bridge.store.inbox.write:change_stored", when=_took_over
@@ -105,7 +105,7 @@ POINTS: dict[str, Point] = {
         place="bridge.store.spool:Spool.append", needs="outage", passages=(2,)
     ),
     "during drain, before commit": Point(
-        place="bridge.store.writer.loop:accept", when=_from_spool, needs="drain", passages=(1, 1)
+        place="bridge.store.writer.batch:accept", when=_from_spool, needs="drain", passages=(1, 1)
     ),
     "drained, before it is forgotten": Point(
         place="bridge.store.spool:Spool.drop", moment="before", needs="drain", passages=(1, 1)

@@ -27,7 +27,8 @@ from bridge.demo.bodies import Body, Change, Comment, Installation, Issue, Item,
 from bridge.demo.stories import ANA, CLOUD, DATA_CENTER
 from bridge.model import Limits
 from bridge.sandbox import Integration, Sandbox
-from bridge.store import EventHistory, LeaseRequest, LogEntry, Next, Query, Totals
+from bridge.store import Clocks, EventHistory, LeaseRequest, LogEntry, Next, Query, Totals
+from bridge.timing import Timing
 from bridge.web import create
 
 #: By the names that `bridge.demo.traffic` gives the registrations of its two Jiras.
@@ -94,6 +95,8 @@ class Scene:
         self.clock = Clock()
         #: How patiently Aha! is tried; None: as the settings say.
         self.policy: Policy | None = None
+        #: Without quiet periods; the tests of order pass others.
+        self.timing = Timing(quiet_period_s=0, file_quiet_period_s=0)
         self._running: Bridge | None = None
         self._client: Any = None
         self._written = count(1)
@@ -145,7 +148,11 @@ class Scene:
         """Start a bridge with the mapping files as they are."""
         read = config.settings(self.environ, **settings)
         self._running = Bridge(
-            read, {}, clock=self.clock, steady_clock=self.clock.steady, policy=self.policy
+            read,
+            {},
+            clocks=Clocks.given(self.clock, self.clock.steady),
+            policy=self.policy,
+            timing=self.timing,
         )
         self._running.start(deliver=deliver, periodic=periodic)
         self._client = create(self._running).test_client

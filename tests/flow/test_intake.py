@@ -7,7 +7,7 @@ import pytest
 
 from bridge import sources
 from bridge.core.plan import Plan
-from bridge.intake import LARGE
+from bridge.intake import LARGE_BODY_BYTES
 from bridge.model import Request
 
 pytestmark = pytest.mark.enable_socket
@@ -114,5 +114,5 @@ def test_a_body_may_tell_of_several_events(strange, scene):
 
 
 def test_a_large_body_is_judged_before_its_turn(strange, scene):
-    strange(b"large".ljust(LARGE + 1))
+    strange(b"large".ljust(LARGE_BODY_BYTES + 1))
     assert scene.line("event").name == "large"

@@ -9,6 +9,7 @@ from commands import lines, ok, refused, run
 from bridge import config
 from bridge.app import Bridge
 from bridge.sandbox import Integration
+from bridge.store import Clocks
 from bridge.web import create
 
 pytestmark = pytest.mark.enable_socket
@@ -158,7 +159,7 @@ def test_what_a_process_with_old_files_keeps_goes_along_and_goes_out_once(open_h
     files = shutil.copytree(open_here.mappings, open_here.folder / "old")
     spool = str(open_here.folder / "old-spool")
     read = config.settings({**open_here.environ, "BRIDGE_SPOOL": spool}, mappings=files)
-    old = Bridge(read, {}, clock=open_here.clock)
+    old = Bridge(read, {}, clocks=Clocks.given(open_here.clock))
     old.start(periodic=False)
     client = create(old).test_client()
     try:

@@ -1,4 +1,4 @@
-"""A server that is there and does not answer: who waits for it is let go after a while."""
+"""Ends the wait for a server that is up and does not answer."""
 
 from __future__ import annotations
 
@@ -13,37 +13,35 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-log = structlog.get_logger()
+from bridge.timing import Timing
 
-#: How long a transaction may take, in seconds: longer than it may wait for a lock.
-STALLED = 15.0
-#: How often is looked, in seconds.
-LOOK = 1.0
+log = structlog.get_logger()
 
 
 class Watchdog:
-    """Hangs up on a server that has not answered a transaction in time.
+    """Closes the connection to a server that has not answered a transaction in time.
 
-    The driver waits for ever, and the server's own limits do not help when it is the server that
-    stands still. What hangs up looks like any lost connection to who waits.
+    The driver waits without a limit, and a server that stands still does not apply its own limits.
+    The waiting thread gets the error of any lost connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
         self._current: tuple[float, Connection] | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """End the thread at its next poll."""
         self._stopping.set()
 
     @contextmanager
     def over(self, conn: Connection) -> Iterator[None]:
-        """Watch over a transaction."""
+        """Apply the limit to a transaction, for as long as the context lasts."""
         self._current = (time.monotonic(), conn)
         try:
             yield
@@ -51,15 +49,16 @@ class Watchdog:
             self._current = None
 
     def _run(self) -> None:
-        while not self._stopping.wait(LOOK):
+        limit_s = self._timing.transaction_limit_s
+        while not self._stopping.wait(self._timing.watchdog_poll_s):
             current = self._current
-            if current is not None and time.monotonic() - current[0] > STALLED:
-                log.warning("store.stalled", seconds=STALLED)
-                _hang_up(current[1])
+            if current is not None and time.monotonic() - current[0] > limit_s:
+                log.warning("store.stalled", seconds=limit_s)
+                _shut_down(current[1])
 
 
-def _hang_up(conn: Connection) -> None:
-    """Close the line under a connection; the transaction may be over by now, and it with it."""
+def _shut_down(conn: Connection) -> None:
+    """Shut down the socket under a connection; the transaction may have ended meanwhile."""
     with suppress(Exception):
         raw: Any = conn.connection.driver_connection
         with socket.socket(fileno=os.dup(raw.pgconn.socket)) as line:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, select
@@ -19,7 +19,7 @@ from bridge.store.inbox.write import write
 from bridge.store.snapshots import latest_snapshot, snapshot_of
 
 
-def accept(  # noqa: PLR0913 - a transaction with all it needs
+def accept(
     conn: Connection,
     now: int,
     entries: Sequence[Entry],
@@ -27,14 +27,13 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
     grace: int,
     settling: Sequence[int] = (),
     look: Look | None = None,
-    meanwhile: Callable[[], None] | None = None,
 ) -> dict[str, int]:
     """Keep events, claim their effects and queue their deliveries.
 
     Returns how many lanes of each destination may have something to do now. `now` and `grace`
     are in ms. An entry that was kept before changes nothing. `settling` are lanes that the same
     transaction settles afterwards. `look` is what `look_ahead` returned for the same entries in
-    this transaction. `meanwhile` is called while a server is at work on the rows.
+    this transaction.
     """
     if look is None:
         entries = _resolved(conn, [_storable(entry) for entry in _not_kept(conn, entries)])
@@ -44,7 +43,7 @@ def accept(  # noqa: PLR0913 - a transaction with all it needs
             look = send_look(conn, entries, settling)
     known, lanes = read(conn, now, look)
     changes = dedup.decide(look.entries, known, now=now, grace_ms=grace)
-    return write(conn, now, look.entries, changes, lanes, meanwhile)
+    return write(conn, now, look.entries, changes, lanes)
 
 
 def look_ahead(conn: Connection, entries: Sequence[Entry], settling: Sequence[int]) -> Look | None:

@@ -31,8 +31,6 @@ from bridge.store.queue.destinations import spare_probe
 
 log = structlog.get_logger()
 
-#: How often a process looks at the others, in seconds.
-LOOK = 1.0
 _SUFFIX = ".lock"
 
 
@@ -130,10 +128,12 @@ os.register_at_fork(after_in_child=_close_after_fork)
 class Owner:
     """This process as an owner of lanes. Not thread-safe: the store's writer alone uses it."""
 
-    def __init__(self, process: str, folder: Path | None) -> None:
+    def __init__(self, process: str, folder: Path | None, *, poll_s: float = 1.0) -> None:
         #: By which name it claims lanes.
         self.name = process
         self._folder = folder
+        #: How often this process looks at the others.
+        self._poll_s = poll_s
         self._file: LockFile | None = None
         #: The connection on which it said that it claims lanes.
         self._enlisted: Connection | None = None
@@ -172,7 +172,7 @@ class Owner:
         """Clear up after a `look` that was committed."""
         self._swept = True
         self._enlisted = self._enlisting if self._enlisting is conn else None
-        self._again_at = instant + LOOK
+        self._again_at = instant + self._poll_s
         for file in self._dead:
             file.clear()
         self._dead.clear()

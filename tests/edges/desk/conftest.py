@@ -18,7 +18,7 @@ from bridge.demo.bodies import Change, Comment, Issue, Item
 from bridge.demo.stories import ANA, CLOUD, DATA_CENTER, SYNC
 from bridge.intake import new_id
 from bridge.model import Limits, Request, State
-from bridge.store import Leased, LeaseRequest, Settlement
+from bridge.store import Clocks, Leased, LeaseRequest, Settlement
 
 TOKEN = "hook-token-0123456789"
 START = 1_772_697_600_000
@@ -55,7 +55,7 @@ class House:
                 "BRIDGE_SPOOL": str(folder / "spool"),
             }
         )
-        self.bridge = Bridge(self.settings, {}, clock=lambda: self.now)
+        self.bridge = Bridge(self.settings, {}, clocks=Clocks.given(lambda: self.now))
         self.bridge.start(deliver=False, periodic=False)
         self.store = self.bridge.store
         self.plan = self.bridge.plan

@@ -59,7 +59,6 @@ class Racer:
 
     def run(self) -> None:
         self.store.start(
-            judge=lambda request, packed=None: (),
             grace=GRACE,
             policy=POLICY,
         )
@@ -88,7 +87,7 @@ class Racer:
         request = Request(
             id=id, hook=made.hook, site="jira", received=0, headers={}, query={}, body=b"{}"
         )
-        self.store.keep(Arrival(request=request, packed=pack(b"{}"), entries=(entry,)))
+        self.store.keep(Arrival(request=request, entries=(entry,)))
 
     def deliver(self, to: str) -> None:
         request = LeaseRequest(

@@ -16,16 +16,21 @@ from ledger import GRACE, POLICY, UNLIMITED
 from made_up import change, comment, event, plan, route
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import make_url, select
+from sqlalchemy.exc import OperationalError
 
+from bridge.intake import SpoolPump
 from bridge.model import Request
 from bridge.store import Arrival, Entry, LeaseRequest, Store, pack
 from bridge.store import schema as t
 from bridge.store.queue import destinations
 from bridge.store.queue.nouns import Leased
+from bridge.timing import Timing
 
 #: What is done while a request is judged that asks for it.
 hooks: dict[str, Callable[[], object]] = {}
 PLAN = plan(route(hooks=("main", "second")))
+#: No quiet period after an outage; the tests of order pass one.
+AT_ONCE = Timing(quiet_period_s=0, file_quiet_period_s=0)
 REQUEST = LeaseRequest(destination="aha", owner="w", lease_ms=60_000, limits=UNLIMITED)
 
 
@@ -51,19 +56,19 @@ def request(id: str, **body: Any) -> Request:
     )
 
 
-def judge(given: Request, packed: bytes | None = None) -> tuple[Entry, ...]:
+def judge(given: Request) -> tuple[Entry, ...]:
     told = orjson.loads(given.body)
     if "first" in told:
         hooks[told["first"]]()
-    if "broken" in told:
-        raise ZeroDivisionError
     effect = comment(told["comment"]) if "comment" in told else change(told.get("change", given.id))
     record, received = str(told.get("record", 1)), given.received
     made = event(given.id, effect, hook=given.hook, record=record, received=received)
     if "poison" in told:
         made = event(given.id, effect, hook=None)  # type: ignore[arg-type]
     verdicts = PLAN.judge(made, given.received) if made.hook else ()
-    return (Entry(event=made, verdicts=verdicts, packed=packed or pack(given.body), plan=PLAN),)
+    if "broken" in told:
+        verdicts = (None,)  # type: ignore[assignment]
+    return (Entry(event=made, verdicts=verdicts, packed=pack(given.body), plan=PLAN),)
 
 
 class Running:
@@ -71,14 +76,23 @@ class Running:
 
     def __init__(self, url: str, folder: Path, **known: Any) -> None:
         self.folder = folder / "spool"
+        known = {"timing": AT_ONCE, **known}
         self.store = Store(url, spool=self.folder, **known)
+        self._pump = SpoolPump(self.store, judge)
         if self.store.embedded:
             sqlalchemy_event.listen(self.store._writers, "connect", _impatient)
-        self.start = lambda: self.store.start(
-            judge=judge,
+
+    def start(self) -> None:
+        self.store.start(
             grace=GRACE,
             policy=POLICY,
         )
+
+        self._pump.start()
+
+    def close(self) -> None:
+        self.store.close()
+        self._pump.stop()
 
     def begin(self) -> Running:
         self.start()
@@ -87,7 +101,7 @@ class Running:
 
     def keep(self, *requests: Request) -> None:
         for each in requests:
-            self.store.keep(Arrival(request=each, packed=pack(each.body)))
+            self.store.keep(Arrival(request=each, entries=judge(each)))
 
     def keep_at_once(self, *requests: Request) -> list[BaseException | None]:
         """Keep requests from a thread each, while the writer is held; returns their errors."""
@@ -103,7 +117,7 @@ class Running:
         with self.held():
             for n, thread in enumerate(threads):
                 thread.start()
-                until(lambda n=n: len(self.store.writer._jobs) > n)
+                until(lambda n=n: self.store.writer.waiting > n)
         for thread in threads:
             thread.join(20)
             assert not thread.is_alive(), "somebody waits for ever"
@@ -142,6 +156,21 @@ class Running:
 
     def files(self, ending: str) -> list[str]:
         return sorted(path.name for path in self.folder.glob(f"*.{ending}"))
+
+    @contextlib.contextmanager
+    def cut_off(self) -> Iterator[list[int]]:
+        """Keep the database from this store alone; the list grows with each try."""
+        tries: list[int] = []
+
+        def fail(_: Any) -> None:
+            tries.append(1)
+            raise OperationalError("BEGIN", {}, Exception("cut off"))
+
+        sqlalchemy_event.listen(self.store._writers, "begin", fail)
+        try:
+            yield tries
+        finally:
+            sqlalchemy_event.remove(self.store._writers, "begin", fail)
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:

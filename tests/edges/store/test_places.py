@@ -1,5 +1,6 @@
 """Order within a record when some of it comes late: from a spool, or from another process's."""
 
+import contextlib
 import threading
 import time
 from dataclasses import replace
@@ -11,10 +12,10 @@ from running import REQUEST, Running, request, until
 from sqlalchemy import select
 
 from bridge.model import State
-from bridge.store import operators
+from bridge.store import Clocks, operators
 from bridge.store import schema as t
 from bridge.store.queue import watermark
-from bridge.store.writer import loop as writer
+from bridge.timing import Timing
 
 
 def late(ledger, name, number, place, **known):
@@ -155,15 +156,15 @@ def test_what_waits_for_a_fuller_telling_waits_for_that_first(ledger):
 
 
 @pytest.fixture
-def two(postgresql, tmp_path, monkeypatch):
+def two(postgresql, tmp_path):
     """Run two bridges on one database, each with its own spool; none sends soon after an outage."""
-    monkeypatch.setattr(writer, "SETTLING", 6.0)
-    made = [Running(postgresql, tmp_path / name) for name in ("a", "b")]
+    quiet = Timing(quiet_period_s=6)
+    made = [Running(postgresql, tmp_path / name, timing=quiet) for name in ("a", "b")]
     for each in made:
         each.begin()
     yield made
     for each in made:
-        each.store.close()
+        each.close()
 
 
 def at(name, received):
@@ -187,15 +188,14 @@ def taken(bridge, count):
 def test_who_is_back_first_does_not_overtake(two):
     first, second = two
     now = time.time_ns() // 1_000_000
-    with first.away():
-        for bridge, name in ((second, "e1"), (first, "e2")):
-            bridge.keep(at(name, now + int(name[1])))
-        second.store.writer._again_at = time.monotonic() + 60
-    until(lambda: not first.store.writer.backlog)
-    first.keep(at("e3", now + 3))
-    assert first.queued() == ["e2", "e3"]
-    assert first.lease() is None
-    second.store.writer._again_at = 0
+    with second.cut_off():
+        with first.away():
+            for bridge, name in ((second, "e1"), (first, "e2")):
+                bridge.keep(at(name, now + int(name[1])))
+        until(lambda: not first.store.writer.backlog)
+        first.keep(at("e3", now + 3))
+        assert first.queued() == ["e2", "e3"]
+        assert first.lease() is None
     until(lambda: not second.store.writer.backlog)
     assert taken(first, 3) == ["e1", "e2", "e3"]
     with first.store._reading() as conn:
@@ -218,7 +218,7 @@ class Stepping:
 @pytest.mark.parametrize("step", [-3_600_000, 3_600_000])
 def test_a_step_while_the_database_is_away_changes_no_order(database, tmp_path, step):
     clock = Stepping()
-    bridge = Running(database, tmp_path, clock=clock.host, steady_clock=clock.steady).begin()
+    bridge = Running(database, tmp_path, clocks=Clocks.given(clock.host, clock.steady)).begin()
 
     def keep(name):
         bridge.keep(replace(request(name), received=clock.host()))
@@ -234,7 +234,7 @@ def test_a_step_while_the_database_is_away_changes_no_order(database, tmp_path, 
     while (turn := bridge.store.settle_and_lease(settled, REQUEST)).leased is not None:
         order.append(turn.leased.event)
         settled = settlement(turn.leased, State.DELIVERED)
-    bridge.store.close()
+    bridge.close()
     assert order == ["e1", "e2", "e3", "e4"]
 
 
@@ -243,8 +243,8 @@ def test_a_step_while_a_request_waits_for_the_writer_changes_no_order(database, 
     clock = Stepping()
 
     def begin(name):
-        folder, clocks = tmp_path / name, {"clock": clock.host, "steady_clock": clock.steady}
-        return Running(database, folder, process=name, **clocks).begin()
+        clocks = Clocks.given(clock.host, clock.steady)
+        return Running(database, tmp_path / name, process=name, clocks=clocks).begin()
 
     def keep(bridge, name):
         bridge.keep(replace(request(name), received=clock.host()))
@@ -254,17 +254,18 @@ def test_a_step_while_a_request_waits_for_the_writer_changes_no_order(database, 
     first, other = begin("first"), begin("other")
     keep(other, "e1")
     waiting = threading.Thread(target=keep, args=(first, "e2"))
-    with first.held():
-        waiting.start()
-        until(lambda: first.store.writer._jobs)
-        clock.by += step
-        first.store.writer._again_at = time.monotonic() + 60
-    waiting.join(20)
-    assert first.store.writer.backlog
-    first.store.close()
+    with contextlib.ExitStack() as gone:
+        with first.held():
+            waiting.start()
+            until(lambda: first.store.writer.waiting)
+            clock.by += step
+            gone.enter_context(first.cut_off())
+        waiting.join(20)
+        assert first.store.writer.backlog
+        first.close()
     keep(other, "e3")
     third = begin("first")
     until(lambda: not third.store.writer.backlog)
     assert taken(other, 3) == ["e1", "e2", "e3"]
-    third.store.close()
-    other.store.close()
+    third.close()
+    other.close()

@@ -6,6 +6,8 @@ import psycopg
 import pytest
 from running import Running, request, until
 
+from bridge.store import Clocks
+
 HOUR = 3_600_000
 
 
@@ -27,13 +29,13 @@ def on(database, tmp_path):
 
     def make(host):
         folder = tmp_path / str(len(made))
-        clocks = {"clock": lambda: host.wall, "steady_clock": lambda: host.ticks}
-        made.append(Running(database, folder, process=folder.name, **clocks).begin())
+        clocks = Clocks.given(lambda: host.wall, lambda: host.ticks)
+        made.append(Running(database, folder, process=folder.name, clocks=clocks).begin())
         return made[-1]
 
     yield make
     for each in made:
-        each.store.close()
+        each.close()
 
 
 def now(running):
@@ -68,7 +70,7 @@ def test_it_does_not_go_back_over_a_boot(on):
     host = Host()
     running = on(host)
     before = now(running)
-    running.store.close()
+    running.close()
     host.wall, host.ticks = host.wall + HOUR, 10
     assert now(on(host)) >= before, "time without power is time, too"
 
@@ -82,8 +84,7 @@ def test_who_was_suspended_is_put_right(postgresql, tmp_path):
             postgresql,
             tmp_path / name,
             process=name,
-            clock=lambda: server.wall,
-            steady_clock=lambda host=host: host.ticks,
+            clocks=Clocks.given(lambda: server.wall, lambda host=host: host.ticks),
         ).begin()
         for name, host in (("awake", awake), ("asleep", asleep))
     ]
@@ -96,15 +97,15 @@ def test_who_was_suspended_is_put_right(postgresql, tmp_path):
     assert now(first) == before + HOUR
     assert now(second) == before + HOUR, "and it does not insist"
     for each in stores:
-        each.store.close()
+        each.close()
 
 
 @pytest.mark.postgres
 def test_a_long_wait_for_a_lock_hides_no_step(postgresql, tmp_path):
     """The writer reads the clock along with what may have to wait for other processes."""
     host = Host()
-    clocks = {"clock": lambda: host.wall, "steady_clock": lambda: host.ticks}
-    running = Running(postgresql, tmp_path, process="waiting", **clocks).begin()
+    clocks = Clocks.given(lambda: host.wall, lambda: host.ticks)
+    running = Running(postgresql, tmp_path, process="waiting", clocks=clocks).begin()
     running.keep(request("a1", record=1))
     before = now(running)
     second = threading.Thread(target=running.keep, args=(request("a2", record=1),))
@@ -120,4 +121,4 @@ def test_a_long_wait_for_a_lock_hides_no_step(postgresql, tmp_path):
     second.join(20)
     host.wall += 3_000
     assert now(running) == before + 5_000
-    running.store.close()
+    running.close()

@@ -8,7 +8,7 @@ import pytest
 from running import Running, request, until
 from sqlalchemy import make_url
 
-from bridge.store.database import watchdog as watching
+from bridge.timing import Timing
 
 pytestmark = [pytest.mark.postgres, pytest.mark.enable_socket]
 
@@ -50,17 +50,22 @@ class Proxy:
 
 
 @pytest.fixture
-def still(postgresql, tmp_path, monkeypatch):
+def limit_s():
+    """Return how long a transaction may take."""
+    return 0.5
+
+
+@pytest.fixture
+def still(postgresql, tmp_path, limit_s):
     """Run a bridge behind a proxy that can stand still."""
-    monkeypatch.setattr(watching, "STALLED", 0.5)
-    monkeypatch.setattr(watching, "LOOK", 0.05)
+    timing = Timing(transaction_limit_s=limit_s, watchdog_poll_s=0.05, quiet_period_s=0)
     url = make_url(postgresql)
     proxy = Proxy(url.host, url.port or 5432)
     url = url.set(host="127.0.0.1", port=proxy.port).update_query_dict({"connect_timeout": "2"})
-    bridge = Running(url.render_as_string(hide_password=False), tmp_path).begin()
+    bridge = Running(url.render_as_string(hide_password=False), tmp_path, timing=timing).begin()
     yield proxy, bridge
     proxy.flows.set()
-    bridge.store.close()
+    bridge.close()
     proxy.close()
 
 
@@ -75,9 +80,9 @@ def test_who_waits_for_it_is_answered_from_the_spool(still):
     assert bridge.queued() == ["e1", "e2"]
 
 
-def test_what_takes_its_time_is_left_alone(still, monkeypatch):
+@pytest.mark.parametrize("limit_s", [60])
+def test_what_takes_its_time_is_left_alone(still):
     _, bridge = still
-    monkeypatch.setattr(watching, "STALLED", 60.0)
     pause = threading.Event()
     bridge.store._write(lambda conn, now: pause.wait(0.3))
     bridge.keep(request("e1"))

@@ -1,6 +1,5 @@
 """The writer: what waits together is committed together, and what cannot be waits in the spool."""
 
-import sqlite3
 import threading
 from dataclasses import replace
 
@@ -9,16 +8,20 @@ import pytest
 from ledger import POLICY
 from running import REQUEST, Running, hooks, judge, request, until
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.event import listen
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from bridge.errors import NotKept
+from bridge.intake import SpoolPump
 from bridge.model import State
-from bridge.store import Arrival, Down, Settlement, Store, pack
+from bridge.store import Arrival, Clocks, Down, Settlement, Store
 from bridge.store import schema as t
 from bridge.store.database.errors import is_outage, without_values
 from bridge.store.spool import Spool, _record
-from bridge.store.writer import loop as writer
-from bridge.store.writer.loop import BATCH, DRAIN, Writer
+from bridge.store.writer.loop import Writer
+from bridge.timing import Timing
+
+TIMING = Timing()
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def running(database, tmp_path):
 
     yield make
     for each in made:
-        each.store.close()
+        each.close()
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ class Counting:
 
 def test_what_waits_together_is_committed_together(running):
     clock = Counting()
-    bridge = running(clock=clock).begin()
+    bridge = running(clocks=Clocks.given(clock)).begin()
     before = clock.read
     assert bridge.keep_at_once(*requests(*names(50))) == [None] * 50
     assert clock.read - before == 2, "the work that held the writer, and all the rest"
@@ -72,17 +75,17 @@ def test_what_waits_together_is_committed_together(running):
 
 def test_no_more_than_a_batch_is_committed_together(running):
     clock = Counting()
-    bridge = running(clock=clock).begin()
+    bridge = running(clocks=Clocks.given(clock)).begin()
     before = clock.read
-    bridge.keep_at_once(*requests(*names(BATCH + 1)))
+    bridge.keep_at_once(*requests(*names(TIMING.writer_batch_size + 1)))
     assert clock.read - before == 3
-    assert bridge.queued() == names(BATCH + 1)
+    assert bridge.queued() == names(TIMING.writer_batch_size + 1)
 
 
 def test_what_was_judged_at_the_door_is_not_judged_again(bridge):
     made = request("e1", broken=True)
     entries = judge(request("e1"))
-    bridge.store.keep(Arrival(request=made, packed=pack(b"{}"), entries=entries))
+    bridge.store.keep(Arrival(request=made, entries=entries))
     assert bridge.kept() == {"e1": "deliver"}
 
 
@@ -96,7 +99,7 @@ def test_workers_who_ask_together_get_a_lane_each(bridge):
     with bridge.held():
         for thread in threads:
             thread.start()
-        until(lambda: len(bridge.store.writer._jobs) == 3)
+        until(lambda: bridge.store.writer.waiting == 3)
     for thread in threads:
         thread.join()
     leased = {turn.leased.event for turn in turns if turn.leased}
@@ -181,7 +184,7 @@ def test_work_that_fails_fails_alone(bridge):
     with bridge.held():
         for thread in threads:
             thread.start()
-        until(lambda: len(bridge.store.writer._jobs) == 3)
+        until(lambda: bridge.store.writer.waiting == 3)
     for thread in threads:
         thread.join()
     assert [type(error) for error in errors] == [KeyError, KeyError]
@@ -242,17 +245,18 @@ def test_while_the_database_is_away_requests_wait_in_the_spool(bridge):
 
 def test_nothing_overtakes_what_waits(bridge):
     with bridge.away():
-        bridge.keep(*requests(*names(2 * DRAIN, "b")))
+        bridge.keep(*requests(*names(2 * TIMING.drain_batch_size, "b")))
     bridge.keep(*requests("c1", "c2"))
     until(lambda: not bridge.store.writer.backlog)
-    assert bridge.queued() == [*names(2 * DRAIN, "b"), "c1", "c2"]
+    assert bridge.queued() == [*names(2 * TIMING.drain_batch_size, "b"), "c1", "c2"]
 
 
-def test_the_database_is_tried_again_and_again(bridge):
-    with bridge.away():
+def test_the_database_is_tried_again_and_again(running):
+    soon = Timing(database_retry_min_s=0.01, spool_poll_s=0.01, file_quiet_period_s=0)
+    bridge = running(timing=soon).begin()
+    with bridge.cut_off() as tries:
         bridge.keep(request("e1"))
-        first = bridge.store.writer._again_at
-        until(lambda: bridge.store.writer._again_at > first)
+        until(lambda: len(tries) > 2)
         bridge.keep(request("e2"))
     until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["e1", "e2"]
@@ -266,41 +270,42 @@ def left_behind(folder, *requests):
 
 
 def test_what_comes_while_the_spool_drains_waits_behind_it(running, tmp_path):
-    left_behind(tmp_path, request("a", first="come"), *requests(*names(2 * DRAIN, "b")))
+    many = requests(*names(2 * TIMING.drain_batch_size, "b"))
+    left_behind(tmp_path, request("a", first="come"), *many)
     bridge, came = running(), threading.Event()
     hooks["come"] = lambda: came.wait(20)
     bridge.start()
     late = threading.Thread(target=bridge.keep, args=(request("c"),))
     late.start()
-    until(lambda: bridge.store.writer._jobs)
+    until(lambda: bridge.store.writer.waiting)
     came.set()
     late.join(20)
     until(lambda: not bridge.store.writer.backlog)
-    assert bridge.queued() == ["a", *names(2 * DRAIN, "b"), "c"]
+    assert bridge.queued() == ["a", *names(2 * TIMING.drain_batch_size, "b"), "c"]
 
 
 def test_the_database_goes_away_while_the_spool_is_gone_through_one_by_one(sqlite, tmp_path):
     given = request("e1", poison=True), request("e2", first="leave"), request("e3")
     left_behind(tmp_path, *given)
-    bridge, times = Running(sqlite, tmp_path), []
-    path = bridge.store.url.database
-    lock = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    bridge, times, begun, back = Running(sqlite, tmp_path), [], [], []
 
-    def leave():
-        times.append(1)
-        if len(times) == 2:
-            lock.execute("BEGIN EXCLUSIVE")
+    def leave(_):
+        if bridge.files("refused"):
+            begun.append(1)
+        if len(begun) > 1 and not back:  # the row of the first is written, and the second is alone
+            raise OperationalError("BEGIN", {}, Exception("gone"))
 
-    hooks["leave"] = leave
+    listen(bridge.store._writers, "begin", leave)
+    hooks["leave"] = lambda: times.append(1)
     bridge.start()
     until(lambda: bridge.store.writer.trouble)
-    lock.execute("ROLLBACK")
-    lock.close()
+    tried = len(times)
+    back.append(1)
     until(lambda: not bridge.store.writer.backlog)
     assert bridge.kept() == {"e1": "rejected", "e2": "deliver", "e3": "deliver"}
     assert bridge.files("refused") == ["e1.refused"]
-    assert len(times) == 3, "together, alone, and together again: what was refused is known"
-    bridge.store.close()
+    assert (tried, len(times) > tried) == (1, True), "together and alone, and again afterwards"
+    bridge.close()
 
 
 def test_a_segment_that_holds_nothing(running, tmp_path):
@@ -321,9 +326,9 @@ def test_what_was_sent_is_not_forgotten(bridge):
     assert (turn.leased or bridge.lease()).event == "e2"
 
 
-def test_who_sent_while_the_database_was_away_says_so_before_others_may_claim(bridge, monkeypatch):
-    monkeypatch.setattr(writer, "SETTLING", 60.0)
-    monkeypatch.setattr(writer, "BREATH", 60.0)
+def test_who_sent_while_the_database_was_away_says_so_before_others_may_claim(running):
+    quiet = Timing(quiet_period_s=60, file_quiet_period_s=60)
+    bridge = running(timing=quiet).begin()
     bridge.keep(request("e1"), request("e2"))
     brief = replace(REQUEST, lease_ms=1)
     leased = bridge.store.settle_and_lease(None, brief).leased
@@ -333,8 +338,8 @@ def test_who_sent_while_the_database_was_away_says_so_before_others_may_claim(br
     turn = until(lambda: _asked(bridge))
     assert (turn.leased, turn.wait_ms) == (None, None)
     assert bridge.store.settle_and_lease(_delivered(leased), REQUEST).settled
-    bridge.store.writer._settling = 0
-    assert bridge.lease().event == "e2"
+    other = running(process="other").begin()
+    assert other.lease().event == "e2"
 
 
 def _asked(bridge):
@@ -388,10 +393,12 @@ def test_what_another_process_left_is_drained_at_the_start(running):
     assert second.queued() == ["e1", "e2", "e3"]
 
 
-def test_what_was_kept_before_the_answer_was_lost_is_kept_once(running):
+def test_what_was_kept_before_the_answer_was_lost_is_kept_once(running, tmp_path):
     bridge = running().begin()
     bridge.keep(request("e1"))
-    bridge.store.writer._spool.append([request("e1"), request("e2")])
+    bridge.close()
+    left_behind(tmp_path, request("e1"), request("e2"))
+    bridge = running().begin()
     bridge.keep(request("e3"))
     until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["e1", "e2", "e3"]
@@ -435,7 +442,7 @@ def test_stopping_writes_what_waits(bridge):
         ]
         for thread in threads:
             thread.start()
-        until(lambda: len(bridge.store.writer._jobs) == 5)
+        until(lambda: bridge.store.writer.waiting == 5)
         stopping = threading.Thread(target=bridge.store.writer.stop)
         stopping.start()
     for thread in (*threads, stopping):
@@ -492,12 +499,12 @@ def test_the_writer_outlives_what_nobody_foresaw(running, tmp_path):
     writer = Writer(
         bridge.store._writers,
         Haunted(tmp_path / "haunted", limit=1 << 30, process="p"),
-        judge=judge,
         grace=0,
         policy=POLICY,
     )
     writer.start()
-    arrival = Arrival(request=request("e1"), packed=pack(b"{}"))
+    SpoolPump(writer, judge).start()
+    arrival = Arrival(request=request("e1"), entries=judge(request("e1")))
     with bridge.away():
         with pytest.raises(Down, match="the store failed: RuntimeError"):
             writer.keep(arrival)
@@ -628,7 +635,7 @@ def test_claims_are_looked_up_by_their_keys_however_many_there_are(postgresql, t
         [entry] = judge(given)
         effects = tuple(replace(one, formerly=f"former {n}") for one in entry.event.effects)
         renamed = replace(entry, event=replace(entry.event, effects=effects))
-        bridge.store.keep(Arrival(request=given, packed=entry.packed, entries=(renamed,)))
+        bridge.store.keep(Arrival(request=given, entries=(renamed,)))
     bridge.store.close()  # a session says in the end what it read
     told = """
         SELECT s.seq_tup_read + i.idx_tup_read FROM pg_stat_user_tables s

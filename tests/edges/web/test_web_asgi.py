@@ -43,9 +43,11 @@ class Door:
     def _refused(self, hook, request, reason):
         return ("refused", request, reason)
 
-    def _keep_soon(self, arrival, told):
-        getattr(self.bridge, "accepted" if arrival[0] == "kept" else "refused").append(arrival[1:])
-        told(self.fails)
+    def _keep_soon(self, arrivals):
+        for arrival, told in arrivals:
+            kind = "accepted" if arrival[0] == "kept" else "refused"
+            getattr(self.bridge, kind).append(arrival[1:])
+            told(self.fails)
 
     def _page(self, environ, start_response):
         self.asked.append((environ, environ["wsgi.input"].read()))

@@ -1,0 +1,135 @@
+"""What one transaction of the writer does: keep arrivals, settle deliveries, lease lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from bridge.core.changes import Entry
+from bridge.core.retry import Policy
+from bridge.store.database.clocks import Instant, steady
+from bridge.store.database.engine_clock import Keeper
+from bridge.store.inbox.accept import accept, look_ahead
+from bridge.store.inbox.origins import Origins
+from bridge.store.inbox.read import Look
+from bridge.store.queue import watermark
+from bridge.store.queue.exchange import settle_and_lease
+from bridge.store.queue.nouns import Exchange, Next
+from bridge.store.queue.owners import Owner
+from bridge.store.writer.jobs import Arrival, Job
+from bridge.store.writer.outage import Outage
+from bridge.store.writer.places import Places
+from bridge.store.writer.transaction import Transactions
+
+#: The number of lanes with work, by destination.
+Ready = dict[str, int]
+
+
+class BatchWriter:
+    """Writes jobs and spooled requests, each batch in one transaction."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        owner: Owner,
+        outage: Outage,
+        places: Places,
+        *,
+        grace: int,
+        policy: Policy,
+    ) -> None:
+        self._transactions = transactions
+        self._owner = owner
+        self._outage = outage
+        self._places = places
+        self._grace = grace
+        self._policy = policy
+        self._keeper = Keeper()
+        self._origins = Origins()
+
+    def write(self, jobs: Sequence[Job], started: float) -> tuple[list[object], Ready]:
+        """Commit jobs together; returns the result of each, and the lanes that have work now.
+
+        `started` is when the turn began, in seconds on the clock of `Outage`.
+        """
+        entries = [e for job in jobs if isinstance(job.task, Arrival) for e in job.task.entries]
+        exchanges = [job.task for job in jobs if isinstance(job.task, Exchange)]
+        settling = [e.settlement.lane for e in exchanges if e.settlement is not None]
+        since = steady()
+        look: Look | None = None
+
+        def ask(conn: Connection) -> None:
+            nonlocal look
+            look = look_ahead(conn, entries, settling)
+
+        def work(conn: Connection, now: Instant, again: bool) -> tuple[list[object], Ready]:
+            given = [replace(entry, again=True) for entry in entries] if again else entries
+            known = None if again else look
+            ready = self._accept(conn, now, given, settling, known) if given else {}
+            if entries:
+                self._places.advance(now)
+            if entries or settling:
+                self._keeper.keep(conn, now)
+            leasing = since if self._may_lease(started) else None
+            answers = settle_and_lease(conn, now, exchanges, policy=self._policy, since=leasing)
+            return _results(conn, now, jobs, answers), ready
+
+        repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
+        written = self._transactions.run(work, ask=ask, repeatable=repeatable)
+        self._origins.noted()
+        return written
+
+    def keep_again(self, arrivals: Sequence[Arrival], process: str) -> Ready:
+        """Commit requests out of the spool of `process`, some of which may be kept already."""
+
+        def work(conn: Connection, now: Instant, _: bool) -> Ready:
+            entries = []
+            for arrival in arrivals:
+                place = self._places.last = self._places.of(arrival.request, now)
+                entries += [replace(entry, again=True, place=place) for entry in arrival.entries]
+            if entries:
+                watermark.publish(conn, now, process, self._places.last)
+            return self._accept(conn, now, entries)
+
+        ready = self._transactions.run(work)
+        self._origins.noted()
+        return ready
+
+    def keep_refused(self, entry: Entry) -> None:
+        """Commit the entry of a quarantined request."""
+        self._transactions.run(
+            lambda conn, now, _: self._accept(conn, now, [replace(entry, again=True)])
+        )
+
+    def _accept(
+        self,
+        conn: Connection,
+        now: Instant,
+        entries: Sequence[Entry],
+        settling: Sequence[int] = (),
+        look: Look | None = None,
+    ) -> Ready:
+        ready = accept(conn, now, entries, grace=self._grace, settling=settling, look=look)
+        # Every process locks the lanes first: two of them must not wait for each other in a circle.
+        self._origins.note(conn, now, [entry.event for entry in entries])
+        return ready
+
+    def _may_lease(self, started: float) -> bool:
+        quiet = self._outage.is_quiet(started)
+        return not quiet and self._owner.is_enlisted(self._transactions.conn)
+
+
+def _results(
+    conn: Connection, now: Instant, jobs: Sequence[Job], answers: Iterable[Next]
+) -> list[object]:
+    """Return the result of each job: the answer of an exchange, nothing, or the work's result."""
+    remaining = iter(answers)
+    results: list[object] = []
+    for job in jobs:
+        if isinstance(job.task, Exchange):
+            results.append(next(remaining))
+        else:
+            results.append(None if isinstance(job.task, Arrival) else job.task(conn, now))
+    return results

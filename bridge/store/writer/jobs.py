@@ -1,0 +1,107 @@
+"""The jobs of the writer, and how the caller of each learns its result."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bridge.core.changes import Entry
+from bridge.model import Event, Request, Stage, Verdict, VerdictName
+from bridge.store.database.transact import Work
+from bridge.store.queue.nouns import Exchange
+
+#: Called in the writer's thread once a request is kept (None), or with the reason why it is not.
+Callback = Callable[[BaseException | None], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """A request and the events that were read from it and judged."""
+
+    request: Request
+    #: In the order of the body.
+    entries: tuple[Entry, ...]
+
+
+class Promise:
+    """The result of a job, for a caller that waits. A Future costs several times as much."""
+
+    __slots__ = ("_error", "_lock", "_value", "is_open")
+
+    def __init__(self) -> None:
+        #: Whether the job has no result yet.
+        self.is_open = True
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._value: object = None
+        self._error: BaseException | None = None
+
+    def result(self) -> object:
+        """Wait for the result and return it, or raise the job's error; one thread only."""
+        self._lock.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def set_result(self, value: object) -> None:
+        """Let the waiting thread continue."""
+        self._value = value
+        self.is_open = False
+        self._lock.release()
+
+    def set_exception(self, error: BaseException) -> None:
+        """Let the waiting thread fail."""
+        self._error = error
+        self.is_open = False
+        self._lock.release()
+
+
+class Message:
+    """The result of an arrival, for a caller that does not wait."""
+
+    __slots__ = ("_callback", "is_open")
+
+    def __init__(self, callback: Callback) -> None:
+        #: Whether the job has no result yet.
+        self.is_open = True
+        self._callback = callback
+
+    def set_result(self, _: object) -> None:
+        """Report success."""
+        self.is_open = False
+        self._callback(None)
+
+    def set_exception(self, error: BaseException) -> None:
+        """Report a failure."""
+        self.is_open = False
+        self._callback(error)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A task that waits for the writer."""
+
+    task: Arrival | Exchange | Work[object]
+    done: Promise | Message
+    #: The host's clock and the steady clock when the job was handed in, in ms.
+    host_ms: int = 0
+    steady_ms: int = 0
+    #: The boot since which the steady clock counts.
+    boot: str = ""
+
+
+def rejected_entry(
+    request: Request, reason: str, *, source: str = "", packed: bytes | None = None
+) -> Entry:
+    """Return the entry of a request from which no event could be read; it has one verdict."""
+    event = Event(
+        id=request.id,
+        hook=request.hook,
+        source=source,
+        site=request.site,
+        received=request.received,
+        name="",
+    )
+    verdict = Verdict(name=VerdictName.REJECTED, reason=reason, stage=Stage.READ)
+    return Entry(event=event, verdicts=(verdict,), packed=packed)
