@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,24 +64,30 @@ class Prepared:
     ) -> None:
         self._statement = statement
         self._keys = list(keys) or None
-        self._compiled: dict[str, tuple[str, Mapping[str, object], list[str] | None]] = {}
-        self._row: type[tuple[Any, ...]] | None = None
+        #: By dialect: the SQL, and the values of its own that it is run with.
+        self._compiled: dict[str, tuple[str, Mapping[str, object]]] = {}
+        self._row: Callable[[Iterable[Any]], Any] | None = None
 
     def rows(self, conn: Connection, values: Values | None = None) -> list[Any]:
-        """Run it and return its rows, as named tuples."""
-        return self.ask(conn, values)()
+        """Run the statement and return its rows, as named tuples."""
+        cursor = self._execute(conn, values or {})
+        try:
+            return list(map(self._row or self._named(cursor), cursor.fetchall()))
+        except Exception as error:
+            raise _translated(conn, error) from error
+        finally:
+            cursor.close()
 
     def ask(self, conn: Connection, values: Values | None = None) -> Callable[[], list[Any]]:
-        """Run it and return what fetches its rows: `together` with others, once all are sent."""
-        cursor = self._execute(conn, [values or {}])
+        """Run the statement and return a function that fetches its rows.
+
+        Inside `together`, call that function once all statements are sent.
+        """
+        cursor = self._execute(conn, values or {})
 
         def fetch() -> list[Any]:
             try:
-                found = cursor.fetchall()
-                if self._row is None:
-                    names = [column[0] for column in cursor.description]
-                    self._row = namedtuple("Row", names, rename=True)  # type: ignore[misc]
-                return [self._row._make(row) for row in found]  # type: ignore[attr-defined]
+                return list(map(self._row or self._named(cursor), cursor.fetchall()))
             except Exception as error:
                 raise _translated(conn, error) from error
             finally:
@@ -90,38 +96,49 @@ class Prepared:
         return fetch
 
     def first(self, conn: Connection, values: Values | None = None) -> Any:  # noqa: ANN401 - a row
-        """Run it and return its first row, or None."""
+        """Run the statement and return its first row, or None."""
         found = self.rows(conn, values)
         return found[0] if found else None
 
     def run(self, conn: Connection, values: Values | Sequence[Values]) -> None:
-        """Run it with one set of values, or several."""
-        self._execute(conn, [values] if isinstance(values, Mapping) else values).close()
+        """Run the statement with one set of values, or with each of several."""
+        self._execute(conn, values).close()
 
-    def _execute(self, conn: Connection, sets: Sequence[Values]) -> DBAPICursor:
-        sql, constants, order = self._compiled.get(conn.dialect.name) or self._compile(conn)
-        given: list[Any] = [{**constants, **one} for one in sets] if constants else list(sets)
-        if order is not None:
-            given = [tuple([one[key] for key in order]) for one in given]
+    def _execute(self, conn: Connection, values: Values | Sequence[Values]) -> DBAPICursor:
+        sql, constants = self._compiled.get(conn.dialect.name) or self._compile(conn)
         cursor = conn.connection.cursor()
         try:
-            if len(given) == 1:
-                cursor.execute(sql, given[0])
+            if isinstance(values, Mapping):
+                cursor.execute(sql, {**constants, **values})
+            elif len(values) == 1:
+                cursor.execute(sql, {**constants, **values[0]})
             else:
-                cursor.executemany(sql, given)
+                cursor.executemany(sql, [{**constants, **each} for each in values])
         except Exception as error:
             cursor.close()
             raise _translated(conn, error) from error
         return cursor
 
-    def _compile(self, conn: Connection) -> tuple[str, Mapping[str, object], list[str] | None]:
-        statement = self._statement
-        made = statement(conn.dialect.name) if callable(statement) else statement
-        compiled = made.compile(dialect=conn.dialect, column_keys=self._keys)  # type: ignore[attr-defined]
+    def _compile(self, conn: Connection) -> tuple[str, Mapping[str, object]]:
+        name = conn.dialect.name
+        statement = self._statement(name) if callable(self._statement) else self._statement
+        # SQLAlchemy counts SQLite's parameters; by name, the driver takes a mapping as it is.
+        dialect = _SQLITE if name == "sqlite" else conn.dialect
+        compiled = statement.compile(dialect=dialect, column_keys=self._keys)  # type: ignore[attr-defined]
         constants = {k: v for k, v in compiled.params.items() if v is not None}
-        found = (str(compiled), constants, compiled.positiontup)
-        self._compiled[conn.dialect.name] = found
-        return found
+        self._compiled[name] = str(compiled), constants
+        return self._compiled[name]
+
+    def _named(self, cursor: DBAPICursor) -> Callable[[Iterable[Any]], Any]:
+        """Return what makes a named tuple of a row of the statement."""
+        names = [column[0] for column in cursor.description or ()]
+        row = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+        self._row = row._make
+        return self._row
+
+
+#: SQLite's dialect with parameters by name.
+_SQLITE = sqlite.dialect(paramstyle="named")
 
 
 @contextmanager
