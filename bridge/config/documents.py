@@ -156,6 +156,10 @@ class Findings:
         """Add a warning about a value."""
         self._add("warning", document, steps, message, position)
 
+    def warn_at_key(self, document: Document, steps: Steps, message: str) -> None:
+        """Add a warning at a value's key."""
+        self.warn(document, steps, message, document.key_position(steps))
+
     def _add(
         self,
         severity: str,

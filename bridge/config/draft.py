@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.config.documents import Document, Findings
+from bridge.config.documents import Document, Findings, Steps
 from bridge.model import Comments, Filter, Hook, Limits, Mapper, Route, RunAs, Site, Target
 
 
@@ -38,6 +38,10 @@ class RouteDraft:
     def destinations(self) -> tuple[str, ...]:
         """Return the names under `to`."""
         return tuple(self.data.get("to", ()))
+
+    def steps_to(self, key: str, index: int) -> Steps:
+        """Return the steps to a key's word, which is in a list or on its own."""
+        return (key, index) if isinstance(self.document.content[key], list) else (key,)
 
     def route(self) -> Route:
         """Return the finished route; only for a route without errors."""

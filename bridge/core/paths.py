@@ -12,7 +12,7 @@ from jsonpath import JSONPath
 from jsonpath.segments import JSONPathChildSegment
 from jsonpath.selectors import IndexSelector, NameSelector
 
-from bridge.core import bounded
+from bridge.core import bounded_jsonpath
 from bridge.errors import Unmappable
 
 #: A name or an index.
@@ -64,7 +64,7 @@ class Query:
         """Return the value, a list for a path of several, or NOTHING; raises Unmappable."""
         if self.several is None:
             return value_at(body, self.head)
-        found = bounded.found(self.several, body)
+        found = bounded_jsonpath.find_all(self.several, body)
         # An empty list in the body was cleared by the sender: a value, and not NOTHING.
         exists = bool(found) or isinstance(value_at(body, self.head), list)
         return found if exists else NOTHING
@@ -91,7 +91,7 @@ def writable_path(written: object) -> Path:
 def _compiled(written: object) -> JSONPath:
     if not isinstance(written, str):
         raise ValueError("a path such as $.issue.fields.summary is wanted")  # noqa: TRY004  # every complaint about a path is one error
-    return bounded.compiled(written)
+    return bounded_jsonpath.compile_path(written)
 
 
 def _steps(path: JSONPath) -> Iterator[Part | None]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-#: How deep a document may be nested before the rest of it is left out.
-_DEEPEST = 60
+#: The deepest level of a document that is read.
+_MAX_DEPTH = 60
 
-#: A node and the texts of what is inside it.
+#: Returns the text of a node, given the node and the texts of its children.
 _Shape = Callable[[Mapping[str, Any], list[str]], str]
 #: How each kind of node is written, and any other one under "".
 _Style = Mapping[str, _Shape]
@@ -27,7 +27,7 @@ def words(text: object) -> str:
 
 
 def _node(node: object, style: _Style, depth: int) -> str:
-    if not isinstance(node, dict) or depth > _DEEPEST:
+    if not isinstance(node, dict) or depth > _MAX_DEPTH:
         return ""
     content = node.get("content")
     children = content if isinstance(content, list) else []
@@ -36,7 +36,7 @@ def _node(node: object, style: _Style, depth: int) -> str:
 
 
 def _other(node: Mapping[str, Any], inside: list[str]) -> str:
-    return "".join(inside) or _said(_attributes(node))
+    return "".join(inside) or _label(_attributes(node))
 
 
 def _block(_: Mapping[str, Any], inside: list[str]) -> str:
@@ -77,13 +77,13 @@ def _text(node: Mapping[str, Any], _: list[str]) -> str:
 
 
 def _date(node: Mapping[str, Any], _: list[str]) -> str:
-    told = str(_attributes(node).get("timestamp"))
-    if re.fullmatch(r"-?[0-9]{1,14}", told) is None:
+    timestamp = str(_attributes(node).get("timestamp"))
+    if re.fullmatch(r"-?[0-9]{1,14}", timestamp) is None:
         return ""
-    return datetime.fromtimestamp(int(told) / 1000, tz=UTC).date().isoformat()
+    return datetime.fromtimestamp(int(timestamp) / 1000, tz=UTC).date().isoformat()
 
 
-#: The kinds of nodes that are more than what is inside them.
+#: The kinds of nodes that add something to the texts of their children.
 _READABLE: _Style = {
     "": _other,
     "text": _text,
@@ -108,7 +108,7 @@ def _line(node: Mapping[str, Any], inside: list[str]) -> str:
     return (own if isinstance(own, str) else "") + "".join(inside) + ("\n" if inside else "")
 
 
-#: Only what a person wrote as text: a search finds no mark, name or address that was added to it.
+#: Only text that a person wrote: a search must not find marks, names or addresses beside it.
 _WORDS: _Style = {"": _line}
 
 
@@ -117,7 +117,7 @@ def _attributes(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return attributes if isinstance(attributes, dict) else {}
 
 
-def _said(attributes: Mapping[str, Any]) -> str:
-    """Say what a mention, a smiley, a card or a picture tells of itself."""
-    named = (attributes.get(name) for name in ("text", "shortName", "url", "title", "alt"))
-    return next((word for word in named if isinstance(word, str)), "")
+def _label(attributes: Mapping[str, Any]) -> str:
+    """Return the text of a mention, an emoji, a card or a picture."""
+    values = (attributes.get(name) for name in ("text", "shortName", "url", "title", "alt"))
+    return next((word for word in values if isinstance(word, str)), "")

@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from bridge.core.jira_body import as_object
 from bridge.core.jql import dates, ordering
 from bridge.core.jql.context import CompileContext
 from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.ordering import COMPARE, When, by_date, read_decimal
 from bridge.core.jql.syntax import Value
 from bridge.core.jql.values import Accepts, Match, by_user, fold, in_body
-from bridge.core.jql.view import View, handle, mapping
+from bridge.core.jql.view import View, handle
 
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:T|$)", re.ASCII)
 _OPTION: Final = ("value", "name", "key", "id")
@@ -73,7 +74,9 @@ def _option(values: Sequence[Value]) -> Accepts:
 
     def accepts(item: Any, _view: View) -> bool | None:  # noqa: ANN401 - only called for objects
         present = [
-            handle(holder.get(p)) for holder in (item, mapping(item.get("child"))) for p in _OPTION
+            handle(holder.get(p))
+            for holder in (item, as_object(item.get("child")))
+            for p in _OPTION
         ]
         if not wanted.isdisjoint(present):
             return True

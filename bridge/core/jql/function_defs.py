@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from bridge.core.jira_body import as_object
 from bridge.core.jql import dates, readers
 from bridge.core.jql.values import Accepts
-from bridge.core.jql.view import Gap, View, handle, mapping
+from bridge.core.jql.view import Gap, View, handle
 
 _Make = Callable[[tuple[str, ...]], Accepts]
 DATES: Final = ("date", "day")
@@ -37,7 +38,7 @@ class FunctionDef:
 
 def _sprint_state(state: str, _arguments: tuple[str, ...]) -> Accepts:
     def accepts(item: object, _view: View) -> bool | None:
-        found = handle(mapping(readers.sprint(item)).get("state"))
+        found = handle(as_object(readers.sprint(item)).get("state"))
         return None if found is None else found == state
 
     return accepts
@@ -45,7 +46,7 @@ def _sprint_state(state: str, _arguments: tuple[str, ...]) -> Accepts:
 
 def _released(released: bool, arguments: tuple[str, ...]) -> Accepts:
     def accepts(item: object, view: View) -> bool | None:
-        found = mapping(item).get("released")
+        found = as_object(item).get("released")
         if not isinstance(found, bool):
             return None
         return found is released and _own(arguments, view)
@@ -72,7 +73,7 @@ def _one_version(released: bool, arguments: tuple[str, ...]) -> Accepts:
 
 def _subtask(wanted: bool, _arguments: tuple[str, ...]) -> Accepts:
     def accepts(item: object, _view: View) -> bool | None:
-        found = mapping(item).get("subtask")
+        found = as_object(item).get("subtask")
         return found is wanted if isinstance(found, bool) else None
 
     return accepts
@@ -88,7 +89,7 @@ def _cascade(arguments: tuple[str, ...]) -> Accepts:
             return None
         if arguments[0] == "none" or parent not in chosen:
             return False
-        under = _option(mapping(item).get("child"))
+        under = _option(as_object(item).get("child"))
         if len(arguments) == 1:
             return True
         return not any(under) if no_child else child in under
@@ -111,7 +112,7 @@ def _choice(arguments: tuple[str, ...]) -> Accepts:
 
 
 def _option(option: object) -> tuple[str | None, str | None]:
-    result = mapping(option)
+    result = as_object(option)
     return handle(result.get("value")), handle(result.get("id"))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final
 
+from bridge.core.jira_body import as_object
 from bridge.core.jql import dates
 from bridge.core.jql.context import CompileContext
 from bridge.core.jql.dates import Instant
@@ -16,7 +17,7 @@ from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.messages import did_you_mean
 from bridge.core.jql.syntax import Value
 from bridge.core.jql.values import KEY, Match, by_name, in_body
-from bridge.core.jql.view import View, handle, mapping
+from bridge.core.jql.view import View, handle
 
 _Compare = Callable[[Any, Any], bool]
 
@@ -129,7 +130,7 @@ def by_priority(field: FieldDef, sign: str, value: Value, context: CompileContex
     compare = COMPARE[sign]
 
     def accepts(item: object, _view: View) -> bool | None:
-        rank = ranks.get(handle(mapping(item).get("name")) or "")
+        rank = ranks.get(handle(as_object(item).get("name")) or "")
         return None if rank is None else compare(rank, wanted)
 
     return Match(accepts=accepts, because="it is not among the site's `priorities`")
@@ -164,7 +165,7 @@ def by_number(field: FieldDef, sign: str, value: Value, context: CompileContext)
     compare = COMPARE[sign]
 
     def accepts(item: object, _view: View) -> bool | None:
-        key = handle(mapping(item).get("key")) or ""
+        key = handle(as_object(item).get("key")) or ""
         if not KEY.fullmatch(key):
             return None
         its_project, _, its_number = key.rpartition("-")

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from bridge.core.jql.view import Gap, Partial, Values, View, handle, mapping
+from bridge.core.jira_body import as_object
+from bridge.core.jql.view import Gap, Partial, Values, View, handle
 from bridge.core.richtext import words
 
 Reader = Callable[[View], Values | Gap]
@@ -120,9 +121,9 @@ def properties(key: str, path: tuple[str, ...]) -> Reader:
     """Read an entity property of the issue, if the body has any."""
 
     def read(view: View) -> Values | Gap:
-        value: object = mapping(view.issue.get("properties")).get(key, Gap.ABSENT)
+        value: object = as_object(view.issue.get("properties")).get(key, Gap.ABSENT)
         for name in path:
-            value = mapping(value).get(name, Gap.ABSENT)
+            value = as_object(value).get(name, Gap.ABSENT)
         if isinstance(value, list):
             return value
         if value is None:
@@ -149,7 +150,7 @@ def linked_as(kind: str) -> Reader:
         result = several("issuelinks")(view)
         if isinstance(result, Gap):
             return result
-        links = [mapping(link) for link in result]
+        links = [as_object(link) for link in result]
         names = [handle(_link_type(link).get("seen")) for link in links]
         found = [_target(link) for name, link in zip(names, links, strict=True) if name == wanted]
         return Partial(found) if None in names else found
@@ -160,7 +161,7 @@ def linked_as(kind: str) -> Reader:
 def family(view: View) -> Values | Gap:
     """Read the parent and the subtasks, as far as the body holds them."""
     above, below = _single(view.fields, "parent", (dict,)), several("subtasks")(view)
-    level = mapping(view.fields.get("issuetype")).get("hierarchyLevel")
+    level = as_object(view.fields.get("issuetype")).get("hierarchyLevel")
     # An epic's body does not list the issues in it: they are not its subtasks.
     complete = isinstance(level, int) and level < 1 and Gap not in (type(above), type(below))
     if isinstance(above, Gap) and isinstance(below, Gap):
@@ -175,13 +176,13 @@ def link_types(view: View) -> Values | Gap:
 
 
 def _link_type(link: Mapping[str, Any]) -> Mapping[str, Any]:
-    kind = mapping(link.get("type"))
+    kind = as_object(link.get("type"))
     return {**kind, "seen": kind.get("inward" if "inwardIssue" in link else "outward")}
 
 
 def _links(view: View, pick: Callable[[Mapping[str, Any]], object]) -> Values | Gap:
     result = several("issuelinks")(view)
-    return result if isinstance(result, Gap) else [pick(mapping(link)) for link in result]
+    return result if isinstance(result, Gap) else [pick(as_object(link)) for link in result]
 
 
 def sprints(identity: str | None) -> Reader:
@@ -213,8 +214,8 @@ def sprint(item: object) -> object:
 
 
 def _is_sprint(item: object) -> bool:
-    state = mapping(item).get("state")
-    return isinstance(state, str) and state.lower() in _SPRINT_STATES and "name" in mapping(item)
+    state = as_object(item).get("state")
+    return isinstance(state, str) and state.lower() in _SPRINT_STATES and "name" in as_object(item)
 
 
 def epic(identity: str | None) -> Reader:
@@ -226,7 +227,7 @@ def epic(identity: str | None) -> Reader:
         result = _single(view.fields, "parent", (dict,))
         if isinstance(result, Gap) or not result:
             return result
-        kind = mapping(mapping(result[0].get("fields")).get("issuetype"))
+        kind = as_object(as_object(result[0].get("fields")).get("issuetype"))
         level = kind.get("hierarchyLevel")
         return Gap.ABSENT if isinstance(level, int) and level < 1 else result
 
@@ -256,11 +257,11 @@ def worklogs(part: str) -> Reader:
 
 
 def _listed(holder: object, name: str, part: str, more: Iterable[object]) -> Values | Gap:
-    result = mapping(holder).get(name)
+    result = as_object(holder).get(name)
     listed = result if isinstance(result, list) else []
-    found = [mapping(item).get(part) for item in (*listed, *more)]
+    found = [as_object(item).get(part) for item in (*listed, *more)]
     values = [words(value) if part != "author" else value for value in found if value]
-    complete = isinstance(result, list) and mapping(holder).get("total") == len(result)
+    complete = isinstance(result, list) and as_object(holder).get("total") == len(result)
     if complete:
         return values
     return Partial(values) if isinstance(result, list) or values else Gap.ABSENT

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bridge.core.jira_body import as_object
 from bridge.core.jql.context import CompileContext
 from bridge.core.jql.field_defs import FieldDef
 from bridge.core.jql.syntax import Value
 from bridge.core.jql.text_search import Unfaithful, search
-from bridge.core.jql.view import View, handle, mapping
+from bridge.core.jql.view import View, handle
 
 #: Whether a value passes; None: the body holds too little of it.
 Accepts = Callable[[Any, View], bool | None]
@@ -159,5 +160,5 @@ def by_search(field: FieldDef, value: Value, context: CompileContext) -> Match:
 
 
 def _like(pattern: re.Pattern[str], item: object, part: str) -> bool | None:
-    found = handle(mapping(item).get(part))
+    found = handle(as_object(item).get(part))
     return None if found is None else pattern.match(found) is not None

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bridge.core import changelog
 from bridge.core.changelog import field_of
+from bridge.core.jira_body import as_object, issue_of
 
 
 class Gap(Enum):
@@ -26,7 +27,6 @@ class Partial(tuple[Any, ...]):
 #: A field's values; the field is empty when there are none.
 Values = Sequence[Any]
 
-_NOTHING: Final[Mapping[str, Any]] = {}
 _LARGEST: Final = 10**18
 
 
@@ -39,8 +39,8 @@ class View:
         self.body = body
         #: In ms since the epoch.
         self.now = now
-        self.issue = mapping(body.get("issue"))
-        self.fields = mapping(self.issue.get("fields"))
+        self.issue = issue_of(body)
+        self.fields = as_object(self.issue.get("fields"))
 
     @property
     def created(self) -> bool:
@@ -50,11 +50,6 @@ class View:
     def changes(self, names: frozenset[str]) -> list[Mapping[str, Any]]:
         """Return the changelog's items about a field, by its ids in lower case."""
         return [item for item in changelog.changes(self.body) if field_of(item) in names]
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """Return a JSON object as it is, and an empty one for anything else."""
-    return value if isinstance(value, dict) else _NOTHING
 
 
 def handle(value: object) -> str | None:

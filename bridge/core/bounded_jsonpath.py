@@ -1,7 +1,7 @@
-"""JSONPath within bounds: a path takes so many steps at most, and regular expressions linear time.
+"""JSONPath within bounds: a limited number of steps, and regular expressions in linear time.
 
 `$..*..*` visits each node of a body once for each node above it, and Python's regular expressions
-can take exponential time. Both would hold up everything else, so steps are counted, and `match`
+can take exponential time. Either would block all other events, so steps are counted, and `match`
 and `search` run on RE2.
 """
 
@@ -20,28 +20,28 @@ from jsonpath.selectors import Filter
 
 from bridge.errors import Unmappable
 
-#: How many nodes of a body a path may visit: hundreds of times as many as an issue usually has.
+#: The most nodes of a body that a path may visit: an issue usually has a few hundred.
 STEPS = 100_000
-#: The key in the context of filters by which every part of a path finds what it may still do.
+#: The key of the `_Steps` in the library's filter context.
 _LEFT = "steps left"
-#: Without complaints on stderr: what is wrong with a pattern is said where it was written.
+#: RE2 writes no errors to stderr: `check` reports a wrong pattern with its position.
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
 
 
-def compiled(written: str) -> JSONPath:
-    """Compile an RFC 9535 path, or raise a ValueError that says what is wrong with it."""
+def compile_path(written: str) -> JSONPath:
+    """Compile an RFC 9535 path; raises ValueError with the mistake in it."""
     try:
         path = _ENVIRONMENT.compile(written.strip())
     except JSONPathError as error:
         raise ValueError(f"{written} is no path: {error.message}") from error
-    # A strict environment compiles no unions of paths; the check is for the type's sake.
+    # A strict environment compiles no unions of paths; the check is for mypy.
     if not isinstance(path, JSONPath) or not path.segments:
         raise ValueError(f"{written} names no part of a body")
-    return _counted(path)
+    return _with_step_count(path)
 
 
-def found(path: JSONPath, body: object) -> list[object]:
+def find_all(path: JSONPath, body: object) -> list[object]:
     """Return every value at a compiled path; raises `Unmappable` after `STEPS` steps."""
     steps: Any = _Steps(left=STEPS, path=path)
     try:
@@ -52,36 +52,37 @@ def found(path: JSONPath, body: object) -> list[object]:
 
 @dataclass(kw_only=True, slots=True)
 class _Steps:
-    """What one path may still do in one body."""
+    """The steps left for one path in one body."""
 
     left: int
     path: JSONPath
 
     def take(self) -> None:
-        """Count a step; raises `Unmappable` when there are none left."""
+        """Count a step; raises `Unmappable` when no step is left."""
         self.left -= 1
         if self.left < 0:
             raise Unmappable(
-                f"{self.path} was given up after {STEPS:,} steps in this body: name more of the way"
+                f"{self.path} was given up after {STEPS:,} steps in this body:"
+                " write a more specific path"
             )
 
 
 class _Node(JSONPathMatch):
-    """A node on the way; each one is a step."""
+    """A visited node; each one counts as a step."""
 
     __slots__ = ()
 
     def new_child(self, obj: object, key: int | str) -> JSONPathMatch:
-        """Go on to a node below this one."""
+        """Visit a node below this one."""
         self.filter_context()[_LEFT].take()
         return super().new_child(obj, key)
 
 
 class _Counted(JSONPath):
-    """A path whose steps are counted, those of the filters in it included."""
+    """A path that counts its steps, including the steps of its filters."""
 
     def finditer(self, data: Any, *, filter_context: Any = None) -> Iterable[JSONPathMatch]:  # noqa: ANN401 - the library's
-        """Give each match, lazily."""
+        """Yield each match, lazily."""
         root = _Node(
             filter_context=filter_context,
             obj=data,
@@ -97,7 +98,7 @@ class _Counted(JSONPath):
         return matches
 
 
-def _counted(path: JSONPath) -> JSONPath:
+def _with_step_count(path: JSONPath) -> JSONPath:
     for expression in _filters(path):
         _bind(expression)
     return _Counted(env=path.env, segments=path.segments)
@@ -111,9 +112,9 @@ def _filters(path: JSONPath) -> Iterator[BaseExpression]:
 
 
 def _bind(expression: BaseExpression) -> None:
-    """Have the paths in a filter counted, too; raises ValueError for an unusable pattern."""
+    """Count the steps of paths in a filter, too; raises ValueError for an unusable pattern."""
     if isinstance(expression, FilterQuery):
-        expression.path = _counted(expression.path)
+        expression.path = _with_step_count(expression.path)
         return
     if isinstance(expression, FunctionExtension) and expression.name in ("match", "search"):
         _require_pattern(expression.args[1])
@@ -136,7 +137,7 @@ def _pattern(text: str) -> Any:  # noqa: ANN401 - RE2's, which has no types
 
 
 def _or_none(text: str) -> Any:  # noqa: ANN401 - the same
-    """Compile a pattern out of a body; as RFC 9535 has it, one that is wrong matches nothing."""
+    """Compile a pattern from a body; by RFC 9535 a wrong one matches nothing, hence None."""
     try:
         return _pattern(text)
     except re2.error:
@@ -147,7 +148,7 @@ class _Match(Match):
     """`match`, in linear time."""
 
     def check_cache(self, pattern: str) -> Any:  # noqa: ANN401 - the same
-        """Compile a pattern; RE2 keeps the compiled ones itself."""
+        """Compile a pattern; RE2 caches compiled patterns itself."""
         return _or_none(pattern)
 
 
@@ -155,13 +156,13 @@ class _Search(Search):
     """`search`, in linear time."""
 
     def check_cache(self, pattern: str) -> Any:  # noqa: ANN401 - the same
-        """Compile a pattern; RE2 keeps the compiled ones itself."""
+        """Compile a pattern; RE2 caches compiled patterns itself."""
         return _or_none(pattern)
 
 
 class _Environment(JSONPathEnvironment):
     def setup_function_extensions(self) -> None:
-        """Take the standard functions, with RE2 behind those that take a pattern."""
+        """Add the standard functions, with `match` and `search` on RE2."""
         super().setup_function_extensions()
         self.function_extensions |= {"match": _Match(), "search": _Search()}
 
