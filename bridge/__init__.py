@@ -1,18 +1,18 @@
 """The Jira-to-Aha! webhook bridge.
 
-Seven floors; imports go downward only, and neighbours on one floor do not know each other:
+Nine floors. Imports go downward only, and modules on one floor do not import each other:
 
-    words    model, errors             the nouns, and errors that say what to do
-    core     core.*                    pure decisions: no I/O, clock, random or log
-    edges    sources, destinations,    the world outside: senders, receivers,
-             store                     the database
-    files    config                    the files people edit, with the words that sources and
-                                       destinations offer; settings
-    verbs    intake, worker, desk      accept an event; deliver; look and mend
-    wiring   app, processes            settings in, a running bridge out; kept running
-    doors    web, cli, demo, sandbox   where people and machines come in
+    commands  cli                             the command line
+    programs  serve, demo                     a parent with its processes; a demonstration
+    doors     web, sandbox                    HTTP: the bridge's own, and a stand-in for Aha!
+    wiring    app, logs, processes            builds a bridge; logging; restarts child processes
+    verbs     intake, worker, desk            accept an event; deliver it; operators' actions
+    files     config                          settings and mapping files
+    edges     sources, destinations, store    senders, receivers, the database
+    core      core                            pure decisions: no I/O, clock, random or log
+    words     model, errors                   the nouns, and errors by what to do about them
 
-The path of one event: `web.hooks` -> `intake.accept` -> `sources.<kind>.read` ->
-`core.plan` -> `store.inbox.accept` (read, `core.dedup`, write) -> 200, and then `worker` ->
-`store.queue` -> `core.mapping` -> `destinations.<kind>`.
+The path of one event: `web.asgi` (or `web.hooks` under another server) -> `intake` ->
+`sources.<kind>.read` -> `core.plan` -> `store.inbox.accept` (read, `core.dedup`, write) -> 200;
+then `worker` -> `store.queue` -> `core.mapping` -> `destinations.<kind>`.
 """
