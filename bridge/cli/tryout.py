@@ -51,7 +51,7 @@ def _failures(option: str | None) -> dict[str, float]:
     try:
         return {"fail_status": int(status), "fail_share": float(share or 1)}
     except ValueError as error:
-        raise click.BadParameter("must look like 500:0.1", param_hint="--fail") from error
+        raise click.BadParameter("is like 500:0.1", param_hint="--fail") from error
 
 
 @click.command()
