@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class VerdictName(StrEnum):
-    """What was decided for (event, route, destination)."""
+    """The decision for one (event, route, destination)."""
 
     DELIVER = "deliver"
     DUPLICATE = "duplicate"
@@ -51,7 +51,7 @@ class Stage(StrEnum):
 
 
 class State(StrEnum):
-    """Where a delivery is on its way."""
+    """The state of a delivery."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -66,107 +66,108 @@ class State(StrEnum):
 class Effect:
     """One atomic change inside an event: the unit of deduplication."""
 
-    #: Equal for every telling of the same change at one site, and for nothing else.
+    #: The deduplication key: equal for every report of the same change on one site, and only then.
     identity: str
-    #: Identities that another telling of it may have: its instant lies at the edge of what counts
-    #: as one instant, and may be told a little differently.
+    #: Identities that other reports of the change may have: its instant lies at the edge of a
+    #: rounding interval, and another report may round it differently.
     also: tuple[str, ...] = ()
     #: The word of a mapping's `events` that selects it: issue_created, comment_updated, ...
     event: str
-    #: The top-level key of the body that tells it ("comment", "changelog", ...); left out of what
-    #: is sent when another delivery carries this effect. "" when the body as a whole tells it.
+    #: The top-level key of the body that holds it ("comment", "changelog", ...), which is left out
+    #: of a delivery when another one carries this effect. "" when it is the body as a whole.
     part: str = ""
-    #: The receiver writes something new each time it is told (a comment, a worklog).
+    #: Whether the receiver writes something new each time it is sent (a comment, a worklog).
     writes: bool = False
-    #: Restricted at the sender: a comment with a visibility, or internal to a service desk.
+    #: Whether the sender restricts it: a comment with a visibility, or internal to a service desk.
     private: bool = False
-    #: Why this is our own writing coming back, or "".
+    #: Why this is an echo, the bridge's own change coming back, or "".
     echo: str = ""
     #: The identity of the effect that makes this one stale (a comment's deletion), or "".
     stale_after: str = ""
     #: The identity under which an older version of the bridge may have claimed it, or "".
     formerly: str = ""
-    #: What it tells a version of, the same for all of its versions (comment:10042), or "".
+    #: The thing that it is a version of, the same for all versions (comment:10042), or "".
     of: str = ""
-    #: The instant of that version, in ms since the epoch; 0 if it is not known.
+    #: The instant of that version, in ms since the epoch; 0 when unknown.
     version: int = 0
-    #: What of the record it sets, each of which a later effect may set again; of a changelog, the
-    #: fields. Empty when that is not known.
+    #: The parts of the record that it sets and a later effect may set again: the fields of a
+    #: changelog. Empty when unknown.
     sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What arrived on a hook, before anything was made of it."""
+    """One HTTP request to a hook, before it is read."""
 
-    #: The id the sender is answered with.
+    #: The id in the answer to the sender.
     id: str
     #: The hook's name.
     hook: str
     #: The site the hook belongs to.
     site: str
-    #: When it arrived, in ms since the epoch.
+    #: The receive time, in ms since the epoch.
     received: int
     #: Header names in lower case.
     headers: Mapping[str, str]
-    #: The query string's first values.
+    #: The first value of each parameter in the query string.
     query: Mapping[str, str]
     #: The raw bytes.
     body: bytes
-    #: Why the door refused it unread; "": it was not refused. Headers and body are empty then.
+    #: Why the web process refused it unread (headers and body are empty then), or "".
     refused: str = ""
-    #: Once it was put aside: its place among what others keep, by the engine's clock in ms; else 0.
+    #: For a request from the spool: its position in its lane, in ms by the database's clock.
     place: int = 0
-    #: The same on the clock that never steps, with the boot since which that counts, where the
-    #: engine's clock was not known yet; else 0 and "".
+    #: The same by the monotonic clock, with the boot id it counts from, for a request that was
+    #: spooled before the database's clock was known.
     ticks: int = 0
     boot: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One thing a sender told us, read into our terms."""
+    """One event that a sender reported, in the bridge's terms."""
 
     id: str
     hook: str
     source: str
     site: str
-    #: When it arrived, in ms since the epoch.
+    #: The receive time, in ms since the epoch.
     received: int
     #: The sender's own name of the event, such as jira:issue_updated.
     name: str
-    #: The sender's instant of the change, in ms since the epoch, if it told one.
+    #: The sender's instant of the change, in ms since the epoch; None when the body has none.
     time: int | None = None
-    #: The stable id of what it is about (a Jira issue id, as a string), or "" when about no record.
+    #: The stable id of the record (a Jira issue id, as a string), or "" for an event without one.
     record: str = ""
-    #: The readable key of the record, or "": it can change, so nothing is keyed by it.
+    #: The readable key of the record, or ""; it can change, so the bridge never looks up by it.
     key: str = ""
-    #: Who did it, for people to read.
+    #: The name of the user who made the change, for people to read.
     actor: str = ""
     #: Every name the actor goes by (account id, user name, e-mail, display name), in lower case.
     handles: frozenset[str] = frozenset()
     effects: tuple[Effect, ...] = ()
-    #: Why there are no effects, when there are none.
+    #: The reason for an event without effects, or "".
     empty: str = ""
-    #: The body says nothing of its record, and a fuller telling of the same effects may follow.
+    #: Whether the body names only the record's id, so that a complete event of the same effects may
+    #: follow.
     thin: bool = False
-    #: The body holds the whole record (and not six fields of it): worth remembering.
+    #: Whether the body holds the whole record, not six fields of it: it becomes a snapshot.
     full: bool = False
-    #: The record's key or container changed.
+    #: Whether the record's key or container changed.
     moved: bool = False
-    #: As of when the body tells the record's state, in ms since the epoch by the sender's clock; 0
-    #: if it does not say.
+    #: The instant of the record's state in the body, in ms since the epoch by the sender's clock; 0
+    #: when unknown.
     as_of: int = 0
-    #: The sender's number of the change that led to this state, which orders those of one instant;
-    #: 0 if it has none.
+    #: The sender's number of the change that led to this state, which orders changes of one
+    #: instant; 0 without one.
     change_id: int = 0
-    #: What had to be mended before its body could be read, or "": part of every verdict's reason.
+    #: A repair that the body needed before it could be read, or ""; every verdict's reason has it.
     note: str = ""
-    #: The sender's id of this delivery attempt, the same on its retries, or "".
+    #: The sender's id of its delivery, the same on its retries, or "".
     delivery_id: str = ""
-    #: Which attempt of the sender this is; 0 for the first.
+    #: The number of the sender's attempt; 0 for the first.
     attempt: int = 0
-    #: The installation that the body's links lead to, as host and path, or "".
+    #: The installation in the body's links, as host and path, or "".
     origin: str = ""
     #: The body, parsed. Never changed in place.
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -174,7 +175,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What a source answers by itself (a handshake), in place of our usual 200."""
+    """A source's own answer to a request (a handshake), instead of the usual 200."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -183,23 +184,23 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a filter says of one body."""
+    """A filter's answer for one body."""
 
-    #: True, False, or None for "this body cannot tell".
+    #: True, False, or None when the body cannot decide it.
     value: bool | None
-    #: The clause that decided and the value found, or what was missing; one line.
+    #: One line: the clause that decided, and the value found or missing.
     why: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clause:
-    """One line of a filter's explanation: a clause or a connective, and what it came to."""
+    """One line of a filter's explanation: a clause or a connective, and its answer."""
 
-    #: How deep it stands in the filter; 0 for the whole.
+    #: Its depth in the filter; 0 for the whole filter.
     depth: int
     text: str
     value: bool | None
-    #: What was found, or what was missing; "" for a connective.
+    #: The value found or missing; "" for a connective.
     why: str = ""
 
 
@@ -226,7 +227,7 @@ class Filter(Protocol):
         ...
 
     def explain(self, body: Mapping[str, Any], now: int) -> Sequence[Clause]:
-        """Judge every clause, also those that could not change the answer."""
+        """Judge every clause, including clauses that cannot change the answer."""
         ...
 
 
@@ -234,13 +235,13 @@ class Mapper(Protocol):
     """The compiled `fields` of a route."""
 
     def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Map a body into a new one; raises `errors.Unmappable` where a field says to park."""
+        """Map a body into a new one; raises `errors.Unmappable` where a line parks the delivery."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
-    """One installation of a source, and what its webhook bodies leave unsaid."""
+    """One installation of a source, with facts that its webhook bodies lack."""
 
     name: str
     timezone: str = "UTC"
@@ -248,26 +249,26 @@ class Site:
     week_starts: str = "sunday"
     #: From the most important down.
     priorities: tuple[str, ...] = ()
-    #: Custom field names people use in filters -> customfield_NNNNN.
+    #: The names of custom fields in filters -> customfield_NNNNN.
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hook:
-    """A webhook URL of ours that someone registered at a sender."""
+    """A webhook URL of the bridge, registered at a sender."""
 
     name: str
     source: str
     site: str
     token: str = field(repr=False)
-    #: Any of these may sign; empty: signatures are not asked for. Two while one is being replaced.
+    #: The accepted signing secrets, two while one replaces the other; empty: no signature needed.
     secrets: tuple[str, ...] = field(default=(), repr=False)
     enabled: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunAs:
-    """The integration user that everything is written as."""
+    """The integration user that the receiver writes all changes as."""
 
     name: str
     email: str
@@ -275,20 +276,20 @@ class RunAs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How much a destination may be sent; None: as much as it takes."""
+    """The most requests to a destination per second and minute; None: no limit."""
 
     per_second: int | None = None
     per_minute: int | None = None
 
     @property
     def any(self) -> bool:
-        """Whether there are any."""
+        """Whether there is a limit."""
         return bool(self.per_second or self.per_minute)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """A destination as configured: where events go, and as whom."""
+    """A destination as configured: its URL, its token and its run-as user."""
 
     name: str
     kind: str
@@ -297,22 +298,22 @@ class Target:
     #: 1 or 2, the generation of the Aha! integration.
     integration: int = 2
     run_as: RunAs
-    #: Where that user may write; empty: everywhere.
+    #: The workspaces the run-as user may write in; empty: all.
     workspaces: tuple[str, ...] = ()
     limits: Limits = field(default_factory=lambda: Limits(per_second=20, per_minute=300))
     #: verify | hold | resend
     on_doubt: str = "verify"
-    #: Statuses that leave it in doubt here whether the body was taken, beside those that always do.
+    #: Statuses after which the body may have been written, in addition to the usual ones.
     doubt: frozenset[int] = frozenset()
-    #: The address may be private or loopback.
+    #: Whether the address may be private or loopback.
     private: bool = False
-    #: The name it had before, whose claims and deliveries are carried along, or "".
+    #: Its former name, whose claims and deliveries move to it, or "".
     was: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comments:
-    """What a route does with comments."""
+    """The settings of a route for comments."""
 
     #: drop | keep
     private: str = "drop"
@@ -332,7 +333,7 @@ class Route:
     workspace: str = ""
     #: The compiled `when` for each site its hooks belong to.
     filters: Mapping[str, Filter]
-    #: Effect words that may pass; empty: all.
+    #: The `event` words of effects that pass; empty: all.
     events: frozenset[str] = frozenset()
     #: remember | lookup, and then deliver | drop
     unknown: tuple[str, ...] = ("remember", "deliver")
@@ -340,13 +341,13 @@ class Route:
     moves: str = "follow"
     comments: Comments = field(default_factory=Comments)
     mapper: Mapper
-    #: Changes when anything in the file does: what a corrected mapping is known by.
+    #: A digest of the file's values, by which a corrected mapping is recognised.
     revision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Configuration:
-    """Everything `mappings/` says, checked as a whole."""
+    """The mapping files together, checked as a whole."""
 
     hooks: Mapping[str, Hook]
     targets: Mapping[str, Target]
@@ -358,18 +359,18 @@ class Configuration:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What was decided for one event, one route and one destination, and why."""
+    """The decision for one event, one route and one destination, with its reason."""
 
     name: VerdictName
-    #: One line that names the clause and the value found.
+    #: One line with the deciding clause and the value found.
     reason: str
     route: str = ""
     destination: str = ""
-    #: The identities of the effects that would be carried.
+    #: The identities of the effects that the delivery carries.
     identities: tuple[str, ...] = ()
-    #: For a duplicate, the event that was first.
+    #: For a duplicate, the earlier event.
     first: str = ""
-    #: The `Stage` that made it; "" only in rows of versions that did not keep it.
+    #: The `Stage` that made it; "" only in rows of versions without stages.
     stage: str = ""
 
 
@@ -380,7 +381,7 @@ class Receipt:
     status: int
     #: The beginning of the answer, for the log.
     answer: str = ""
-    #: How long it took.
+    #: The duration of the request, in ms.
     millis: int = 0
 
 
@@ -389,7 +390,7 @@ class Source(Protocol):
 
     #: The words that a route's `events` can name for this source.
     EVENTS: Collection[str]
-    #: Those of them that are about a record.
+    #: The words in EVENTS that are about a record.
     RECORD_EVENTS: Collection[str]
 
     def verify(self, secrets: Sequence[str], request: Request) -> None:
@@ -401,17 +402,17 @@ class Source(Protocol):
         ...
 
     def read(self, request: Request) -> Iterable[Event]:
-        """Read a body into events; raises `errors.Unreadable` for a body that is no such thing."""
+        """Read a body into events; raises `errors.Unreadable` for any other body."""
         ...
 
 
 class Destination(Protocol):
-    """Somewhere events go; made from a `Target` by the module of `destinations/` its kind names."""
+    """A receiver of events, created from a `Target` by a module of `destinations/`."""
 
     def send(self, body: Mapping[str, Any]) -> Receipt:
-        """Send one body; raises an `errors.DeliveryError`, whose class says what to do next."""
+        """Send one body; raises an `errors.DeliveryError`, whose class decides what happens next."""
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close its connections."""
         ...
