@@ -410,7 +410,7 @@ class Destination(Protocol):
     """A receiver of events, created from a `Target` by a module of `destinations/`."""
 
     def send(self, body: Mapping[str, Any]) -> Receipt:
-        """Send one body; raises an `errors.DeliveryError`, whose class decides what happens next."""
+        """Send one body; raises an `errors.DeliveryError`, whose class decides the next step."""
         ...
 
     def close(self) -> None:
