@@ -6,7 +6,7 @@ Nine floors. Imports go downward only, and modules on one floor do not import ea
     programs  serve, demo                     a parent with its processes; a demonstration
     doors     web, sandbox                    HTTP: the bridge's own, and a stand-in for Aha!
     wiring    app, logs, processes            builds a bridge; logging; restarts child processes
-    verbs     intake, worker, desk            accept an event; deliver it; operators' actions
+    verbs     intake, delivery, desk          accept an event; deliver it; operators' actions
     files     config                          settings and mapping files
     edges     sources, destinations, store    senders, receivers, the database
     core      core                            pure decisions: no I/O, clock, random or log
@@ -14,5 +14,5 @@ Nine floors. Imports go downward only, and modules on one floor do not import ea
 
 The path of one event: `web.asgi` (or `web.hooks` under another server) -> `intake` ->
 `sources.<kind>.read` -> `core.plan` -> `store.inbox.accept` (read, `core.dedup`, write) -> 200;
-then `worker` -> `store.queue` -> `core.mapping` -> `destinations.<kind>`.
+then `delivery.worker` -> `store.queue` -> `core.mapping` -> `destinations.<kind>`.
 """

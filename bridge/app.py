@@ -5,41 +5,31 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bridge import config, destinations, worker
+from bridge import config, destinations
 from bridge.config import Settings
 from bridge.core.plan import Plan
 from bridge.core.retry import Policy
+from bridge.delivery.pool import PoolSettings, WorkerPool
 from bridge.desk import naming, sites
 from bridge.errors import NotFound
 from bridge.intake import Intake
 from bridge.model import Configuration, Destination, Hook, Target
 from bridge.store import Clocks, Down, Retention, Store, WakeupPipe
 from bridge.timing import Timing
-from bridge.worker import Crew
 
 log = structlog.get_logger()
 
-#: The same for both, so that nobody learns which tokens there are.
+#: How often expired rows are deleted.
+PURGE_EVERY_H = 1
+#: The same answer for an unknown token and a disabled hook, so that tokens cannot be guessed.
 _NO_HOOK = "there is no such hook, or it is disabled"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Gang:
-    """The running workers of one destination."""
-
-    target: Target
-    destination: Destination
-    stopping: threading.Event
-    threads: tuple[threading.Thread, ...]
 
 
 class Bridge:
@@ -79,17 +69,29 @@ class Bridge:
             timing=self._timing,
         )
         self.intake = Intake(store=self.store, plan=lambda: self.plan, max_body=settings.max_body)
-        self._gangs: dict[str, _Gang] = {}
+        self._pool = WorkerPool(
+            self.store,
+            lambda: self.plan,
+            self._connect,
+            PoolSettings(
+                owner=self.process,
+                workers=settings.workers,
+                lease_ms=settings.lease_seconds * 1000,
+                longest_send_ms=settings.longest_send * 1000,
+                policy=self.policy,
+                poll_s=self._timing.worker_poll_s,
+            ),
+        )
         self._delivering = False
-        #: Destinations whose token was replaced, until the database knows.
+        #: Destinations whose token was replaced, until that is in the database.
         self._renewed: set[str] = set()
-        #: What is wrong with the names of destinations, one line each.
-        self._misnamed: tuple[str, ...] = ()
-        #: What is wrong with the sites of hooks, one line each.
-        self._confused: tuple[str, ...] = ()
+        #: Warnings about the names of destinations, one line each.
+        self._name_warnings: tuple[str, ...] = ()
+        #: Warnings about the sites of hooks, one line each.
+        self._site_warnings: tuple[str, ...] = ()
         #: Whether the workers and the database follow the mappings in use.
-        self._staffed = True
-        #: How many other databases were found in place of the first, when the last was told so.
+        self._installed = True
+        #: How often another database had replaced the first when the mappings were last installed.
         self._replaced = 0
         self._scheduler: BackgroundScheduler | None = None
 
@@ -126,29 +128,25 @@ class Bridge:
             pipe.receive(self.store.wakeups.notify)
         self.intake.start()
         self._delivering = deliver
-        self._staff()
-        self._look_at_names()
+        self._try_install()
+        self._check_names()
         if periodic:
             self._start_jobs()
 
-    def rest(self) -> None:
-        """Stop delivering: what is in flight is finished and settled. Events are still kept."""
+    def stop_delivering(self) -> None:
+        """Stop all workers once what they send is settled. Events are still kept."""
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None
-        # All at once, so that the longest send is the longest wait.
-        for gang in list(self._gangs.values()):
-            gang.stopping.set()
-        for name in list(self._gangs):
-            self._dismiss(name)
+        self._pool.stop()
 
     def stop(self) -> None:
         """Finish what is in flight, settle it, and let go of everything."""
-        self.rest()
+        self.stop_delivering()
         self.store.close()
         self.intake.stop()
 
-    # Asked by the doors
+    # For the doors
 
     def hook(self, token: str) -> Hook:
         """Find the live hook of a token; raises `NotFound`."""
@@ -161,7 +159,7 @@ class Bridge:
         return hook
 
     def degraded(self) -> tuple[str, ...]:
-        """Say what does not work as it should, although events are still kept."""
+        """List what does not work, one line each, although events are still kept."""
         found = []
         if self.store.outage:
             found.append(f"the database cannot be reached: {self.store.outage}")
@@ -172,14 +170,15 @@ class Bridge:
                 "the mappings on disk are not in use, but the last good ones:"
                 f" {self._mappings.error}"
             )
-        return (*found, *self._misnamed, *self._confused)
+        return (*found, *self._name_warnings, *self._site_warnings)
 
     # Configuration
 
     def reload(self) -> bool:
-        """Use the mapping files of now, if they changed, stand still and are in order.
+        """Use the mapping files as they are now, if they changed and have no errors.
 
-        Tells whether they are in use since; it takes two calls in a row that see the same files.
+        A change is used once two calls in a row have seen the same files. Returns whether new
+        mappings are in use.
         """
         before = self.plan.configuration
         changed = self._mappings.poll()
@@ -189,127 +188,99 @@ class Bridge:
             self.plan = Plan.of(configuration)
             self._hooks = _by_token(configuration)
         replaced = self.store.replaced
-        if changed or replaced != self._replaced or not self._staffed:
+        if changed or replaced != self._replaced or not self._installed:
             self._replaced = replaced
-            self._staff()
-        self._look_at_names()
-        self._look_at_sites()
+            self._try_install()
+        self._check_names()
+        self._check_sites()
         return changed
 
-    def _staff(self) -> None:
-        """Let the workers follow the mappings; without the database, at the next look."""
+    def _try_install(self) -> None:
+        """Install the mappings in use; without the database, the next `reload` tries again."""
         try:
             self._install(self.plan.configuration)
         except Down as error:
-            self._staffed = False
+            self._installed = False
             log.warning("mappings.wait_for_the_database", detail=str(error))
         else:
-            self._staffed = True
+            self._installed = True
             self._renewed.clear()
 
     def _install(self, configuration: Configuration) -> None:
-        """Tell the store of the destinations, free what an edit freed, and staff them.
+        """Let the database and the workers follow the mappings; raises `Down`.
 
-        Raises `Down`; doing it again is then all there is to do.
+        It can be repeated from the beginning.
         """
-        tokens = {t.name: sha256(t.token.encode()).hexdigest() for t in _targets(configuration)}
-        revisions = {route.name: route.revision for route in configuration.routes.values()}
-        for name, gang in list(self._gangs.items()):
-            if configuration.targets.get(name) != gang.target:
-                self._dismiss(name)
-        self._carry_along(configuration, install=True)
-        self.store.destinations.register(tokens)
-        # A process that had not heard of the new token yet may have paused it again.
+        targets = configuration.targets
+        self._pool.stop_changed(targets)
+        names = self.store.destinations.compare_names(naming.former_names(configuration))
+        # Only here do the mappings rename: a process that still has older ones would undo it.
+        self._rename((*names.new, *names.behind))
+        self.store.destinations.register(
+            {name: sha256(target.token.encode()).hexdigest() for name, target in targets.items()}
+        )
+        # A process with the replaced token may have paused the destination again.
         self.store.destinations.resume(self._renewed)
-        self.store.destinations.requeue_unmappable(revisions)
+        self.store.destinations.requeue_unmappable(
+            {route.name: route.revision for route in configuration.routes.values()}
+        )
         if self._delivering:
-            for target in _targets(configuration):
-                if target.name not in self._gangs:
-                    self._hire(target)
+            self._pool.start(targets)
 
-    def _carry_along(self, configuration: Configuration, *, install: bool = False) -> None:
-        """Carry what destinations had under former names; raises `Down`.
+    def _rename(self, pairs: Iterable[tuple[str, str]]) -> None:
+        for was, name in pairs:
+            count = self.store.destinations.rename(was, name)
+            log.info("destination.renamed", was=was, destination=name, open=count)
 
-        Only when they are installed do the mappings rename: a process that still has older ones
-        would take it back at its next look.
-        """
-        names = self.store.destinations.compare_names(naming.configured(configuration))
-        for was, name in (*(names.new if install else ()), *names.behind):
-            carried = self.store.destinations.rename(was, name)
-            log.info("destination.renamed", was=was, destination=name, open=carried)
-
-    def _look_at_names(self) -> None:
-        """Carry along what came since, and notice deliveries that nobody sends any more."""
-        try:
-            self._carry_along(self.plan.configuration)
-            found = naming.take(self.store, self.plan.configuration)
-        except Down:
-            return  # what was found the last time still holds
-        if found != self._misnamed:
-            for line in found:
-                log.warning("destination.unknown", detail=line)
-        self._misnamed = found
-
-    def _look_at_sites(self) -> None:
-        """Notice hooks of one installation with two sites, and of two with one."""
-        try:
-            found = sites.take(self.store)
-        except Down:
-            return  # what was found the last time still holds
-        for line in set(found) - set(self._confused):
-            log.warning("sites.confused", detail=line)
-        self._confused = found
-
-    def _hire(self, target: Target) -> None:
-        destination = destinations.connect(
+    def _connect(self, target: Target) -> Destination:
+        return destinations.connect(
             target,
             connect_timeout=self.settings.connect_timeout,
             read_timeout=self.settings.read_timeout,
         )
-        crew = Crew(
-            target=target,
-            destination=destination,
-            store=self.store,
-            plan=lambda: self.plan,
-            owner=self.process,
-            lease_ms=self.settings.lease_seconds * 1000,
-            poll_s=self._timing.worker_poll_s,
-            longest_send_ms=self.settings.longest_send * 1000,
-            policy=self.policy,
-            most_failing=max(1, self.settings.workers // 4),
-        )
-        stopping = threading.Event()
-        threads = tuple(
-            threading.Thread(
-                target=worker.run, args=(crew, stopping), name=f"{target.name}-{n}", daemon=True
+
+    def _check_names(self) -> None:
+        """Rename what was kept under former names since, and warn of destinations without workers.
+
+        Without the database, the last warnings stay.
+        """
+        try:
+            names = self.store.destinations.compare_names(
+                naming.former_names(self.plan.configuration)
             )
-            for n in range(self.settings.workers)
-        )
-        self._gangs[target.name] = _Gang(
-            target=target, destination=destination, stopping=stopping, threads=threads
-        )
-        for thread in threads:
-            thread.start()
+            self._rename(names.behind)
+        except Down:
+            return
+        found = naming.describe(names)
+        if found != self._name_warnings:
+            for line in found:
+                log.warning("destination.unknown", detail=line)
+        self._name_warnings = found
 
-    def _dismiss(self, name: str) -> None:
-        gang = self._gangs.pop(name)
-        gang.stopping.set()
-        self.store.wakeups.notify({name: len(gang.threads)})
-        for thread in gang.threads:
-            thread.join()
-        gang.destination.close()
+    def _check_sites(self) -> None:
+        """Warn of one installation with two sites, and of two with one.
 
-    # What is periodic
+        Without the database, the last warnings stay.
+        """
+        try:
+            found = sites.warnings(self.store)
+        except Down:
+            return
+        for line in set(found) - set(self._site_warnings):
+            log.warning("sites.confused", detail=line)
+        self._site_warnings = found
+
+    # Periodic jobs
 
     def _start_jobs(self) -> None:
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True})
         scheduler.add_job(self.reload, "interval", seconds=self._timing.mappings_poll_s)
-        scheduler.add_job(self.tidy, "interval", hours=1)
+        scheduler.add_job(self.tidy, "interval", hours=PURGE_EVERY_H)
         scheduler.start()
         self._scheduler = scheduler
 
     def tidy(self) -> None:
-        """Delete what retention no longer keeps, unless another process is at it."""
+        """Delete everything that has expired, unless another process is doing it."""
         keep = Retention(
             bodies=self.settings.bodies_days,
             decisions=self.settings.decisions_days,
@@ -318,12 +289,8 @@ class Bridge:
         self.store.purge_expired(keep)
 
 
-def _targets(configuration: Configuration) -> tuple[Target, ...]:
-    return tuple(configuration.targets.values())
-
-
 def _renewed(before: Configuration, after: Configuration) -> set[str]:
-    """Name the destinations whose token was replaced."""
+    """Return the names of the destinations whose token was replaced."""
     pairs = ((name, before.targets.get(name), target) for name, target in after.targets.items())
     return {name for name, old, new in pairs if old is not None and old.token != new.token}
 

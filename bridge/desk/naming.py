@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from bridge.model import Configuration
-from bridge.store import Store
+from bridge.store import Names, Store
 
 
-def configured(configuration: Configuration) -> dict[str, str]:
-    """Name the destinations of the mappings, each with what it was called before, or ""."""
+def former_names(configuration: Configuration) -> dict[str, str]:
+    """Return the former name, or "", of each destination of the mappings, by its name."""
     return {target.name: target.was for target in configuration.targets.values()}
 
 
-def take(store: Store, configuration: Configuration) -> tuple[str, ...]:
-    """Say what is wrong, one line each; nothing: the names agree. Raises `Down`."""
-    names = store.destinations.compare_names(configured(configuration))
+def warnings(store: Store, configuration: Configuration) -> tuple[str, ...]:
+    """Describe each name that does not fit, one line each; raises `Down`."""
+    return describe(store.destinations.compare_names(former_names(configuration)))
+
+
+def describe(names: Names) -> tuple[str, ...]:
+    """Describe each name that does not fit, one line each."""
     return (
         *(_homeless(name, count) for name, count in names.homeless.items()),
         *(_renamed(name, other) for name, other in names.renamed.items()),

@@ -79,7 +79,7 @@ def blocked(store: Store, *, state: str = "", destination: str = "") -> list[Del
 
 def homeless(store: Store, plan: Plan) -> tuple[str, ...]:
     """Name the destinations with open deliveries that are not in the mappings."""
-    return tuple(store.destinations.compare_names(naming.configured(plan.configuration)).homeless)
+    return tuple(store.destinations.compare_names(naming.former_names(plan.configuration)).homeless)
 
 
 # What to do with them

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Iterator
 
 from bridge.store import Named, Store
 
-#: How an installation is named by those who reach it through Atlassian's gateway: by its own
-#: address, too, so that the two together are one Jira.
+#: The beginning of an installation's address at Atlassian's gateway. It has an address of its own,
+#: too, so that the two together are one Jira.
 _GATEWAY = "api.atlassian.com/ex/"
 
 
-def take(store: Store) -> tuple[str, ...]:
-    """Say what is confused, one sentence each; raises `Down`."""
-    return told(store.origins())
+def warnings(store: Store) -> tuple[str, ...]:
+    """Describe sites that do not fit the installations, one sentence each; raises `Down`."""
+    return describe(store.origins())
 
 
-def told(found: Iterable[Named]) -> tuple[str, ...]:
-    """Say which sites are two installations, and which installations are two sites."""
-    several = list(found)
+def describe(origins: Iterable[Named]) -> tuple[str, ...]:
+    """Describe each site that is two installations, and each installation that is two sites."""
+    several = list(origins)
     return (*_two_of_one_site(several), *_two_sites_of_one(several))
 
 

@@ -44,13 +44,13 @@ class Status:
 def status_of(store: Store, configuration: Configuration | None = None) -> Status:
     """Count everything, and compare it with the mappings where they are given; raises `Down`."""
     found, blocked = store.history.totals(), store.history.longest_blocked(MAX_LISTED)
-    names = () if configuration is None else naming.take(store, configuration)
+    names = () if configuration is None else naming.warnings(store, configuration)
     return Status(
         totals=found,
         blocked=blocked,
         ahead_ms=store.ahead(),
         spool=store.spool_usage(),
-        degraded=(*_mappings_not_in_use(store.spool_folder), *names, *sites.take(store)),
+        degraded=(*_mappings_not_in_use(store.spool_folder), *names, *sites.warnings(store)),
     )
 
 

@@ -539,6 +539,4 @@ def test_a_thin_comment_is_decided_after_the_outage(scene, dc):
         scene.until(lambda: scene.bridge.store.writer.trouble)
     scene.finish()
     assert scene.state(event) == "delivered"
-    assert all(
-        thread.is_alive() for gang in scene.bridge._gangs.values() for thread in gang.threads
-    )
+    assert all(thread.is_alive() for thread in scene.bridge._pool.threads)

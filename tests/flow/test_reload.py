@@ -204,7 +204,7 @@ def test_an_edit_during_an_outage_is_staffed_after_it(scene, cloud):
     assert scene.reload(), "the doors follow at once"
     other.execute("ALTER TABLE elsewhere RENAME TO destinations")
     other.close()
-    scene.until(lambda: scene.bridge.reload() or scene.bridge._staffed)
+    scene.until(lambda: scene.bridge.reload() or scene.bridge._installed)
     scene.send("cloud_a", cloud.created(cloud.issue()))
     scene.finish()
     assert len(scene.sandbox.writes()) == 1

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from bridge import store, worker
+from bridge import store
 from bridge.core.retry import Policy
+from bridge.delivery import worker
+from bridge.delivery.deliver import Deliverer
 from bridge.errors import (
     Failed,
     Gone,
@@ -17,7 +19,7 @@ from bridge.errors import (
     Unmappable,
 )
 from bridge.model import Receipt, State
-from bridge.store import Down, Next
+from bridge.store import Down, LeaseRequest, Next
 
 pytestmark = pytest.mark.enable_socket
 
@@ -84,13 +86,14 @@ def crew(scene):
 
     def make(*answers, store=None, **more):
         target = replace(scene.bridge.plan.configuration.targets["aha"], **more)
-        return worker.Crew(
+        return Deliverer(
             target=target,
             destination=Receiver(*answers),
             store=store or scene.bridge.store,
             plan=lambda: scene.bridge.plan,
-            owner="a test",
-            lease_ms=60_000,
+            request=LeaseRequest(
+                destination="aha", owner="a test", lease_ms=60_000, limits=target.limits
+            ),
             policy=Policy(first_wait_ms=1_000, shortest_wait_ms=500, park_after_ms=3_600_000),
         )
 
@@ -107,9 +110,14 @@ def once(crew):
     """Claim, deliver and settle one delivery; returns the settlement."""
     turn = crew.store.settle_and_lease(None, crew.request)
     assert turn.leased is not None
-    settlement = worker._attend(crew, turn.leased)
+    settlement = worker.attend(crew, turn.leased)
     crew.store.settle_and_lease(settlement, None)
     return settlement
+
+
+def asking(crew, **known):
+    """Let workers request lanes in another way."""
+    return replace(crew, request=replace(crew.request, **known))
 
 
 def working(crew, stopping):
@@ -227,12 +235,12 @@ def test_a_sender_that_vanished_leaves_a_doubt(scene, crew, cloud, on_doubt, wha
 def test_a_send_that_would_begin_too_late_does_not_begin(scene, crew, cloud):
     """By then its lane may be somebody else's; it is leased once more."""
     event = scene.send("cloud_a", told(cloud, "comment"))
-    workers = replace(crew(), longest_send_ms=60_000)  # as long as the lease: each is too late
+    workers = asking(crew(), longest_send_ms=60_000)  # as long as the lease: each is too late
     leased = workers.store.settle_and_lease(None, workers.request).leased
     scene.until(lambda: store.steady() > leased.start_by)
-    workers.store.settle_and_lease(worker._attend(workers, leased), None)
+    workers.store.settle_and_lease(worker.attend(workers, leased), None)
     assert (scene.state(event), workers.destination.sent) == ("queued", [])
-    once(replace(workers, longest_send_ms=50_000))
+    once(asking(workers, longest_send_ms=50_000))
     assert (scene.state(event), len(workers.destination.sent)) == ("delivered", 1)
 
 
@@ -243,7 +251,7 @@ def test_a_fuller_telling_that_comes_while_a_thin_one_is_decided(scene, crew, dc
     workers = crew()
     leased = workers.store.settle_and_lease(None, workers.request).leased
     second = scene.send("dc_a", full)
-    assert worker.deliver(workers, leased) is None
+    assert workers.deliver(leased) is None
     once(workers)
     assert (scene.line(first).verdict, scene.line(first).first) == ("duplicate", second)
     [sent] = workers.destination.sent
@@ -301,7 +309,7 @@ def test_a_settlement_that_the_database_refuses_is_let_go(scene, crew, cloud, lo
 
 def test_what_could_outlast_its_lease_is_not_sent(scene, crew, cloud, logged):
     event = scene.send("cloud_a", told(cloud, "comment"))
-    workers, stopping = replace(crew(), lease_ms=1_000, longest_send_ms=2_000), threading.Event()
+    workers, stopping = asking(crew(), lease_ms=1_000, longest_send_ms=2_000), threading.Event()
     thread = working(workers, stopping)
     scene.until(lambda: [line for line in logged if line["event"] == "delivery.put_back"])
     stopping.set()
