@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,31 @@ def test_no_page_promises_a_command_or_a_flag_that_is_not_there(path: Path) -> N
         assert isinstance(command, click.Command), f"aha-bridge {name}"
         known = {spell for param in command.params for spell in param.opts}
         assert set(flags) <= {*known, "--help"}, f"aha-bridge {name}"
+
+
+def command_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Give each whole `aha-bridge COMMAND …` of a page's code, without what a shell makes of it."""
+    for code in _CODE.findall(path.read_text("utf-8")):
+        for call in re.split(r"[|`#]|;|&&|\n", code.replace("\\\n", " ")):
+            found = re.search(r"(?:^|[ /])aha-bridge ([a-z]+)(?![\w-])(.*)", call)
+            line = re.split(r"\s{3,}", found[2])[0] if found else ""
+            if found and line.count("'") % 2 == 0 and line.count('"') % 2 == 0:
+                piped = ["1"] if "xargs" in call else []
+                yield found[1], shlex.split(re.sub(r"<\w+>|…", "1", line)) + piped
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_every_command_line_can_be_read(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "body.json").write_text("{}")
+    for name, arguments in command_lines(path):
+        if "--help" in arguments or not arguments:
+            continue
+        given = ["body.json" if one == "FILE" else one for one in arguments]
+        with main.commands[name].make_context(name, [one for one in given if one not in "<>"]):
+            pass
 
 
 def test_what_is_not_yet_there_is_not_there() -> None:
@@ -282,3 +308,31 @@ def test_every_line_of_the_log_is_told() -> None:
     table = under(page("operations.md"), "### The log")
     told = {word for word in words(table) if re.fullmatch(r"[a-z_]+\.[a-z_]+", word)}
     assert told == set(_LOGGED.findall(code)) - _QUIET
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_no_page_names_a_line_of_the_log_that_is_not_there(path: Path) -> None:
+    code = "\n".join(one.read_text("utf-8") for one in (ROOT / "bridge").rglob("*.py"))
+    logged = set(_LOGGED.findall(code))
+    kinds = {name.partition(".")[0] for name in logged} - {"comment"}
+    found = {
+        word for word in words(path.read_text("utf-8")) if re.fullmatch(r"[a-z]+\.[a-z_]+", word)
+    }
+    files = {word for word in found if word.rpartition(".")[2] in _SUFFIXES}
+    assert {word for word in found - files if word.partition(".")[0] in kinds} <= logged
+
+
+_SUFFIXES = {"db", "py", "md", "yaml", "json", "sql", "spool", "log", "txt"}
+
+
+# The code
+
+_PATH = re.compile(r"(?<![\w./-])(?:bridge|tests|bench|docs|mappings)/[\w./-]*\w/?(?![\w*<{-])")
+
+
+@pytest.mark.parametrize("path", [*PAGES, *DEPLOYED], ids=named)
+def test_every_file_that_a_page_names_is_there(path: Path) -> None:
+    text = "\n".join(_CODE.findall(path.read_text("utf-8")))
+    text = re.sub(r"^\w* *mappings/[\w.:-]+.*$", "", text, flags=re.MULTILINE)
+    found = set(_PATH.findall(re.sub(r"(?<=[\w>…])/\S+|\S*//\S+", "", text)))
+    assert {one for one in found if not (ROOT / one).exists()} == set()
