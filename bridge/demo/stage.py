@@ -49,8 +49,14 @@ class Stage:
 
 
 @contextmanager
-def staged(environ: Mapping[str, str]) -> Iterator[Stage]:
-    """Start everything in a temporary folder, and remove it afterwards."""
+def staged(environ: Mapping[str, str], *, mappings: Path = MAPPINGS) -> Iterator[Stage]:
+    """Start everything in a temporary folder, and remove it afterwards.
+
+    Raises `BridgeError` when the folder of the example `mappings` is missing.
+    """
+    if not mappings.is_dir():
+        raise BridgeError(f"the example mappings are not installed: {mappings} is missing")
+    mappings = mappings.resolve()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="aha-bridge-demo-")))
         tokens = {name: secrets.token_hex(24) for name in _SECRETS}
@@ -63,13 +69,13 @@ def staged(environ: Mapping[str, str]) -> Iterator[Stage]:
             "AHA_PRIVATE": "true",
             "AHA_PER_SECOND": "none",
             "AHA_PER_MINUTE": "none",
-            "BRIDGE_MAPPINGS": str(_mappings()),
+            "BRIDGE_MAPPINGS": str(mappings),
             "BRIDGE_DATABASE": f"sqlite:///{folder}/bridge.db",
             "BRIDGE_PORT": "0",
             "BRIDGE_LOG": "json",
             "BRIDGE_GRACE_SECONDS": str(GRACE_S),
         }
-        plan = Plan.of(config.require(_mappings(), settings))
+        plan = Plan.of(config.require(mappings, settings))
         url = stack.enter_context(_served(folder, environ, settings))
         store = Store(settings["BRIDGE_DATABASE"], spool=folder / "spool")
         stack.callback(store.close)
@@ -81,12 +87,6 @@ def staged(environ: Mapping[str, str]) -> Iterator[Stage]:
             plan=plan,
             store=store,
         )
-
-
-def _mappings() -> Path:
-    if not MAPPINGS.is_dir():
-        raise BridgeError(f"the example mappings are not installed: {MAPPINGS} is missing")
-    return MAPPINGS.resolve()
 
 
 @contextmanager

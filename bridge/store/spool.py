@@ -56,12 +56,16 @@ class SpoolUsage:
 class Spool:
     """Segments in one folder. Not thread-safe: the store's writer alone uses it."""
 
-    def __init__(self, folder: Path, *, limit: int, process: str) -> None:
+    def __init__(
+        self, folder: Path, *, limit: int, process: str, file_type: type[FileIO] = FileIO
+    ) -> None:
         #: The folder with the segments.
         self.folder = folder
         self._limit = limit
         #: The name of the process that owns the spool.
         self.process = process
+        #: With which segments are opened for writing.
+        self._file_type = file_type
         self._count = 0
         self._writing: FileIO | None = None
         self._segments: deque[tuple[Path, FileIO]] = deque()
@@ -185,7 +189,7 @@ class Spool:
             return self._writing
         make_folder(self.folder)
         path = self._unused()
-        file = FileIO(path, "x+", opener=private_opener)
+        file = self._file_type(path, "x+", opener=private_opener)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._segments.append((path, file))
         _sync_folder(self.folder)

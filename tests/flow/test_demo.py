@@ -141,7 +141,7 @@ def test_a_bridge_that_ends_at_once_says_so(monkeypatch):
         pass
 
 
-def test_without_the_example_mappings_there_is_no_demo(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "MAPPINGS", tmp_path / "none")
-    with pytest.raises(BridgeError, match="are not installed"), stage.staged(os.environ):
+def test_without_the_example_mappings_there_is_no_demo(tmp_path):
+    there = stage.staged(os.environ, mappings=tmp_path / "none")
+    with pytest.raises(BridgeError, match="are not installed"), there:
         pass

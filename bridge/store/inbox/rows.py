@@ -7,7 +7,7 @@ time for each statement.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from bridge.core.stale import reports_state
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
-from bridge.store.database.statements import Prepared, as_rows, listing, spelled, together
+from bridge.store.database.statements import Prepared, as_rows, listing, spelled
 from bridge.store.effects import encode_effects, encode_identities, writes_any
 from bridge.store.inbox.verdicts import LIVE, strongest
 from bridge.store.queue.lanes import OPEN, SET_OFF, LaneKey, lane_of, make_and_set_off
@@ -122,12 +122,11 @@ def add(
     entries: Sequence[Entry],
     changes: Changes,
     lanes: Mapping[LaneKey, int],
-    meanwhile: Callable[[], None] | None = None,
 ) -> dict[str, int]:
     """Insert the events of a batch, their verdicts and sightings, and their new deliveries.
 
     `lanes` are the ids of the lanes that are locked. Returns how many lanes of each destination
-    may have something to do now. `meanwhile` is called while a server is at work on the rows.
+    may have something to do now.
     """
     events = [_event(entry, changes.verdicts[entry.event.id]) for entry in entries]
     verdicts = [row for entry in entries for row in _verdicts(entry.event, changes)]
@@ -147,10 +146,7 @@ def add(
             "deliveries": as_rows(_deliveries(changes.deliveries, lanes)),
             "ready": orjson.dumps(ready).decode(),
         }
-        with together(conn):
-            _ADD_ALL.run(conn, values)
-            if meanwhile is not None:
-                meanwhile()
+        _ADD_ALL.run(conn, values)
         return ready
     _ADD_EVENTS.run(conn, events)
     if verdicts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
@@ -66,18 +66,16 @@ def write(
     entries: Sequence[Entry],
     changes: Changes,
     lanes: Mapping[LaneKey, int],
-    meanwhile: Callable[[], None] | None = None,
 ) -> dict[str, int]:
     """Write what a batch of events changes; `lanes` are the ids of the locked lanes.
 
-    Returns how many lanes of each destination may have something to do now. `meanwhile` is called
-    while a server is at work on the new rows.
+    Returns how many lanes of each destination may have something to do now.
     """
     change_stored(conn, now, changes)
     for (_, lane), hold_until in changes.woken.items():
         wake_held(conn, now, lane, hold_until)
     _move_forward(conn, changes)
-    return add(conn, now, entries, changes, lanes, meanwhile)
+    return add(conn, now, entries, changes, lanes)
 
 
 def change_stored(conn: Connection, now: int, changes: Changes) -> None:

@@ -15,6 +15,7 @@ from bridge.model import State
 from bridge.store import Clocks, operators
 from bridge.store import schema as t
 from bridge.store.queue import watermark
+from bridge.store.spool import Spool
 from bridge.timing import Timing
 
 
@@ -269,3 +270,55 @@ def test_a_step_while_a_request_waits_for_the_writer_changes_no_order(database, 
     assert taken(other, 3) == ["e1", "e2", "e3"]
     third.close()
     other.close()
+
+
+HOUR = 3_600_000
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("skew", [-HOUR, HOUR])
+def test_a_host_whose_clock_is_not_the_servers_changes_no_order(postgresql, tmp_path, skew):
+    clock = Stepping()
+
+    def begin(name, host):
+        clocks = Clocks.given(host, clock.steady, server=clock.steady)
+        return Running(postgresql, tmp_path / name, process=name, clocks=clocks).begin()
+
+    def keep(bridge, name, received):
+        bridge.keep(replace(request(name), received=received))
+        kept = clock.steady()
+        until(lambda: clock.steady() > kept)
+
+    exact, skewed = begin("exact", clock.steady), begin("skewed", lambda: clock.steady() + skew)
+    keep(exact, "e0", clock.steady())
+    with skewed.cut_off():
+        keep(skewed, "e1", clock.steady() + skew)
+        assert skewed.store.writer.backlog
+        keep(exact, "e2", clock.steady())
+    until(lambda: not skewed.store.writer.backlog)
+    assert taken(exact, 3) == ["e0", "e1", "e2"]
+    exact.close()
+    skewed.close()
+
+
+def test_what_a_host_spooled_before_its_boot_is_placed_by_the_engines_clock(sqlite, tmp_path):
+    """The host's clock was put back since the engine's clock was set by it."""
+    clock = Stepping()
+
+    def begin():
+        clocks = Clocks.given(clock.host, clock.steady)
+        return Running(sqlite, tmp_path, clocks=clocks).begin()
+
+    first = begin()
+    first.keep(replace(request("e1"), received=clock.host()))
+    first.close()
+    kept = clock.steady()
+    until(lambda: clock.steady() > kept)
+    clock.by -= HOUR
+    spool = Spool(tmp_path / "spool", limit=1 << 30, process="dead")
+    spool.append([replace(request("e2"), received=clock.host(), boot="another")])
+    spool.close()
+    second = begin()
+    until(lambda: not second.store.writer.backlog)
+    assert taken(second, 2) == ["e1", "e2"]
+    second.close()

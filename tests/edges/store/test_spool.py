@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ def spools(tmp_path):
     """Make spools that share a folder, each for a process of its own."""
     made = []
 
-    def make(process="here", limit=1 << 30, folder=tmp_path / "spool"):
-        made.append(Spool(folder, limit=limit, process=process))
+    def make(process="here", limit=1 << 30, folder=tmp_path / "spool", **known):
+        made.append(Spool(folder, limit=limit, process=process, **known))
         return made[-1]
 
     yield make
@@ -174,26 +175,27 @@ def test_a_full_disk_leaves_nothing_torn(spools, tmp_path, room):
     assert drained(spool) == (["a", "d"], [])
 
 
-class Worn(module.FileIO):
-    """A file on a disk that takes half of what is written, and then nothing at all."""
-
-    def write(self, data):
-        super().write(bytes(data[: len(data) // 2]))
-        raise OSError(5, "Input/output error")
-
-    def truncate(self, size=None):
-        raise OSError(5, "Input/output error")
-
-
 def test_nothing_is_written_behind_a_torn_record(spools, tmp_path):
-    spool = spools()
+    worn = []
+
+    class Worn(FileIO):
+        """A file on a disk that one day takes half of what is written, and then nothing at all."""
+
+        def write(self, data):
+            if not worn:
+                return super().write(data)
+            super().write(bytes(data[: len(data) // 2]))
+            raise OSError(5, "Input/output error")
+
+        def truncate(self, size=None):
+            raise OSError(5, "Input/output error")
+
+    spool = spools(file_type=Worn)
     spool.append(requests("a"))
-    path, file = spool._segments[0]
-    worn = Worn(path, "r+")
-    spool._segments[0], spool._writing = (path, worn), worn
-    file.close()
+    worn.append(1)
     with pytest.raises(NotKept):
         spool.append(requests("b"))
+    worn.clear()
     spool.append(requests("c"))
     assert drained(spool) == (["a", "c"], ["here-000001.damaged"])
 

@@ -308,6 +308,25 @@ def test_the_database_goes_away_while_the_spool_is_gone_through_one_by_one(sqlit
     bridge.close()
 
 
+def test_a_spooled_request_that_takes_long_to_judge_holds_no_other_job_up(running, tmp_path):
+    left_behind(tmp_path, request("e1", first="stay"))
+    judging, go_on = threading.Event(), threading.Event()
+
+    def stay():
+        judging.set()
+        assert go_on.wait(20)
+
+    hooks["stay"] = stay
+    bridge = running(timing=Timing(judging_limit_s=0.01))
+    bridge.start()
+    assert judging.wait(20)
+    bridge.keep(request("e2"))
+    assert bridge.kept() == {}, "it went into the spool, behind the other"
+    go_on.set()
+    until(lambda: not bridge.store.writer.backlog)
+    assert bridge.queued() == ["e1", "e2"]
+
+
 def test_a_segment_that_holds_nothing(running, tmp_path):
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "dead-000001.spool").write_bytes(b"")

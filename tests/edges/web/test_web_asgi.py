@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import threading
 from contextlib import suppress
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import orjson
 import pytest
 
 from bridge.errors import NotKept
+from bridge.intake import LARGE_BODY_BYTES
 from bridge.model import Reply
 from bridge.web.asgi import AsgiApplication
 
@@ -244,3 +246,66 @@ def test_a_request_under_way_when_the_process_ends_is_to_come_again(door):
             return await asking
 
     assert asyncio.run(ended())[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("size", "headers", "on_the_loop"),
+    [
+        (LARGE_BODY_BYTES, [], True),
+        (LARGE_BODY_BYTES + 1, [], False),
+        (10, [(b"content-encoding", b"gzip")], False),
+    ],
+)
+def test_a_large_body_is_judged_in_a_thread_of_its_own(door, size, headers, on_the_loop):
+    threads = []
+
+    def prepare(_hook, request):
+        threads.append(threading.current_thread())
+        return "kept", request
+
+    door.bridge.intake.prepare = prepare
+    [(status, _, _)] = door.ask(request(b"x" * size, headers=headers))
+    assert status == 200
+    assert [thread is threading.main_thread() for thread in threads] == [on_the_loop]
+
+
+def test_what_arrives_together_is_handed_to_the_writer_together(door):
+    counts = []
+
+    def keep_soon(arrivals):
+        counts.append(len(arrivals))
+        for _, callback in arrivals:
+            callback(None)
+
+    door.bridge.store.keep_soon = keep_soon
+    told = door.ask(*(request(b"{}") for _ in range(50)))
+    assert [status for status, _, _ in told] == [200] * 50
+    assert counts == [50]
+
+
+def test_no_more_bodies_are_judged_than_the_writer_takes_soon(door):
+    judged, counts = [], []
+
+    def prepare(_hook, request):
+        judged.append(request)
+        return "kept", request
+
+    def keep_soon(arrivals):
+        counts.append(len(judged))
+        judged.clear()
+        for _, callback in arrivals:
+            callback(None)
+
+    door.bridge.intake.prepare, door.bridge.store.keep_soon = prepare, keep_soon
+    told = door.ask(*(request(b"{}") for _ in range(300)))
+    assert [status for status, _, _ in told] == [200] * 300
+    assert max(counts) == 256
+
+
+def test_a_store_that_is_closed_is_answered_for(door):
+    def keep_soon(_arrivals):
+        raise NotKept("the bridge is stopping")
+
+    door.bridge.store.keep_soon = keep_soon
+    told = door.ask(request(b"{}"), request(b"{}"))
+    assert [status for status, _, _ in told] == [503, 503]
