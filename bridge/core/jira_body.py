@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.core.changelog import changes, field_of
@@ -19,12 +20,15 @@ def as_object(value: object) -> Mapping[str, Any]:
 
 def issue_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the body's issue; {} without one."""
-    return as_object(body.get("issue"))
+    issue = body.get("issue")
+    return issue if isinstance(issue, dict) else _NOTHING
 
 
 def fields_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of the body's issue; {} without any."""
-    return as_object(issue_of(body).get("fields"))
+    issue = body.get("issue")
+    fields = issue.get("fields") if isinstance(issue, dict) else None
+    return fields if isinstance(fields, dict) else _NOTHING
 
 
 def completed(body: Mapping[str, Any], full: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,38 +55,43 @@ def before_change(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**body, "issue": {**issue, "fields": fields}}
 
 
-def projects(body: Mapping[str, Any]) -> frozenset[str]:
-    """Return the project's key, name and id in lower case; after a move, also the old project's."""
-    project = as_object(fields_of(body).get("project"))
-    found = {str(project[name]).casefold() for name in ("key", "name", "id") if project.get(name)}
-    key = issue_of(body).get("key")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Projects:
+    """The projects that a body is about: the issue's, and after a move also the old one."""
+
+    #: Keys, names and ids, in lower case.
+    names: frozenset[str]
+    #: The body names its project in full, so that a filter for another project cannot match it.
+    complete: bool
+
+
+def projects_of(body: Mapping[str, Any]) -> Projects:
+    """Return the projects that a body is about."""
+    key, project = issue_of(body).get("key"), as_object(fields_of(body).get("project"))
+    id_, own_key, name = project.get("id"), project.get("key"), project.get("name")
+    names = {str(each).casefold() for each in (id_, own_key, name) if each}
     if isinstance(key, str) and "-" in key:
-        found.add(_prefix(key).casefold())
-    if found:
-        found.update(_projects_before(body))
-    return frozenset(found)
-
-
-def identifies_project(body: Mapping[str, Any]) -> bool:
-    """Whether the body names its project in full: a filter for another project cannot match it."""
-    project = as_object(fields_of(body).get("project"))
-    key = issue_of(body).get("key")
-    changed = {field_of(item, key) for item in changes(body)}
+        names.add(_prefix(key).casefold())
+    before, changed = _projects_before(body, key)
+    if names:
+        names |= before
     # A changelog that changes the project without the key may lack a name that a filter uses.
     moved = "project" in changed and "issuekey" not in changed
-    return not moved and all(project.get(name) for name in ("id", "key", "name"))
+    return Projects(names=frozenset(names), complete=bool(id_ and own_key and name) and not moved)
 
 
-def _projects_before(body: Mapping[str, Any]) -> set[str]:
-    found = set()
-    key = issue_of(body).get("key")
+def _projects_before(body: Mapping[str, Any], key: object) -> tuple[set[str], set[str]]:
+    """Return the names of the projects before the changelog, and the fields that it changes."""
+    names: set[str] = set()
+    fields: set[str] = set()
     for item in changes(body):
-        name = field_of(item, key)
-        if name == "issuekey":
-            found.add(_prefix(item.get("fromString")).casefold())
-        elif name == "project":
-            found.update(str(item.get(old) or "").casefold() for old in ("from", "fromString"))
-    return found - {""}
+        field = field_of(item, key)
+        fields.add(field)
+        if field == "issuekey":
+            names.add(_prefix(item.get("fromString")).casefold())
+        elif field == "project":
+            names.update(str(item.get(old) or "").casefold() for old in ("from", "fromString"))
+    return names - {""}, fields
 
 
 def _prefix(key: object) -> str:

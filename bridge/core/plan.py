@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.core.decide import case_of, decide
-from bridge.core.jira_body import identifies_project, projects
+from bridge.core.jira_body import projects_of
 from bridge.core.snapshot import Snapshot
 from bridge.model import Configuration, Event, Route, Stage, Target, Verdict, VerdictName
 
@@ -51,12 +51,15 @@ class Plan:
 
     def routes(self, event: Event, body: Mapping[str, Any]) -> tuple[Route, ...]:
         """Return the routes whose filter the event could pass, in the order of their names."""
-        if not identifies_project(body):
+        projects = projects_of(body)
+        if not projects.complete:
             return self.by_hook.get(event.hook, ())
-        found = projects(body)
-        index = self.by_project.get(event.hook, {})
-        picked = {route.name: route for name in found for route in index.get(name, ())}
-        picked.update((route.name, route) for route in self.anywhere.get(event.hook, ()))
+        anywhere, index = self.anywhere.get(event.hook, ()), self.by_project.get(event.hook)
+        if not index:
+            return anywhere
+        picked = {route.name: route for route in anywhere}
+        for name in projects.names:
+            picked.update((route.name, route) for route in index.get(name, ()))
         return tuple(picked[name] for name in sorted(picked))
 
     def judge(
@@ -141,7 +144,7 @@ def _unrouted(reason: str) -> Verdict:
 
 def _not_evaluated(body: Mapping[str, Any], skipped: Sequence[str]) -> Verdict:
     """Return one verdict for all the routes whose filters need other projects."""
-    found = ", ".join(sorted(projects(body)))
+    found = ", ".join(sorted(projects_of(body).names))
     names = ", ".join(skipped[:5]) + (f" and {len(skipped) - 5} more" if len(skipped) > 5 else "")
     return _unrouted(f"in project {found}; other projects are asked for by {names}")
 

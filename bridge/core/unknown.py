@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bridge.core.jira_body import projects
+from bridge.core.jira_body import projects_of
 from bridge.core.plan import Plan
 from bridge.core.snapshot import Snapshot
 from bridge.model import Event, Route, Stage, Verdict, VerdictName
@@ -54,7 +54,7 @@ def _may_use(route: Route, snapshot: Snapshot) -> bool:
 
 
 def _other_project(snapshot: Snapshot) -> str:
-    found = ", ".join(sorted(projects(snapshot.body)))
+    found = ", ".join(sorted(projects_of(snapshot.body).names))
     return f"the record is in {found}{snapshot.source}"
 
 

@@ -512,7 +512,7 @@ def test_a_thin_event_that_is_filtered_anyway_does_not_wait():
     ],
 )
 def test_the_projects_a_body_speaks_of(body, found):
-    assert jira_body.projects(body) == found
+    assert jira_body.projects_of(body).names == found
 
 
 QUERIES = st.sampled_from(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -62,10 +62,12 @@ def read(request: Request) -> tuple[Event, ...]:
     word = name.removeprefix("jira:")
     record, key = _subject(body, word, request.query)
     sent = instant(body.get("timestamp"))
-    known = JiraEvent(name=name, word=word, body=body, record=record, time=sent)
+    fields, items = fields_of(body), changes(body)
+    known = JiraEvent(
+        name=name, word=word, body=body, fields=fields, items=items, record=record, time=sent
+    )
     found, empty = effects(known)
     actor, handles = _actor(known, request.query)
-    fields = fields_of(body)
     event = Event(
         id=request.id,
         hook=request.hook,
@@ -84,8 +86,8 @@ def read(request: Request) -> tuple[Event, ...]:
         thin=word in ("comment_created", "comment_updated") and not fields,
         # The comment events of Jira Cloud contain six fields, and neither of these two.
         full="created" in fields and "updated" in fields,
-        moved=_moved(body, key),
-        as_of=as_of(body, word),
+        moved=_moved(items, key),
+        as_of=as_of(fields, sent, word),
         change_id=change_id(body),
         delivery_id=text(request.headers.get("x-atlassian-webhook-identifier")),
         attempt=_attempt(request.headers.get("x-atlassian-webhook-retry")),
@@ -177,9 +179,9 @@ def _origin(body: Mapping[str, Any]) -> str:
     return ""
 
 
-def _moved(body: Mapping[str, Any], key: str) -> bool:
+def _moved(items: Iterable[Mapping[str, Any]], key: str) -> bool:
     """Return whether the key or the project changed, whatever the changelog's language."""
-    return any(field_of(item, key) in ("project", "issuekey") for item in changes(body))
+    return any(field_of(item, key) in ("project", "issuekey") for item in items)
 
 
 def _actor(event: JiraEvent, query: Mapping[str, str]) -> tuple[str, frozenset[str]]:

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from bridge.core.jira_body import as_object, fields_of
+from bridge.core.jira_body import as_object
 from bridge.core.readers import is_private
 from bridge.model import Effect
 from bridge.sources.jira.cells import CHANGED, CREATED
@@ -46,6 +46,10 @@ class JiraEvent:
     #: The same without `jira:`.
     word: str
     body: Mapping[str, Any]
+    #: The fields of the body's issue; {} without any.
+    fields: Mapping[str, Any]
+    #: The items of the body's changelog.
+    items: Sequence[Mapping[str, Any]]
     #: The issue's id, or "".
     record: str
     #: The body's `timestamp`, in ms since the epoch.
@@ -82,7 +86,7 @@ def _issue(event: JiraEvent) -> tuple[Effect, ...]:
 
 def _issue_created(event: JiraEvent) -> tuple[str, ...]:
     """Return the cells of the issue's creation; ("",) when the body lacks it."""
-    return CREATED.cells(fields_of(event.body).get("created"))
+    return CREATED.cells(event.fields.get("created"))
 
 
 def _known_by(effect: Effect, cells: tuple[str, ...]) -> Effect:
@@ -119,7 +123,7 @@ def _change(changelog: Mapping[str, Any], event: JiraEvent) -> Effect:
         also=tuple(others),
         event="issue_updated",
         part="changelog",
-        sets=settings(event.body),
+        sets=settings(event.items),
     )
 
 

@@ -13,20 +13,22 @@ issue's fields, and every comment and worklog its version; `core.stale` compares
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bridge.core.changelog import changes, setting
-from bridge.core.jira_body import as_object, fields_of
+from bridge.core.changelog import setting
+from bridge.core.jira_body import as_object
 from bridge.sources.jira.values import digits, instant, text
 
 _BIGINT = 2**63
 
 
-def as_of(body: Mapping[str, Any], word: str) -> int:
-    """Return the instant of a body's issue, in ms since the epoch; 0 when the body has none."""
-    sent = instant(body.get("timestamp"))
-    updated = instant(fields_of(body).get("updated"))
+def as_of(fields: Mapping[str, Any], sent: int | None, word: str) -> int:
+    """Return the instant of a body's issue, in ms since the epoch; 0 when the body has none.
+
+    `sent` is the body's timestamp, also in ms.
+    """
+    updated = instant(fields.get("updated"))
     first, second = (sent, updated) if word == "issue_deleted" else (updated, sent)
     return first or second or 0
 
@@ -37,9 +39,9 @@ def change_id(body: Mapping[str, Any]) -> int:
     return number if number < _BIGINT else 0
 
 
-def settings(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the settings that a body's changelog changes; () if one of them has no name."""
-    names = tuple(dict.fromkeys([setting(item) for item in changes(body)]))
+def settings(items: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the settings that a changelog's items change; () if one of them has no name."""
+    names = tuple(dict.fromkeys(map(setting, items)))
     return () if "" in names else names
 
 
