@@ -69,12 +69,12 @@ class Settings:
     """The settings of a process; each field is the variable BRIDGE_<NAME>."""
 
     mappings: Path = field(
-        metadata=_metadata("mappings", "The folder of bridge.yaml and the routes.", _path)
+        metadata=_metadata("mappings", "The folder with bridge.yaml and the routes.", _path)
     )
     database: str = field(
         metadata=_metadata(
             "sqlite:///bridge.db",
-            "Where everything is kept: sqlite:/// or postgresql://.",
+            "The database: sqlite:/// or postgresql://.",
             _database,
         )
     )
@@ -86,40 +86,49 @@ class Settings:
     )
     spool: Path = field(
         metadata=_metadata(
-            None, "The folder for events while the database is away (`spool` beside it).", _path
+            None,
+            "The folder for requests while the database is unreachable (`spool` next to an SQLite"
+            " file, else in the working folder).",
+            _path,
         )
     )
-    spool_max: int = field(metadata=_metadata("1GiB", "How much the spool may hold.", _size))
-    log: str = field(
-        metadata=_metadata("text", "How to write the log: text or json.", _one_of("text", "json"))
+    spool_max: int = field(
+        metadata=_metadata("1GiB", "The largest total size of the spool.", _size)
     )
-    max_body: int = field(metadata=_metadata("32MiB", "The largest body that is taken.", _size))
+    log: str = field(
+        metadata=_metadata("text", "The format of the log: text or json.", _one_of("text", "json"))
+    )
+    max_body: int = field(metadata=_metadata("32MiB", "The largest request body accepted.", _size))
     workers: int = field(
-        metadata=_metadata("32", "Deliveries at a time for each destination.", _integer(1, 256))
+        metadata=_metadata("32", "Concurrent deliveries per destination.", _integer(1, 256))
     )
     threads: int = field(
-        metadata=_metadata("16", "Threads for pages; webhooks need none.", _integer(1, 1024))
+        metadata=_metadata(
+            "16", "Threads for pages and metrics; webhooks need none.", _integer(1, 1024)
+        )
     )
     connections: int = field(
         metadata=_metadata(
             "2000",
-            "Connections at a time; more, and the one that has waited longest is closed.",
+            "Concurrent connections; beyond them, the longest-waiting one is closed.",
             _integer(16, 100_000),
         )
     )
     idle_seconds: int = field(
         metadata=_metadata(
-            "30", "Seconds a connection may take until the next request's head.", _integer(1, 3600)
+            "30",
+            "Seconds a connection may be idle until the next request's head.",
+            _integer(1, 3600),
         )
     )
     body_seconds: int = field(
         metadata=_metadata("20", "Seconds a body may take to arrive.", _integer(1, 3600))
     )
     body_rate: int = field(
-        metadata=_metadata("64KiB", "Bytes for which a body is given one more second.", _size)
+        metadata=_metadata("64KiB", "Bytes of a body that extend its time by one second.", _size)
     )
     body_memory: int = field(
-        metadata=_metadata("64MiB", "Memory for large bodies that are on their way in.", _size)
+        metadata=_metadata("64MiB", "Memory for large bodies that are being received.", _size)
     )
     bodies_days: int = field(metadata=_metadata("14", "Days to keep bodies.", _integer(1, 36500)))
     decisions_days: int = field(
@@ -127,41 +136,41 @@ class Settings:
     )
     effects_days: int = field(
         metadata=_metadata(
-            "400", "Days to keep what duplicates are known by; at least 90.", _integer(90, 36500)
+            "400", "Days to keep deduplication keys (90 or more).", _integer(90, 36500)
         )
     )
     lease_seconds: int = field(
         metadata=_metadata(
             None,
-            "Seconds for which a worker holds a record; more than any send takes (120, or a minute"
+            "Seconds a worker leases a record's lane; more than any send takes (120, or a minute"
             " more than both timeouts together).",
             _integer(1, 86400),
         )
     )
     connect_timeout: int = field(
-        metadata=_metadata(
-            "5", "Seconds to connect: the name, its addresses, TLS.", _integer(1, 3600)
-        )
+        metadata=_metadata("5", "Seconds to connect: name look-up, TCP and TLS.", _integer(1, 3600))
     )
     read_timeout: int = field(
-        metadata=_metadata("30", "Seconds to send a body and have its answer.", _integer(1, 3600))
+        metadata=_metadata(
+            "30", "Seconds to send a body and receive the answer.", _integer(1, 3600)
+        )
     )
     park_hours: int = field(
         metadata=_metadata(
             "6",
-            "Hours that a record may fail while others come through, before it is parked.",
+            "Hours a record may fail while others are delivered, before its delivery is parked.",
             _integer(1, 8760),
         )
     )
     grace_seconds: int = field(
         metadata=_metadata(
-            "10", "Seconds a thin event waits for a fuller telling of it.", _integer(0, 3600)
+            "10", "Seconds a thin event waits for a complete event.", _integer(0, 3600)
         )
     )
 
     @property
     def longest_send(self) -> int:
-        """How long a send takes at most, in seconds."""
+        """The longest duration of a send, in seconds."""
         return self.connect_timeout + self.read_timeout
 
     def __repr__(self) -> str:
