@@ -177,6 +177,11 @@ class Store:
         return self.writer.backlog
 
     @property
+    def verdicts(self) -> dict[tuple[str, str], int]:
+        """How many verdicts this process kept with their events, by verdict and stage."""
+        return self.writer.verdicts
+
+    @property
     def replaced(self) -> int:
         """How many times another database was found in the place of the first."""
         return self.writer.replaced

@@ -8,14 +8,19 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.registry import Collector
 
 from bridge.app import Bridge
-from bridge.web.metrics import ACCEPTED, ANSWERS, DatabaseMetrics
+from bridge.web.metrics import ACCEPTED, ANSWERS, DatabaseMetrics, VerdictMetrics
 
 
 def blueprint(bridge: Bridge) -> Blueprint:
     """Build the three routes."""
     routes = Blueprint("health", __name__)
     registry = CollectorRegistry()
-    collectors: tuple[Collector, ...] = (ANSWERS, ACCEPTED, DatabaseMetrics(bridge))
+    collectors: tuple[Collector, ...] = (
+        ANSWERS,
+        ACCEPTED,
+        VerdictMetrics(bridge),
+        DatabaseMetrics(bridge),
+    )
     for collector in collectors:
         registry.register(collector)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import structlog
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from bridge.app import Bridge
@@ -43,6 +43,24 @@ class AnswerMetrics:
         """Count an answer without its time."""
         counter = self._counters.get(status) or ANSWERS.labels(status=str(status))
         counter.inc()
+
+
+class VerdictMetrics(Collector):
+    """Counts the verdicts of the events that this process kept, by verdict and stage."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the counts of the writer, without the database."""
+        counter = CounterMetricFamily(
+            "bridge_verdicts_total",
+            "Verdicts on the events that this process kept, by verdict and stage.",
+            labels=["verdict", "stage"],
+        )
+        for (verdict, stage), count in sorted(self._bridge.store.verdicts.items()):
+            counter.add_metric([verdict, stage], count)
+        yield counter
 
 
 class DatabaseMetrics(Collector):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, select
 
@@ -12,11 +12,22 @@ from bridge.core.changes import Entry
 from bridge.core.snapshot import Snapshot, newest_of
 from bridge.core.storable import is_storable, storable_event, storable_verdict
 from bridge.core.unknown import resolve, wants_snapshot
+from bridge.model import Verdict
 from bridge.store import schema as t
 from bridge.store.database.statements import together
 from bridge.store.inbox.read import Look, read, send_look
 from bridge.store.inbox.write import write
 from bridge.store.snapshots import latest_snapshot, snapshot_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """What one transaction kept."""
+
+    #: How many lanes of each destination may have something to do now.
+    ready: dict[str, int] = field(default_factory=dict)
+    #: The verdicts of the events that were kept, by event.
+    verdicts: Mapping[str, Sequence[Verdict]] = field(default_factory=dict)
 
 
 def accept(
@@ -27,23 +38,23 @@ def accept(
     grace: int,
     settling: Sequence[int] = (),
     look: Look | None = None,
-) -> dict[str, int]:
+) -> Accepted:
     """Keep events, claim their effects and queue their deliveries.
 
-    Returns how many lanes of each destination may have something to do now. `now` and `grace`
-    are in ms. An entry that was kept before changes nothing. `settling` are lanes that the same
-    transaction settles afterwards. `look` is what `look_ahead` returned for the same entries in
-    this transaction.
+    `now` and `grace` are in ms. An entry that was kept before changes nothing. `settling` are lanes
+    that the same transaction settles afterwards. `look` is what `look_ahead` returned for the same
+    entries in this transaction.
     """
     if look is None:
         entries = _resolved(conn, [_storable(entry) for entry in _not_kept(conn, entries)])
         if not entries:
-            return {}
+            return Accepted()
         with together(conn):
             look = send_look(conn, entries, settling)
     known, lanes = read(conn, now, look)
     changes = dedup.decide(look.entries, known, now=now, grace_ms=grace)
-    return write(conn, now, look.entries, changes, lanes)
+    ready = write(conn, now, look.entries, changes, lanes)
+    return Accepted(ready=ready, verdicts=changes.verdicts)
 
 
 def look_ahead(conn: Connection, entries: Sequence[Entry], settling: Sequence[int]) -> Look | None:

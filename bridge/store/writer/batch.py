@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from bridge.core.changes import Entry
 from bridge.core.retry import Policy
 from bridge.store.database.clocks import Instant, steady
 from bridge.store.database.engine_clock import Keeper
-from bridge.store.inbox.accept import accept, look_ahead
+from bridge.store.inbox.accept import Accepted, accept, look_ahead
 from bridge.store.inbox.origins import Origins
 from bridge.store.inbox.read import Look
 from bridge.store.queue import watermark
@@ -48,6 +49,8 @@ class BatchWriter:
         self._policy = policy
         self._keeper = Keeper()
         self._origins = Origins()
+        #: How many verdicts were committed, by verdict and stage.
+        self.verdicts: Counter[tuple[str, str]] = Counter()
 
     def write(self, jobs: Sequence[Job], started: float) -> tuple[list[object], Ready]:
         """Commit jobs together; returns the result of each, and the lanes that have work now.
@@ -64,27 +67,26 @@ class BatchWriter:
             nonlocal look
             look = look_ahead(conn, entries, settling)
 
-        def work(conn: Connection, now: Instant, again: bool) -> tuple[list[object], Ready]:
+        def work(conn: Connection, now: Instant, again: bool) -> tuple[list[object], Accepted]:
             given = [replace(entry, again=True) for entry in entries] if again else entries
             known = None if again else look
-            ready = self._accept(conn, now, given, settling, known) if given else {}
+            accepted = self._accept(conn, now, given, settling, known) if given else Accepted()
             if entries:
                 self._places.advance(now)
             if entries or settling:
                 self._keeper.keep(conn, now)
             leasing = since if self._may_lease(started) else None
             answers = settle_and_lease(conn, now, exchanges, policy=self._policy, since=leasing)
-            return _results(conn, now, jobs, answers), ready
+            return _results(conn, now, jobs, answers), accepted
 
         repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
-        written = self._transactions.run(work, ask=ask, repeatable=repeatable)
-        self._origins.noted()
-        return written
+        results, accepted = self._transactions.run(work, ask=ask, repeatable=repeatable)
+        return results, self._committed(accepted)
 
     def keep_again(self, arrivals: Sequence[Arrival], process: str) -> Ready:
         """Commit requests out of the spool of `process`, some of which may be kept already."""
 
-        def work(conn: Connection, now: Instant, _: bool) -> Ready:
+        def work(conn: Connection, now: Instant, _: bool) -> Accepted:
             entries = []
             for arrival in arrivals:
                 place = self._places.last = self._places.of(arrival.request, now)
@@ -93,15 +95,14 @@ class BatchWriter:
                 watermark.publish(conn, now, process, self._places.last)
             return self._accept(conn, now, entries)
 
-        ready = self._transactions.run(work)
-        self._origins.noted()
-        return ready
+        return self._committed(self._transactions.run(work))
 
     def keep_refused(self, entry: Entry) -> None:
         """Commit the entry of a quarantined request."""
-        self._transactions.run(
+        accepted = self._transactions.run(
             lambda conn, now, _: self._accept(conn, now, [replace(entry, again=True)])
         )
+        self._committed(accepted)
 
     def _accept(
         self,
@@ -110,11 +111,17 @@ class BatchWriter:
         entries: Sequence[Entry],
         settling: Sequence[int] = (),
         look: Look | None = None,
-    ) -> Ready:
-        ready = accept(conn, now, entries, grace=self._grace, settling=settling, look=look)
+    ) -> Accepted:
+        accepted = accept(conn, now, entries, grace=self._grace, settling=settling, look=look)
         # Every process locks the lanes first: two of them must not wait for each other in a circle.
         self._origins.note(conn, now, [entry.event for entry in entries])
-        return ready
+        return accepted
+
+    def _committed(self, accepted: Accepted) -> Ready:
+        self._origins.noted()
+        kept = (verdict for found in accepted.verdicts.values() for verdict in found)
+        self.verdicts.update((verdict.name.value, verdict.stage) for verdict in kept)
+        return accepted.ready
 
     def _may_lease(self, started: float) -> bool:
         quiet = self._outage.is_quiet(started)

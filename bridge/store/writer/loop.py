@@ -104,6 +104,11 @@ class Writer:
         return self._spool.backlog
 
     @property
+    def verdicts(self) -> dict[tuple[str, str], int]:
+        """How many verdicts this process kept with their events, by verdict and stage."""
+        return dict(self._batches.verdicts)
+
+    @property
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()

@@ -157,6 +157,18 @@ def test_a_poisoned_request_is_put_aside_and_the_others_pass(bridge):
     assert not bridge.store.writer.trouble
 
 
+def test_verdicts_are_counted_by_stage_once_they_are_kept(bridge):
+    bridge.keep(request("e1", change="1"), request("e2", change="1"))
+    bridge.keep(request("e1", change="1"))
+    [bad] = bridge.keep_at_once(request("e3", poison=True))
+    assert bad is None, "the row of a quarantined request is kept in its place"
+    assert bridge.store.verdicts == {
+        ("deliver", "passes_filter"): 1,
+        ("duplicate", "claimed"): 1,
+        ("rejected", "read"): 1,
+    }
+
+
 def test_a_request_that_was_kept_already_is_no_surprise(bridge):
     bridge.keep(request("e1"))
     bridge.keep(request("e1"))

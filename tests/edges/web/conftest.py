@@ -33,6 +33,7 @@ class Bridge:
         self.store = SimpleNamespace(
             can_keep=lambda: self.room,
             backlog=True,
+            verdicts={("deliver", "passes_filter"): 2, ("duplicate", "claimed"): 1},
             history=SimpleNamespace(totals=self._totals),
         )
         self.plan = SimpleNamespace(configuration=SimpleNamespace(routes={"one": 1, "two": 2}))

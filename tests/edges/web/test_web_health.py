@@ -55,6 +55,8 @@ def test_without_a_database_the_rest_is_told(bridge, client, logged):
     assert answer.status_code == 200
     assert found["bridge_database_up",] == 0
     assert found["bridge_spool_waiting",] == 1
+    assert found["bridge_verdicts_total", "passes_filter", "deliver"] == 2
+    assert found["bridge_verdicts_total", "claimed", "duplicate"] == 1
     assert not [name for name in found if name[0] == "bridge_events"]
     assert "not for the log" not in str(logged)
 
