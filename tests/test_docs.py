@@ -289,7 +289,7 @@ def test_every_verdict_state_and_stage_is_told() -> None:
 def told_metrics() -> dict[str, str]:
     """Return the metrics that the operations page tells of, with their labels."""
     table = under(page("operations.md"), "### metrics")
-    return dict(re.findall(r"^\| `(bridge_\w+)(?:\{(\w+)\})?` \|", table, re.MULTILINE))
+    return dict(re.findall(r"^\| `(bridge_\w+)(?:\{([\w,]+)\})?` \|", table, re.MULTILINE))
 
 
 def test_every_metric_is_told() -> None:
