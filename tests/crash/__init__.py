@@ -1,5 +1,5 @@
-"""The bridge is killed at named points and at random, and its promises are checked from outside.
+"""Kills the bridge at named points and at random, and checks its guarantees from outside.
 
-What was promised is in the load's own journal, what Aha! was told in the sink's, and both are
-compared with the bridge's rows.
+The load's journal holds every accepted request, and the sink's every request that Aha! received;
+both are compared with the bridge's rows.
 """

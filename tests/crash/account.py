@@ -1,4 +1,4 @@
-"""The promises, checked from the two journals and the bridge's rows."""
+"""Checks the bridge's guarantees with the two journals and the bridge's rows."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from sqlalchemy import Engine
 from crash import journal, rows
 from crash.story import Effect, is_poison
 
-#: What must not be.
+#: The kinds of violations, each of which must have none.
 ZEROS = ("lost", "written_twice", "out_of_order", "set_back", "leaked", "unaccounted")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """What was promised, what came of it, and what is wrong with that."""
+    """The counts of a run, and all violations."""
 
     #: Events that were answered 200.
     accepted: int
-    #: Deliveries that Aha! took, or that an operator saw there.
+    #: Deliveries that Aha! accepted, or that an operator found there.
     delivered: int
-    #: Events that told only what others had told before.
+    #: Events with effects of earlier events only.
     duplicates: int
-    #: Deliveries that were given up because an operator saw them in Aha!.
+    #: Deliveries that an operator discarded because they were in Aha!.
     discarded: int
-    #: Deliveries that Aha! never took, and that an operator gave up.
+    #: Deliveries that an operator discarded because Aha! always rejects them.
     poison: int
-    #: Changes that only set a state, sent more often than once.
+    #: Repeated sends of changes that only set a state, and are harmless.
     repeated_states: int
-    #: What is wrong, by what must not be; each with an example in words.
+    #: The violations by kind, each in a sentence.
     wrong: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def fine(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there is no violation."""
         return not any(self.wrong.values())
 
     def complaints(self) -> str:
-        """Say what is wrong, some of each."""
+        """Describe up to five violations of each kind."""
         return "\n".join(
             f"{name}: {len(found)}\n  " + "\n  ".join(found[:5])
             for name, found in self.wrong.items()
@@ -52,16 +52,16 @@ class Account:
 
 @dataclass(kw_only=True)
 class _Sunk:
-    """What the sink knows of an effect: places in its journal, in order."""
+    """The sink's journal about one effect: line numbers, in order."""
 
     received: list[int] = field(default_factory=list)
     written: list[int] = field(default_factory=list)
 
 
 def settle(load: Path, sink: Path, engine: Engine, *, poison: bool = False) -> Account:
-    """Compare what was promised with what came of it; nothing may be on its way any more.
+    """Compare the accepted requests with Aha! and the rows, once no delivery is open.
 
-    With `poison`, Aha! took nothing of some records.
+    With `poison`, Aha! rejected every body about some records.
     """
     promised, received = journal.read(load), journal.read(sink)
     sunk = _sunk(received)
@@ -115,7 +115,7 @@ def _lost(
     sunk: Mapping[Effect, _Sunk],
     stale: Collection[Effect],
 ) -> list[str]:
-    """Find what was promised and wanted, and never written, nor overtaken by newer changes."""
+    """Find accepted effects that a route wanted, and that are neither written nor stale."""
     return [
         f"{effect} of record {step['record']}, step {step['place']}"
         for step in accepted
@@ -140,7 +140,7 @@ def _twice(sunk: Mapping[Effect, _Sunk]) -> list[str]:
 
 
 def _out_of_order(accepted: Iterable[Mapping[str, Any]], sunk: Mapping[Effect, _Sunk]) -> list[str]:
-    """Find what was received before something of an earlier step had been written."""
+    """Find effects that Aha! received before an effect of an earlier step was written."""
     by_record: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for step in accepted:
         if step["wanted"]:
@@ -166,9 +166,9 @@ def _set_back(
     told: Collection[tuple[str, int]],
     received: Iterable[Mapping[str, Any]],
 ) -> list[str]:
-    """Find what Aha! holds in the end that Jira no longer does.
+    """Find values in Aha! that are not the last ones of Jira.
 
-    Steps that were begun and not answered may have come through or not.
+    A step that was sent and not answered may have arrived or not.
     """
     held: dict[str, dict[str, str]] = defaultdict(dict)
     for line in received:
@@ -191,7 +191,7 @@ def _set_back(
 
 
 def _leaked(steps: Iterable[Mapping[str, Any]], sunk: Mapping[Effect, _Sunk]) -> list[str]:
-    """Find what no route wanted and was sent all the same."""
+    """Find effects that were sent although no route wanted them."""
     return [
         f"{effect} of record {step['record']}"
         for step in steps
@@ -208,7 +208,7 @@ def _unaccounted(
     sunk: Mapping[Effect, _Sunk],
     doomed: Collection[str],
 ) -> list[str]:
-    """Find where the rows do not add up among themselves or with what the sink has."""
+    """Find rows that contradict each other or the sink's journal."""
     sent = {d.event for d in deliveries}
     deliver = {event for event, _, verdict in verdicts if verdict == "deliver"}
     over = ("delivered", "discarded")

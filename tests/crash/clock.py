@@ -1,7 +1,7 @@
-"""The clock of a host that can be stepped: what processes under test are told the time is.
+"""A wall clock for processes under test that can be set forward and back.
 
-`clock.c` is compiled into a library that is loaded before libc. Monotonic clocks go on as they
-are, as on a host whose clock is set.
+`clock.c` is compiled into a library that is loaded before libc. Monotonic clocks are not changed,
+as on a host whose clock is set.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SOURCE = Path(__file__).with_name("clock.c")
 
 
 class HostClock:
-    """A wall clock in a folder; `environ` makes processes go by it."""
+    """A wall clock kept in a folder; processes started with `environ` use it."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -25,10 +25,10 @@ class HostClock:
         )
         offset.write_bytes(bytes(8))
         self._offset = offset
-        #: What a process that goes by this clock is started with.
+        #: The environment variables of a process that is to use this clock.
         self.environ = {"LD_PRELOAD": str(library), "CRASH_CLOCK": str(offset)}
 
     def step(self, seconds: float) -> None:
-        """Set the clock to so many seconds off the real one, for all processes at once."""
+        """Set the clock that many seconds ahead of the real one, for all processes at once."""
         with self._offset.open("r+b") as file, mmap.mmap(file.fileno(), 8) as mapped:
             mapped[:] = round(seconds * 1e9).to_bytes(8, "little", signed=True)

@@ -31,7 +31,7 @@ def _file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def _server() -> None:
-    """Skip without a PostgreSQL server; where CI says that there is one, fail."""
+    """Skip without a PostgreSQL server; fail in CI, which provides one."""
     if not reachable():
         reason = "there is no PostgreSQL server: BRIDGE_TEST_POSTGRES names one"
         (pytest.fail if must_have_postgresql() else pytest.skip)(reason)
@@ -59,7 +59,7 @@ def _database(request: pytest.FixtureRequest, folder: Path, kind: str) -> Databa
 
 @contextlib.contextmanager
 def _running(request: pytest.FixtureRequest, folder: Path, kind: str) -> Iterator[Run]:
-    """Make a run; the kind is sqlite or postgresql, after "empty " without the schema."""
+    """Yield a run on sqlite or postgresql; a kind that begins with "empty " has no schema."""
     database = _database(request, folder, kind)
     with contextlib.closing(database), Run(folder, database) as run:
         yield run

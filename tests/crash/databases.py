@@ -1,7 +1,7 @@
-"""The databases the bridge is given, and what is done to them while it runs.
+"""The databases of a run, and their outages.
 
-A SQLite file in a folder of the run; a database of the run on a PostgreSQL server that is there;
-or a PostgreSQL server of the run's own, which can be stopped.
+A SQLite file in the run's folder, a database of the run on an existing PostgreSQL server, or a
+PostgreSQL server that belongs to the run and can be stopped.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from typing import Protocol
 import psycopg
 from sqlalchemy import create_engine
 
-#: Where a server may be found that the run can make a database of its own on.
+#: The URL of an existing server, on which a run creates its own database.
 SERVER = os.environ.get("BRIDGE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
 class Database(Protocol):
-    """What the harness can do to a database."""
+    """The operations on a database during a run."""
 
     kind: str
     url: str
 
     def away(self) -> contextlib.AbstractContextManager[None]:
-        """Keep the bridge from it for as long as the context lasts."""
+        """Make it unreachable for the bridge inside the context."""
         ...
 
     def hit(self) -> None:
-        """Do something bad to it that passes by itself."""
+        """Make it unreachable for some seconds."""
         ...
 
     def throw_out(self) -> None:
-        """End every session; they may come back at once."""
+        """End every session; clients may reconnect at once."""
         ...
 
     def close(self) -> None:
-        """Let go of it and of all that is in it."""
+        """Remove the database."""
         ...
 
 
 class SQLite:
-    """A file; while it is away, another process holds the lock on it."""
+    """A file; it is made unreachable by a lock."""
 
     kind = "sqlite"
 
@@ -60,7 +60,7 @@ class SQLite:
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        """Hold the lock; the bridge waits five seconds for it before it gives up."""
+        """Hold the lock inside the context; the bridge waits up to five seconds for it."""
         conn = sqlite3.connect(self.path, timeout=30, isolation_level=None)
         try:
             conn.execute("BEGIN EXCLUSIVE")
@@ -82,7 +82,7 @@ class SQLite:
 
 
 class PostgreSQL:
-    """A database of the run's own on a server that is there."""
+    """A database of the run on an existing server."""
 
     kind = "postgresql"
 
@@ -98,7 +98,7 @@ class PostgreSQL:
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        """Let nobody in, and throw out who is."""
+        """Refuse connections and end all sessions inside the context."""
         with self._admin() as conn:
             conn.execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS false')
             self._throw_out(conn)
@@ -109,12 +109,12 @@ class PostgreSQL:
                 conn.execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS true')
 
     def hit(self) -> None:
-        """Let nobody in for two seconds."""
+        """Refuse connections for two seconds."""
         with self.away():
             time.sleep(2)
 
     def throw_out(self) -> None:
-        """End every session; they may come back at once."""
+        """End every session; clients may reconnect at once."""
         with self._admin() as conn:
             self._throw_out(conn)
 
@@ -131,7 +131,7 @@ class PostgreSQL:
 
 
 class Cluster:
-    """A PostgreSQL server of the run's own."""
+    """A PostgreSQL server that belongs to the run."""
 
     kind = "postgresql"
 
@@ -165,18 +165,18 @@ class Cluster:
         )
 
     def start(self) -> None:
-        """Start the server; returns when it takes connections."""
+        """Start the server; returns when it accepts connections."""
         options = f"-p {self._port} -c listen_addresses=127.0.0.1 -k {self._folder}"
         log = str(self._folder / "log")
         self._run("pg_ctl", "-D", self._data, "-w", "-l", log, "-o", options, "start")
 
     def stop(self) -> None:
-        """Stop the server as if the power went."""
+        """Stop the server as a power failure does."""
         self._run("pg_ctl", "-D", self._data, "-w", "-m", "immediate", "stop")
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        """Stop it, and start it again."""
+        """Stop the server inside the context."""
         self.stop()
         try:
             yield
@@ -184,12 +184,12 @@ class Cluster:
             self.start()
 
     def hit(self) -> None:
-        """Break it for two seconds."""
+        """Stop the server for two seconds."""
         with self.away():
             time.sleep(2)
 
     def freeze(self, seconds: float) -> None:
-        """Let it stand still: it is there, and answers nobody."""
+        """Suspend the server: it accepts connections, and does not answer."""
         pids = self._pids()
         _signal(pids, signal.SIGSTOP)
         time.sleep(seconds)
@@ -203,7 +203,7 @@ class Cluster:
         return []
 
     def throw_out(self) -> None:
-        """End every session; they may come back at once."""
+        """End every session; clients may reconnect at once."""
         with psycopg.connect(self.url, autocommit=True) as conn:
             conn.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -211,7 +211,7 @@ class Cluster:
             )
 
     def close(self) -> None:
-        """Stop the server; its files go with the run."""
+        """Stop the server; its files are removed with the run's folder."""
         with contextlib.suppress(subprocess.CalledProcessError):
             self.stop()
 
@@ -223,7 +223,7 @@ def _signal(pids: list[int], number: int) -> None:
 
 
 def tools() -> Path | None:
-    """Find the newest `initdb` and `pg_ctl` of this machine."""
+    """Return the folder of the newest installed `initdb` and `pg_ctl`, or None."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if found:
         return found[-1].parent
@@ -232,7 +232,7 @@ def tools() -> Path | None:
 
 
 def reachable(server: str = SERVER) -> bool:
-    """Tell whether there is a PostgreSQL server to make a database on."""
+    """Whether a PostgreSQL server accepts connections at the URL."""
     try:
         psycopg.connect(server, connect_timeout=2).close()
     except psycopg.Error:
@@ -241,12 +241,12 @@ def reachable(server: str = SERVER) -> bool:
 
 
 def must_have_postgresql() -> bool:
-    """Tell whether a missing server is a failure: CI brings one along."""
+    """Whether a missing server is a failure, as in CI, which provides one."""
     return os.environ.get("CI", "").lower() in ("1", "true")
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on, below those that connections are given."""
+    """Return an unused port below the range of outgoing connections."""
     while True:
         port = 15_000 + secrets.randbelow(15_000)
         with contextlib.suppress(OSError), socket.socket() as found:
@@ -255,6 +255,6 @@ def free_port() -> int:
 
 
 def engine(database: Database):
-    """Connect as an onlooker."""
+    """Return an engine for the checks."""
     url = database.url.replace("postgresql://", "postgresql+psycopg://")
     return create_engine(url, pool_pre_ping=True)

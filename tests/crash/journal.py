@@ -1,4 +1,4 @@
-"""Journals: one JSON object a line, written by one process each, read after the fact."""
+"""Journals: files with one JSON object a line, each written by one process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import orjson
 
 
 class Journal:
-    """A file that is only ever added to. Threads may share it."""
+    """A file that is only appended to. Threads may share it."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
         self._lock = threading.Lock()
 
     def note(self, **fact: Any) -> None:
-        """Add a line, in the order of the calls."""
+        """Append a line; the lines have the order of the calls."""
         line = orjson.dumps(fact) + b"\n"
         with self._lock:
             self._file.write(line)
@@ -27,7 +27,7 @@ class Journal:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Read a journal as far as it is written."""
+    """Return the complete lines of a journal."""
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")
@@ -41,8 +41,8 @@ class Tail:
         self._path = path
         self._offset = 0
 
-    def news(self) -> list[dict[str, Any]]:
-        """Read what was added since the last time."""
+    def read_new(self) -> list[dict[str, Any]]:
+        """Return the complete lines added since the last call."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:

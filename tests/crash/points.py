@@ -1,4 +1,4 @@
-"""The points on the path at which the process is killed, and how: patched in from outside.
+"""The points at which a process kills itself, patched into it from outside.
 
 A point is a function of the bridge, and the moment before or after it. A process that is started
 with CRASH_POINT set kills itself at the N-th passage (CRASH_PASSAGE), and its parent with it, as
@@ -51,29 +51,29 @@ def _deleted(_given: tuple[Any, ...], got: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """Where, and what must be going on for a passage to count."""
+    """A function of the bridge, and the condition for a passage to count."""
 
     #: module:name, as the caller looks it up.
     place: str
     #: before | after
     moment: str = "after"
     when: Condition = _always
-    #: What has to be done to get there: nothing, or one of outage, drain, migrate, retention.
+    #: The situation in which it is passed: "" always, or outage, drain, migrate, retention.
     needs: str = ""
-    #: The passages it is killed at, one after the other.
+    #: At which passages the process dies, one after the other.
     passages: tuple[int, ...] = (1, 4)
-    #: How many thin events nothing fuller follows.
+    #: The share of thin events without a complete event after them.
     lonely: float = 0.1
 
 
 POINTS: dict[str, Point] = {
-    # The door
+    # Receiving
     "after read": Point(place="bridge.intake:Intake._judge"),
     "before commit": Point(place="bridge.store.inbox.accept:write", moment="before"),
     "after commit, before the answer": Point(
         place="bridge.store.writer.batch:BatchWriter.write", when=_has_arrivals
     ),
-    # The worker
+    # Delivering
     "before lease": Point(
         place="bridge.store.queue.exchange:lease", moment="before", passages=(2, 6)
     ),
@@ -149,7 +149,7 @@ def arm() -> None:
 
 
 def _tidy_at_once() -> None:
-    """Make a bridge that was started forget in small slices, without waiting for the hour."""
+    """Run retention in small batches as soon as a bridge has started."""
     retention = importlib.import_module("bridge.store.retention")
     app = importlib.import_module("bridge.app")
     retention.PURGE_BATCH = 20
@@ -185,7 +185,7 @@ def _wrap(point: Point, passage: int) -> None:
 
 
 class _Counter:
-    """Counts passages, of all threads of a process."""
+    """Counts the passages of all threads of a process."""
 
     def __init__(self, last: int) -> None:
         self._left = last
@@ -201,7 +201,7 @@ class _Counter:
 
 
 def die() -> None:
-    """Kill this process and the one that would start it again, unless that is enough of it."""
+    """Kill this process and its parent, unless they have died often enough."""
     deaths = Path(os.environ["CRASH_DEATHS"])
     if deaths.exists() and len(deaths.read_text().splitlines()) >= int(os.environ["CRASH_TIMES"]):
         return

@@ -15,11 +15,11 @@ from pathlib import Path
 import orjson
 
 from crash.databases import free_port
-from crash.sink import Manners
+from crash.sink import Faults
 
-#: What the processes import from: these tests, and the tree they belong to.
+#: The import path of the processes: these tests, and their source tree.
 _PATH = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
-#: name -> token, of the hooks; two for each Jira.
+#: The tokens of the hooks by name; each Jira has two.
 HOOKS = {
     f"{site}-{letter}": f"hook-{site}-{letter}-0123456789abcdef"
     for site in ("cloud", "dc")
@@ -48,7 +48,7 @@ from: [{site}-a, {site}-b]
 to: [aha]
 when: project = {project}
 """
-#: Short, so that what a killed process held is free again soon.
+#: Short times, so that the leases of a killed process expire soon.
 SETTINGS = {
     "BRIDGE_CONNECT_TIMEOUT": "1",
     "BRIDGE_READ_TIMEOUT": "2",
@@ -59,7 +59,7 @@ SETTINGS = {
 
 
 def write_mappings(folder: Path, sink: int) -> None:
-    """Write what the bridge is configured with."""
+    """Write the bridge's mappings."""
     folder.mkdir()
     hooks = "\n".join(
         f"  {name}: {{source: jira, site: {name.rpartition('-')[0]}, token: {token}}}"
@@ -71,7 +71,7 @@ def write_mappings(folder: Path, sink: int) -> None:
 
 
 class Process:
-    """A process that is started, killed and started again; its output is kept in a file."""
+    """A process that can be killed and started again; its output goes to a file."""
 
     def __init__(
         self, name: str, command: Sequence[str], environ: Mapping[str, str], folder: Path
@@ -85,7 +85,7 @@ class Process:
         self._running: subprocess.Popen[bytes] | None = None
 
     def start(self, **environ: str) -> None:
-        """Start it, with some more in its environment."""
+        """Start it, with more environment variables."""
         self.starts += 1
         with self._output.open("ab") as output:
             self._running = subprocess.Popen(
@@ -100,20 +100,20 @@ class Process:
 
     @property
     def ended(self) -> bool:
-        """Whether it runs no more."""
+        """Whether the process has ended or was never started."""
         return self.status() is not None
 
     def status(self) -> int | None:
-        """Return how it ended; None while it runs."""
+        """Return the exit code; None while it runs, 0 if it was never started."""
         return 0 if self._running is None else self._running.poll()
 
     def wait(self, seconds: float) -> int:
-        """Wait for it to end by itself, and return how it did."""
+        """Wait for the end of the process, and return its exit code."""
         assert self._running is not None
         return self._running.wait(seconds)
 
     def end(self, seconds: float) -> None:
-        """Ask it to end, and kill it if it does not within the time."""
+        """Send SIGTERM, and kill the process if it still runs after that many seconds."""
         if self._running is not None:
             self._running.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -122,18 +122,18 @@ class Process:
             self.kill()
 
     def pids(self) -> list[int]:
-        """List it and the processes it started, the parent first."""
+        """Return the ids of the process and its descendants, parents first."""
         if self._running is None:
             return []
         found = [self._running.pid]
         for pid in found:
             with suppress(OSError):
-                told = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-                found += [int(child) for child in told.split()]
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+                found += [int(child) for child in children.split()]
         return found
 
     def kill(self, *, children_only: bool = False) -> None:
-        """Kill it and what it started; or what it started alone, so that it starts it again."""
+        """Kill the process and its descendants, or only the descendants, which it restarts."""
         pids = self.pids()
         for pid in pids[1:] if children_only else pids:
             with suppress(ProcessLookupError):
@@ -148,12 +148,12 @@ class Process:
             time.sleep(0.02)
 
     def output(self) -> str:
-        """Read what it wrote so far."""
+        """Return the output so far."""
         return self._output.read_text(errors="replace") if self._output.exists() else ""
 
 
 def _lives(pid: int) -> bool:
-    """Tell whether a process runs; a dead one may stay listed until somebody asks for it."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -161,7 +161,7 @@ def _lives(pid: int) -> bool:
 
 
 class SinkProcess(Process):
-    """The stand-in for Aha!."""
+    """The process of the stand-in for Aha!."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -169,9 +169,9 @@ class SinkProcess(Process):
         command = [sys.executable, "-m", "crash.sink", str(self.port), str(self.journal)]
         super().__init__("sink", command, {}, folder)
 
-    def behave(self, manners: Manners) -> None:
-        """Change its manners."""
-        body = orjson.dumps(manners)
+    def set_faults(self, faults: Faults) -> None:
+        """Change its faults."""
+        body = orjson.dumps(faults)
         until = time.monotonic() + 10
         while True:
             conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -207,7 +207,7 @@ class BridgeProcess(Process):
         super().__init__(name, [sys.executable, "-m", "bridge", *command], environ, folder)
 
     def start_armed(self, point: str, passage: int, **more: str) -> None:
-        """Start it so that it kills itself at a point, once."""
+        """Start the process so that it kills itself once, at a point."""
         self.start_patched(
             CRASH_POINT=point,
             CRASH_PASSAGE=str(passage),
@@ -217,10 +217,10 @@ class BridgeProcess(Process):
         )
 
     def start_patched(self, **environ: str) -> None:
-        """Start it as `points.arm` finds in the environment."""
+        """Start the process with patches; `points.arm` reads them from the environment."""
         armed = str(Path(__file__).parent / "armed")
         self.start(PYTHONPATH=os.pathsep.join([armed, *_PATH]), **environ)
 
     def died(self) -> int:
-        """Count the times it killed itself."""
+        """Count how often the process has killed itself."""
         return len(self.deaths.read_text().splitlines()) if self.deaths.exists() else 0

@@ -13,7 +13,7 @@ from crash.story import Effect
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A delivery and what it carries."""
+    """A delivery with its effects."""
 
     id: int
     event: str
@@ -24,12 +24,12 @@ class Delivery:
 
     @property
     def comments(self) -> tuple[Effect, ...]:
-        """Return the effects that are written anew each time they are told."""
+        """The comments, which Aha! writes again each time they are sent."""
         return tuple(effect for effect in self.effects if effect[0] == "comment")
 
 
 def deliveries(conn: Connection, *states: str) -> list[Delivery]:
-    """Read the deliveries, of some states or all."""
+    """Return the deliveries in some states, or all."""
     d, e = t.deliveries.c, t.events.c
     statement = (
         select(d.id, d.event, d.state, d.effects, e.record)
@@ -51,32 +51,32 @@ def deliveries(conn: Connection, *states: str) -> list[Delivery]:
 
 
 def effect_of(identity: str) -> Effect:
-    """Say an identity of the bridge in the words of the story."""
+    """Convert an identity of the bridge to an `Effect`."""
     kind, one, *more = identity.split(":")
     return (kind, one, "" if kind == "change" else more[0])
 
 
 def events(conn: Connection) -> dict[str, str]:
-    """Read what each event came to."""
+    """Return the outcome of each event."""
     return {row.id: row.outcome for row in conn.execute(select(t.events.c.id, t.events.c.outcome))}
 
 
 def stale(conn: Connection) -> set[Effect]:
-    """Read which changes were told when newer ones had set all that they had."""
+    """Return the changes not sent because newer ones had set the same fields."""
     e = t.events.c
     found = conn.scalars(select(e.effects).where(e.outcome == "stale"))
-    effects = (effect_of(told[0]) for row in found for told in orjson.loads(row))
+    effects = (effect_of(name[0]) for row in found for name in orjson.loads(row))
     return {effect for effect in effects if effect[0] == "change"}
 
 
 def verdicts(conn: Connection) -> dict[tuple[str, str, str], str]:
-    """Read the verdicts: (event, destination, verdict) -> the event that was first."""
+    """Return the verdicts: (event, destination, verdict) to the first event with the effect."""
     v = t.verdicts.c
     found = conn.execute(select(v.event, v.destination, v.verdict, v.first))
     return {(row.event, row.destination, row.verdict): row.first for row in found}
 
 
 def unfinished(conn: Connection) -> int:
-    """Count what is still on its way."""
+    """Count the open deliveries."""
     open_ones = t.deliveries.c.state.in_(t.OPEN)
     return conn.scalar(select(func.count()).select_from(t.deliveries).where(open_ones)) or 0

@@ -1,4 +1,4 @@
-"""One run: a folder, a database, the sink, the sender, the operator, the bridge between them."""
+"""One run: a folder, a database, the sink, the load, the operator, and the bridge."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from crash.databases import Database, engine
 from crash.journal import Journal
 from crash.load import Load
 from crash.processes import BridgeProcess, SinkProcess, write_mappings
-from crash.sink import Manners
+from crash.sink import Faults
 from crash.story import Step, World
 from crash.watch import Operator
 
 
 class Run:
-    """Everything that is started is ended when the context is left."""
+    """A context that ends all its processes and threads at its end."""
 
     def __init__(
         self, folder: Path, database: Database, *, seed: int = 1, plays: Collection[str] = ()
@@ -55,14 +55,14 @@ class Run:
         self._engine.dispose()
 
     def bridge(self, *command: str, name: str = "", **settings: str) -> BridgeProcess:
-        """Make one more process of the bridge; it is not started yet."""
+        """Create one more process of the bridge, without starting it."""
         clock = {} if self.clock is None else self.clock.environ
         environ = {**clock, **settings}
         made = BridgeProcess(name or command[0], command, self.folder, self.database.url, **environ)
         self.bridges.append(made)
         return made
 
-    def tell(
+    def send(
         self,
         doors: Sequence[BridgeProcess],
         *,
@@ -70,21 +70,21 @@ class Run:
         copies: int = 2,
         pause: float = 0.0,
     ) -> Load:
-        """Begin to send: every chain beside the others, each step so many times at once."""
+        """Start to send all chains concurrently, each request `copies` times."""
         ports = [door.port for door in doors]
         self.load = Load(self._journal, ports, copies=copies, pause=pause)
-        self.load.tell(chains)
+        self.load.start(chains)
         return self.load
 
     def quiet(self, seconds: float) -> bool:
-        """Wait until nothing is on its way any more; False: it did not come to that in time."""
-        hurried = 0.0
+        """Wait until no delivery is open and the spools are empty; False if that takes too long."""
+        resumed = 0.0
         for left in _countdown(seconds):
             if self._nothing_left():
                 return True
-            if hurried - left > 5 or not hurried:
-                hurried = left
-                self.operator.hurry()
+            if resumed - left > 5 or not resumed:
+                resumed = left
+                self.operator.resume()
         return False
 
     def _nothing_left(self) -> bool:
@@ -97,32 +97,32 @@ class Run:
             return False
 
     def account(self) -> Account:
-        """Check the promises."""
+        """Check the guarantees."""
         books = self.folder / "load.journal", self.sink.journal
         return settle(*books, self._engine, poison="poison" in self.plays)
 
-    def temper(self, manners: Manners) -> None:
-        """Change the manners of Aha!, which never takes what is poison."""
-        self.sink.behave({**manners, **({"poison": 1.0} if "poison" in self.plays else {})})
+    def set_faults(self, faults: Faults) -> None:
+        """Change the faults of Aha!, which with the play `poison` rejects some records."""
+        self.sink.set_faults({**faults, **({"poison": 1.0} if "poison" in self.plays else {})})
 
     def scalar(self, statement: str) -> int:
-        """Ask the database for a number."""
+        """Return the number that a statement selects."""
         with self._engine.connect() as conn:
             return int(conn.exec_driver_sql(statement).scalar() or 0)
 
     def execute(self, statement: str) -> None:
-        """Change something in the database."""
+        """Execute a statement."""
         with self._engine.begin() as conn:
             conn.exec_driver_sql(statement)
 
 
-def wait_until(told: Callable[[], bool], seconds: float) -> bool:
-    """Wait for something to be so; False: it was not within the time."""
-    return any(told() for _ in _countdown(seconds))
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for a condition; False if it does not become true in time."""
+    return any(condition() for _ in _countdown(seconds))
 
 
 def _countdown(seconds: float) -> Iterator[float]:
-    """Give the seconds left, some times a second, till there are none."""
+    """Yield the seconds left, twenty times a second, until there are none."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         yield left

@@ -1,9 +1,9 @@
-"""The stand-in for Aha!: writes what it is told each time it is told, and keeps a journal of it.
+"""A stand-in for Aha! that writes every comment each time it is sent, and keeps a journal.
 
     python -m crash.sink PORT JOURNAL
 
-A line of the journal says what a request told and whether it was written, and stands there before
-anybody is answered. PUT changes how it behaves.
+A line of the journal holds the effects of a request and whether they were written; it is appended
+before the request is answered. A PUT request changes the faults.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ import orjson
 from crash.journal import Journal
 from crash.story import is_poison
 
-#: Shares of the requests that are treated so; what is left is written and answered 200. With
-#: `poison`, all of some records are answered 500.
-Manners = Mapping[str, float]
+#: The share of each fault; other requests are written and answered 200. With `poison`, all requests
+#: about some records are answered 500.
+Faults = Mapping[str, float]
 
-POLITE: Manners = {}
-#: Everything is answered 503, and not written.
-DOWN: Manners = {"down": 1.0}
-#: Everything goes wrong now and then.
-BAD: Manners = {
+NO_FAULTS: Faults = {}
+#: Every request is answered 503, and not written.
+DOWN: Faults = {"down": 1.0}
+#: Every fault happens now and then.
+BAD: Faults = {
     "throttled": 0.002,
     "failed": 0.02,
     "slow": 0.03,
@@ -38,16 +38,17 @@ BAD: Manners = {
     "deaf": 0.005,
     "dropped": 0.005,
 }
-#: Written although no answer comes, or a late one; `deaf` never answers, and does not write.
+#: The fates of requests that are written, even if no answer follows or a late one. `deaf` neither
+#: answers nor writes.
 _WRITTEN = ("fine", "slow", "mute", "dropped")
 _STATUSES = {"throttled": 429, "failed": 500, "down": 503}
-#: How long an answer takes, and for how long the others say nothing, in seconds.
-_WAITS = {"fine": 0.05, "slow": 0.7, "mute": 4.0, "deaf": 4.0}
+#: The time until the answer, or until the connection is closed without one, in seconds.
+_WAITS_S = {"fine": 0.05, "slow": 0.7, "mute": 4.0, "deaf": 4.0}
 _VERBS = {"comment_updated": "edited", "issue_comment_edited": "edited"}
 
 
-def told(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Name the effects a body tells, as `story` does."""
+def effects_of(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the effects of a body, named as in `story`."""
     event = body.get("webhookEvent")
     if event == "jira:issue_created":
         return [("issue", str(body["issue"]["id"]), "created")]
@@ -60,8 +61,8 @@ def told(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return found
 
 
-def held(body: Mapping[str, Any]) -> dict[str, str]:
-    """Tell what is held once a body was written, as `story` does."""
+def values_of(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values that writing a body sets, named as in `story.Step.holds`."""
     fields, comment = body.get("issue", {}).get("fields", {}), body.get("comment")
     found = {}
     if isinstance(fields.get("priority"), dict):
@@ -72,12 +73,12 @@ def held(body: Mapping[str, Any]) -> dict[str, str]:
 
 
 class Sink:
-    """A server; one thread, so that the journal's order is the order of arrival."""
+    """A server with one thread, so that the journal has the order of arrival."""
 
     def __init__(self, port: int, journal: Journal) -> None:
         self._port = port
         self._journal = journal
-        self._manners: Manners = POLITE
+        self._faults: Faults = NO_FAULTS
         self._rng = random.Random(port)
 
     async def serve(self) -> None:
@@ -87,7 +88,7 @@ class Sink:
             await server.serve_forever()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take requests from one connection; one whose sender died while sending is none."""
+        """Answer the requests of one connection; an incomplete one is ignored."""
         with suppress(OSError, asyncio.IncompleteReadError):
             while await self._exchange(reader, writer):
                 pass
@@ -98,23 +99,23 @@ class Sink:
         length = head.partition("content-length:")[2].partition("\r")[0]
         body = await reader.readexactly(int(length or 0))
         if head.startswith("put"):
-            self._manners = orjson.loads(body)
-            return await _say(writer, 200)
-        told = orjson.loads(body)
-        fate = self._fate(str(told.get("issue", {}).get("id", "")))
-        self._note(told, fate)
-        await asyncio.sleep(_WAITS.get(fate, 0))
+            self._faults = orjson.loads(body)
+            return await _answer(writer, 200)
+        parsed = orjson.loads(body)
+        fate = self._fate(str(parsed.get("issue", {}).get("id", "")))
+        self._note(parsed, fate)
+        await asyncio.sleep(_WAITS_S.get(fate, 0))
         if fate in ("mute", "deaf", "dropped"):
             return False
-        return await _say(writer, _STATUSES.get(fate, 200))
+        return await _answer(writer, _STATUSES.get(fate, 200))
 
     def _fate(self, record: str) -> str:
-        """Decide what becomes of a request about a record."""
-        if "poison" in self._manners and is_poison(record):
+        """Choose the fate of a request about a record."""
+        if "poison" in self._faults and is_poison(record):
             return "failed"
         dice = self._rng.random()
-        for name, share in self._manners.items():
-            if name == "poison":  # no share
+        for name, share in self._faults.items():
+            if name == "poison":  # not a share
                 continue
             dice -= share
             if dice < 0:
@@ -124,17 +125,17 @@ class Sink:
     def _note(self, body: Mapping[str, Any], fate: str) -> None:
         self._journal.note(
             record=str(body.get("issue", {}).get("id", "")),
-            effects=told(body),
-            holds=held(body),
+            effects=effects_of(body),
+            holds=values_of(body),
             fate=fate,
             written=fate in _WRITTEN,
             at=time.time(),
         )
 
 
-async def _say(writer: asyncio.StreamWriter, status: int) -> bool:
+async def _answer(writer: asyncio.StreamWriter, status: int) -> bool:
     pause = "Retry-After: 1\r\n" if status == 429 else ""
-    writer.write(f"HTTP/1.1 {status} Said\r\n{pause}Content-Length: 0\r\n\r\n".encode())
+    writer.write(f"HTTP/1.1 {status} Answer\r\n{pause}Content-Length: 0\r\n\r\n".encode())
     await writer.drain()
     return True
 

@@ -1,10 +1,10 @@
-"""Random kills of web, worker and database under load, for as long as one likes.
+"""Random kills of web, worker and database under load, for any time.
 
-Beside the kills, the plays: `stalled` senders that stop in the middle of a body, `poison` records
-that Aha! never takes, `late` repeats of what was answered long ago, and a host `clock` that steps.
+Besides, the plays: `stalled` senders that stop in the middle of a body, `poison` records that Aha!
+always rejects, `late` repeats of requests answered long ago, and a host `clock` that is set.
 
-SQLite: one `aha-bridge serve`. PostgreSQL: three `web` and three `worker` on a server of the run's
-own, and each event sent to all three webs at once.
+On SQLite one `aha-bridge serve` runs. On PostgreSQL three `web` and three `worker` run on a server
+of their own, and each event is sent to all three webs at once.
 """
 
 from __future__ import annotations
@@ -24,73 +24,71 @@ from crash.account import Account
 from crash.clock import HostClock
 from crash.databases import Cluster, Database, PostgreSQL, SQLite, reachable, tools
 from crash.processes import BridgeProcess
+from crash.repeating import Repeating
 from crash.run import Run
-from crash.sink import BAD, DOWN, POLITE
+from crash.sink import BAD, DOWN, NO_FAULTS
 from crash.stalled import StalledSenders
 
-#: How long it may take after the load until nothing is on its way any more, in seconds.
-QUIET = 240
-#: How many records are told of side by side, how many steps each lives, and the pause between.
+#: How long the bridge may take after the load to finish all deliveries.
+QUIET_S = 240
+#: The number of records at a time, the steps of each, and the pause between two steps.
 CHAINS = 24
 LENGTH = 40
-PAUSE = 0.5
+PAUSE_S = 0.5
 PLAYS = ("stalled", "poison", "late", "clock")
-#: How far the clock of the bridge's host may be off, in seconds, one step after the other.
-OFF = (0, 300, -300, 3600, -3600, 7)
+#: The errors of the host's clock from which each step chooses, in seconds.
+CLOCK_ERRORS_S = (0, 300, -300, 3600, -3600, 7)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Soaked:
-    """What a soak came to."""
+    """The result of a soak."""
 
     database: str
     seconds: float
     account: Account
-    #: What was done to the bridge, how often.
+    #: How often each kind of disturbance happened.
     blows: Counter[str]
     in_doubt: int
     restarts: int
-    #: Requests of the load that were not answered 200: the sender's business to repeat.
+    #: Requests of the load without a 200; the load repeated them.
     unanswered: int
-    #: Connections of stalled senders that the bridge gave up.
+    #: Connections of stalled senders that the bridge closed.
     stalled: int
-    #: What did not end in time, or "".
+    #: A sentence about what did not end in time, or "".
     stuck: str
 
     @property
     def fine(self) -> bool:
-        """Whether no promise was broken."""
+        """Whether all guarantees held and everything ended in time."""
         return self.account.fine and not self.stuck
 
 
 class Supervisor:
-    """Starts what ended, a moment later, as systemd and containers do."""
+    """Restarts processes that have ended, like systemd."""
 
     def __init__(self, *processes: BridgeProcess) -> None:
         self._processes = processes
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._repeating = Repeating(0.5, self._restart)
 
     def start(self) -> None:
-        """Start all of them, and begin to watch."""
+        """Start all processes, and restart them from then on."""
         for process in self._processes:
             process.start()
-        self._thread.start()
+        self._repeating.start()
 
     def stop(self) -> None:
-        """Watch no more."""
-        self._stopping.set()
-        self._thread.join()
+        """Stop restarting."""
+        self._repeating.stop()
 
-    def _watch(self) -> None:
-        while not self._stopping.wait(0.5):
-            for process in self._processes:
-                if process.ended:
-                    process.start()
+    def _restart(self) -> None:
+        for process in self._processes:
+            if process.ended:
+                process.start()
 
 
 class Storm:
-    """Does something bad every few seconds, in a thread for each kind."""
+    """Disturbs the bridge every few seconds, with a thread for each group of disturbances."""
 
     def __init__(self, run: Run, rng: random.Random) -> None:
         self._run = run
@@ -100,13 +98,13 @@ class Storm:
         self.blows: Counter[str] = Counter()
 
     def every(self, seconds: float, *blows: tuple[str, Callable[[], None]]) -> None:
-        """Strike about so often, with one of these at a time."""
+        """Start a thread that runs one of these at random, about every `seconds`."""
         thread = threading.Thread(target=self._strike, args=(seconds, blows), daemon=True)
         self._threads.append(thread)
         thread.start()
 
     def stop(self) -> None:
-        """Let what is under way pass, and no more."""
+        """Stop, after the disturbances under way."""
         self._stopping.set()
         for thread in self._threads:
             thread.join(60)
@@ -118,37 +116,37 @@ class Storm:
             blow()
 
     def kill(self, *processes: BridgeProcess) -> Callable[[], None]:
-        """Kill one of them with all it started; the supervisor starts it again."""
+        """Return a function that kills one process and its children; the supervisor restarts it."""
         return lambda: self._rng.choice(processes).kill()
 
     def end(self, *processes: BridgeProcess) -> Callable[[], None]:
-        """Ask one of them to end, as an upgrade does."""
+        """Return a function that ends one process with SIGTERM, as an upgrade does."""
         return lambda: self._rng.choice(processes).end(15)
 
     def kill_child(self, *processes: BridgeProcess) -> Callable[[], None]:
-        """Kill what one of them started, which it then starts again."""
+        """Return a function that kills the children of one process, which it restarts."""
         return lambda: self._rng.choice(processes).kill(children_only=True)
 
     def fill_disk(self, process: BridgeProcess) -> None:
-        """Let no file of the process grow for some seconds."""
+        """Limit the size of the process's files for some seconds, as a full disk does."""
         pids = process.pids()
         _limit(pids, 4096)
         self._stopping.wait(self._rng.uniform(1, 4))
         _limit(pids, resource.RLIM_INFINITY)
 
     def seconds(self, least: float, most: float) -> float:
-        """Choose how long something lasts."""
+        """Return a random duration."""
         return self._rng.uniform(least, most)
 
     def silence(self) -> None:
-        """Take Aha! down for some seconds."""
-        self._run.temper(DOWN)
+        """Make Aha! answer 503 for some seconds."""
+        self._run.set_faults(DOWN)
         self._stopping.wait(self._rng.uniform(1, 4))
-        self._run.temper(BAD)
+        self._run.set_faults(BAD)
 
     def step_clock(self, clock: HostClock) -> None:
-        """Set the clock of the bridge's host, forward or back."""
-        clock.step(self._rng.choice(OFF))
+        """Set the host's clock forward or back."""
+        clock.step(self._rng.choice(CLOCK_ERRORS_S))
 
 
 def _limit(pids: list[int], size: int) -> None:
@@ -158,7 +156,7 @@ def _limit(pids: list[int], size: int) -> None:
 
 
 def on_sqlite(folder: Path, seconds: float, seed: int, plays: Collection[str] = PLAYS) -> Soaked:
-    """Soak one process on a file."""
+    """Soak one `serve` on a SQLite file."""
     database = SQLite(folder)
 
     def begin(run: Run, storm: Storm) -> list[BridgeProcess]:
@@ -181,7 +179,7 @@ def on_sqlite(folder: Path, seconds: float, seed: int, plays: Collection[str] = 
 def on_postgresql(
     folder: Path, seconds: float, seed: int, plays: Collection[str] = PLAYS
 ) -> Soaked:
-    """Soak three webs and three workers on a server; without tools, on one that is there."""
+    """Soak three webs and three workers; without PostgreSQL's tools, on the existing server."""
     database = PostgreSQL() if tools() is None else Cluster(folder)
 
     def begin(run: Run, storm: Storm) -> list[BridgeProcess]:
@@ -215,7 +213,7 @@ def _blows_on(database: Database, storm: Storm) -> list[tuple[str, Callable[[], 
 
 
 def can_postgresql() -> bool:
-    """Tell whether there is a PostgreSQL to soak on."""
+    """Whether PostgreSQL's tools or a server are available."""
     return tools() is not None or reachable()
 
 
@@ -238,13 +236,13 @@ def _soak(
     if run.clock is not None:
         clock = run.clock
         storm.every(15, ("step the clock", lambda: storm.step_clock(clock)))
-    run.temper(BAD)
+    run.set_faults(BAD)
     run.operator.start()
     stalled = StalledSenders([door.port for door in doors])
     if "stalled" in run.plays:
         stalled.start()
-    load = run.tell(
-        doors, chains=[_life(run) for _ in range(CHAINS)], copies=max(2, len(doors)), pause=PAUSE
+    load = run.send(
+        doors, chains=[_life(run) for _ in range(CHAINS)], copies=max(2, len(doors)), pause=PAUSE_S
     )
     time.sleep(seconds)
     load.stop()
@@ -270,10 +268,10 @@ def _life(run: Run):
 
 
 def _settle_down(run: Run) -> str:
-    """Make everything well behaved, and wait; returns what did not end in time."""
-    run.temper(POLITE)
+    """End all disturbances and wait; returns what did not end in time, or ""."""
+    run.set_faults(NO_FAULTS)
     run.operator.giving_up.set()
     assert run.load is not None
     if not run.load.wait(60):
         return "the load was not answered"
-    return "" if run.quiet(QUIET) else "deliveries did not end"
+    return "" if run.quiet(QUIET_S) else "deliveries did not end"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
 from crash.processes import HOOKS
+from crash.repeating import Repeating
 
-#: How many such connections there are to each door.
+#: The number of such connections to each receiving process.
 EACH = 12
-#: What is said of a body of 4096 bytes before nothing more comes.
+#: The part of a request that is sent; its body is announced as 4096 bytes.
 _BEGINNING = (
     "POST /api/v1/webhooks/{token} HTTP/1.1\r\nHost: bridge\r\n"
     "Content-Type: application/json\r\nContent-Length: 4096\r\n\r\n"
@@ -20,45 +20,39 @@ _BEGINNING = (
 
 
 class StalledSenders:
-    """Connections to live tokens, made again when the bridge gives them up."""
+    """Connections to live tokens, replaced when the bridge closes them."""
 
     def __init__(self, ports: Sequence[int]) -> None:
-        self._ports = ports
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        #: Those the bridge gave up, by an answer or by hanging up; not those whose process died
-        #: with them, as far as that can be told apart.
+        self._connections: dict[int, list[socket.socket]] = {port: [] for port in ports}
+        self._repeating = Repeating(0.5, self._refill)
+        #: Connections that the bridge answered or closed, except by the death of its process.
         self.given_up = 0
 
     def start(self) -> None:
-        """Connect, and see to it that as many connections stay."""
-        self._thread.start()
+        """Connect, and replace closed connections from then on."""
+        self._repeating.start()
 
     def stop(self) -> None:
-        """Hang up."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        open_lines: dict[int, list[socket.socket]] = {port: [] for port in self._ports}
-        while not self._stopping.wait(0.5):
-            for number, (port, lines) in enumerate(open_lines.items()):
-                kept = [line for line in lines if self._stays(line)]
-                with suppress(OSError):  # nobody listens just now
-                    while len(kept) < EACH:
-                        kept.append(_stall(port, list(HOOKS.values())[number % len(HOOKS)]))
-                open_lines[port] = kept
-        for line in (line for lines in open_lines.values() for line in lines):
+        """Close all connections."""
+        self._repeating.stop()
+        for line in (line for lines in self._connections.values() for line in lines):
             line.close()
 
+    def _refill(self) -> None:
+        for number, (port, lines) in enumerate(self._connections.items()):
+            kept = [line for line in lines if self._stays(line)]
+            with suppress(OSError):  # no process listens at the moment
+                while len(kept) < EACH:
+                    kept.append(_stall(port, list(HOOKS.values())[number % len(HOOKS)]))
+            self._connections[port] = kept
+
     def _stays(self, line: socket.socket) -> bool:
-        """Tell whether the other side still waits for the rest."""
+        """Whether the bridge still waits for the rest of the body."""
         try:
             line.recv(4096)
         except BlockingIOError:
             return True
-        except OSError:  # its process is gone
+        except OSError:  # the receiving process died
             line.close()
             return False
         self.given_up += 1

@@ -1,6 +1,6 @@
-"""What is sent: for each record a chain of steps, each told after the one before it was answered.
+"""The events of a run: a chain of steps for each record, sent one after the other.
 
-Every comment, change and issue has an id of its own, so that both journals speak of one thing.
+Every comment, change and issue has a unique id, by which the two journals are compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bridge.demo.bodies import PRIORITIES, Body, Change, Comment, Installation, 
 CLOUD = Installation(base="https://acme.atlassian.net", cloud=True, zone=1)
 DATA_CENTER = Installation(base="https://jira.acme.example/jira", cloud=False)
 ANA = Person(name="ana", display="Ana Duarte", email="ana@acme.example", account="712020:ana")
-#: The projects that the routes let through.
+#: The projects that the routes accept.
 WANTED = frozenset({"PLAT", "CORE"})
 _START = 1_772_697_600_000
 
@@ -26,53 +26,53 @@ Effect = tuple[str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Telling:
+class Report:
     """One body, sent to every hook of its site."""
 
     #: "cloud" or "dc".
     site: str
     body: bytes
-    #: What it tells; () for what cannot be read.
+    #: Its effects; () for an unreadable body.
     effects: tuple[Effect, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What is told at one instant; the next step is told when each telling was answered."""
+    """The reports of one moment; the next step is sent once each of them is accepted."""
 
     record: str
-    #: Its place in the chain.
+    #: Its position in the chain.
     place: int
-    tellings: tuple[Telling, ...]
-    #: Whether the routes let it through.
+    reports: tuple[Report, ...]
+    #: Whether the routes accept it.
     wanted: bool
-    #: What Jira holds afterwards, of what was changed: summary, priority, comment:<id>.
+    #: The values in Jira afterwards, of everything changed so far: summary, priority, comment:<id>.
     holds: Mapping[str, str]
 
 
 def is_poison(record: str) -> bool:
-    """Tell whether a record is one whose bodies Aha! never takes, if it is told to be so."""
+    """Whether Aha! rejects all bodies about the record, in runs with the play `poison`."""
     return record.isdigit() and int(record) % 12 == 5
 
 
 class World:
-    """Two Jiras; hands out ids. With `late`, what was answered long ago is told again."""
+    """Two Jiras with common ids. With `late`, old reports are sent again."""
 
     def __init__(self, seed: int, *, late: bool = False) -> None:
         self.rng = random.Random(seed)
         self.late = late
-        #: How many of Data Center's thin events nothing fuller follows.
+        #: The share of Data Center's thin events without a complete event after them.
         self.lonely = 0.1
         self.ids = count(10_001)
         self.numbers = count(200_001)
         self.clock = count(_START, 1_500)
 
     def chains(self, number: int, length: int) -> list[Iterator[Step]]:
-        """Tell the lives of so many more issues."""
+        """Yield chains for that many new issues."""
         return [self.chain(length) for _ in range(number)]
 
     def chain(self, length: int) -> Iterator[Step]:
-        """Tell the life of one more issue, so many steps long."""
+        """Yield the steps of one new issue."""
         number = next(self.ids)
         cloud = self.rng.random() < 0.6
         project = "HR" if self.rng.random() < 0.1 else ("PLAT" if cloud else "CORE")
@@ -80,18 +80,18 @@ class World:
         issue = Issue(id=number, key=f"{project}-{number}", reporter=ANA, created=now, updated=now)
         life = _Life(self, CLOUD if cloud else DATA_CENTER, issue)
         for place in range(length):
-            tellings = life.created() if place == 0 else life.next()
+            reports = life.create() if place == 0 else life.next_step()
             yield Step(
                 record=str(number),
                 place=place,
-                tellings=tellings,
+                reports=reports,
                 wanted=project in WANTED,
                 holds=dict(life.holds),
             )
 
 
 class _Life:
-    """One issue, from step to step."""
+    """One issue and its changes."""
 
     def __init__(self, world: World, jira: Installation, issue: Issue) -> None:
         self._world = world
@@ -99,39 +99,39 @@ class _Life:
         self._issue = issue
         self._comment: Comment | None = None
         self._edited = True
-        #: Told before; some of it is told again, as a late duplicate.
-        self._before: list[tuple[Telling, ...]] = []
-        #: What Jira holds by now, of what was changed.
+        #: The reports of earlier steps; some are sent again as late duplicates.
+        self._before: list[tuple[Report, ...]] = []
+        #: The present values in Jira of everything changed so far.
         self.holds: dict[str, str] = {}
 
-    def created(self) -> tuple[Telling, ...]:
+    def create(self) -> tuple[Report, ...]:
         change = self._change() if self._jira.cloud else None
         body = self._jira.issue_created(self._issue, ANA, change)
-        return (self._told(body, ("issue", str(self._issue.id), "created")),)
+        return (self._report(body, ("issue", str(self._issue.id), "created")),)
 
-    def next(self) -> tuple[Telling, ...]:
-        """Go one step on: changes and comments in turn, by chance with a late duplicate."""
+    def next_step(self) -> tuple[Report, ...]:
+        """Take a step: change, comment or edit a comment, sometimes with a late duplicate."""
         dice = self._world.rng.random()
-        told: tuple[Telling, ...]
+        reports: tuple[Report, ...]
         if dice < 0.35:
-            told = self._changed()
+            reports = self._change_fields()
         elif dice < 0.75 or self._edited:
-            told = self._commented(both=dice > 0.6)
+            reports = self._add_comment(both=dice > 0.6)
         else:
-            told = self._reworded()
+            reports = self._edit_comment()
         late = self._before[-1] if self._before and dice * 100 % 1 < 0.15 else ()
         if self._world.late and self._before and self._world.rng.random() < 0.1:
             late += self._world.rng.choice(self._before)
-        self._before.append(told)
-        return told + late
+        self._before.append(reports)
+        return reports + late
 
-    def _changed(self) -> tuple[Telling, ...]:
+    def _change_fields(self) -> tuple[Report, ...]:
         change = self._change()
         body = self._jira.issue_updated(self._touch(), ANA, "issue_updated", change)
-        return (self._told(body, ("change", str(change.id), "")),)
+        return (self._report(body, ("change", str(change.id), "")),)
 
-    def _commented(self, *, both: bool) -> tuple[Telling, ...]:
-        """Comment; on Data Center told twice, or by chance only thinly; or with a transition."""
+    def _add_comment(self, *, both: bool) -> tuple[Report, ...]:
+        """Add a comment, with or without a transition; on Data Center by one thin event or two."""
         issue = self._touch()
         at = issue.updated
         self._comment = comment = Comment(
@@ -146,12 +146,12 @@ class _Life:
             moved = self._jira.issue_updated(issue, ANA, "issue_generic", change, comment)
             alone = self._jira.comment_event("comment_created", comment, issue, at)
             return (
-                self._told(moved, ("change", str(change.id), ""), said),
-                self._told(alone, said),
+                self._report(moved, ("change", str(change.id), ""), said),
+                self._report(alone, said),
             )
         return self._comment_told("comment_created", comment, issue, said)
 
-    def _reworded(self) -> tuple[Telling, ...]:
+    def _edit_comment(self) -> tuple[Report, ...]:
         issue = self._touch()
         assert self._comment is not None
         comment = replace(self._comment, text="Looks better.", updated=issue.updated)
@@ -162,13 +162,13 @@ class _Life:
 
     def _comment_told(
         self, name: str, comment: Comment, issue: Issue, said: Effect
-    ) -> tuple[Telling, ...]:
+    ) -> tuple[Report, ...]:
         if self._jira.cloud:
             return (
-                self._told(self._jira.comment_event(name, comment, issue, issue.updated), said),
+                self._report(self._jira.comment_event(name, comment, issue, issue.updated), said),
             )
         thin, full = self._jira.comment_pair(name, comment, issue, gap=20)
-        pair = (self._told(thin, said), self._told(full, said))
+        pair = (self._report(thin, said), self._report(full, said))
         return pair[:1] if self._world.rng.random() < self._world.lonely else pair
 
     def _change(self) -> Change:
@@ -198,6 +198,6 @@ class _Life:
         self._issue = replace(self._issue, updated=next(self._world.clock))
         return self._issue
 
-    def _told(self, body: Body, *effects: Effect) -> Telling:
+    def _report(self, body: Body, *effects: Effect) -> Report:
         site = "cloud" if self._jira.cloud else "dc"
-        return Telling(site=site, body=orjson.dumps(body), effects=effects)
+        return Report(site=site, body=orjson.dumps(body), effects=effects)

@@ -34,14 +34,14 @@ class Books:
         t.metadata.create_all(self.engine)
         self._events = 0
 
-    def told(
+    def send(
         self,
         place: int,
         *effects: tuple[str, str, str],
         wanted: bool = True,
         holds: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
-        """Note that a step was told and answered; returns the event's id."""
+        """Record a step that was sent and accepted; returns the id of its event."""
         self._events += 1
         event = f"event-{self._events}"
         journal = Journal(self.load)
@@ -96,17 +96,17 @@ def books(tmp_path: Path) -> Books:
 
 
 def wrong(account: Account) -> set[str]:
-    """Name what is wrong."""
+    """Return the kinds of violations."""
     return {name for name, found in account.wrong.items() if found}
 
 
 def test_all_is_well(books):
-    books.kept(books.told(0, CHANGE, COMMENT), CHANGE, COMMENT)
+    books.kept(books.send(0, CHANGE, COMMENT), CHANGE, COMMENT)
     books.sunk(CHANGE, COMMENT, written=False)
     books.sunk(CHANGE, COMMENT)
-    books.kept(books.told(1, LATER), LATER)
+    books.kept(books.send(1, LATER), LATER)
     books.sunk(LATER)
-    books.kept(books.told(1, LATER), state="", verdict="duplicate", first="event-2")
+    books.kept(books.send(1, LATER), state="", verdict="duplicate", first="event-2")
     account = books.settle()
     assert account.fine
     assert account.complaints() == ""
@@ -115,7 +115,7 @@ def test_all_is_well(books):
 
 
 def test_a_state_may_be_told_again(books):
-    books.kept(books.told(0, CHANGE), CHANGE)
+    books.kept(books.send(0, CHANGE), CHANGE)
     books.sunk(CHANGE)
     books.sunk(CHANGE)
     account = books.settle()
@@ -124,7 +124,7 @@ def test_a_state_may_be_told_again(books):
 
 
 def test_lost(books):
-    books.kept(books.told(0, COMMENT), COMMENT)
+    books.kept(books.send(0, COMMENT), COMMENT)
     books.sunk(COMMENT, written=False)
     account = books.settle()
     assert wrong(account) == {"lost", "unaccounted"}
@@ -132,20 +132,20 @@ def test_lost(books):
 
 
 def test_overtaken_by_newer_changes_is_not_lost(books):
-    books.kept(books.told(0, CHANGE), CHANGE, state="", verdict="stale", first="event-2")
-    books.kept(books.told(1, LATER), LATER)
+    books.kept(books.send(0, CHANGE), CHANGE, state="", verdict="stale", first="event-2")
+    books.kept(books.send(1, LATER), LATER)
     books.sunk(LATER)
     assert books.settle().fine
 
 
 def test_answered_and_not_kept(books):
-    books.told(0, CHANGE)
+    books.send(0, CHANGE)
     books.sunk(CHANGE)
     assert wrong(books.settle()) == {"lost"}
 
 
 def test_written_twice(books):
-    books.kept(books.told(0, COMMENT), COMMENT)
+    books.kept(books.send(0, COMMENT), COMMENT)
     books.sunk(COMMENT)
     books.sunk(COMMENT)
     assert wrong(books.settle()) == {"written_twice"}
@@ -153,8 +153,8 @@ def test_written_twice(books):
 
 @pytest.mark.parametrize("tried", [True, False])
 def test_out_of_order(books, tried):
-    books.kept(books.told(0, CHANGE), CHANGE)
-    books.kept(books.told(1, LATER), LATER)
+    books.kept(books.send(0, CHANGE), CHANGE)
+    books.kept(books.send(1, LATER), LATER)
     if tried:
         books.sunk(CHANGE, written=False)
     books.sunk(LATER)
@@ -163,8 +163,8 @@ def test_out_of_order(books, tried):
 
 
 def test_set_back(books):
-    books.kept(books.told(0, CHANGE, holds={"priority": "Low"}), CHANGE)
-    books.kept(books.told(1, LATER, holds={"priority": "High"}), LATER)
+    books.kept(books.send(0, CHANGE, holds={"priority": "Low"}), CHANGE)
+    books.kept(books.send(1, LATER, holds={"priority": "High"}), LATER)
     books.sunk(CHANGE, priority="Low")
     books.sunk(LATER, priority="High")
     assert books.settle().fine
@@ -174,7 +174,7 @@ def test_set_back(books):
 
 def test_poison_is_given_up(books):
     """Aha! takes nothing of the record that all of this is about."""
-    books.kept(books.told(0, COMMENT), COMMENT, state="discarded")
+    books.kept(books.send(0, COMMENT), COMMENT, state="discarded")
     books.sunk(COMMENT, written=False)
     assert wrong(books.settle()) == {"lost", "unaccounted"}
     account = books.settle(poison=True)
@@ -183,12 +183,12 @@ def test_poison_is_given_up(books):
 
 
 def test_poison_that_is_still_on_its_way(books):
-    books.kept(books.told(0, COMMENT), COMMENT, state="parked")
+    books.kept(books.send(0, COMMENT), COMMENT, state="parked")
     assert wrong(books.settle(poison=True)) == {"unaccounted"}
 
 
 def test_leaked(books):
-    books.kept(books.told(0, CHANGE, wanted=False), CHANGE)
+    books.kept(books.send(0, CHANGE, wanted=False), CHANGE)
     books.sunk(CHANGE)
     assert wrong(books.settle()) == {"leaked"}
 
@@ -203,14 +203,14 @@ def test_leaked(books):
     ],
 )
 def test_unaccounted(books, rows):
-    books.kept(books.told(0, CHANGE), CHANGE, **rows)
+    books.kept(books.send(0, CHANGE), CHANGE, **rows)
     books.sunk(CHANGE)
     assert wrong(books.settle()) == {"unaccounted"}
 
 
 def test_carried_by_two(books):
-    books.kept(books.told(0, CHANGE), CHANGE)
-    books.kept(books.told(0, CHANGE), CHANGE)
+    books.kept(books.send(0, CHANGE), CHANGE)
+    books.kept(books.send(0, CHANGE), CHANGE)
     books.sunk(CHANGE)
     assert wrong(books.settle()) == {"unaccounted"}
 

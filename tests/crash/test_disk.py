@@ -1,4 +1,4 @@
-"""The disk is full: what cannot be kept is refused, and what was answered is not lost."""
+"""A full disk: requests that cannot be stored are refused, and accepted ones are not lost."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_no_room_for_the_database(small: Path, tmp_path: Path) -> None:
     with Run(tmp_path, SQLite(small)) as run:
         bridge = run.bridge("serve")
         bridge.start()
-        load = run.tell([bridge], chains=run.world.chains(8, _FLOOD), pause=0.05)
+        load = run.send([bridge], chains=run.world.chains(8, _FLOOD), pause=0.05)
         assert wait_until(lambda: load.answered > 100, SOON), bridge.output()
         with full(small):
             before = load.failed, load.answered
@@ -75,11 +75,11 @@ def test_no_room_for_the_database(small: Path, tmp_path: Path) -> None:
 @pytest.mark.crash
 @pytest.mark.enable_socket
 def test_no_room_anywhere(small: Path, tmp_path: Path) -> None:
-    """Senders are told to come again, and are served when there is room."""
+    """Senders get a 503, and are served once there is room again."""
     with Run(tmp_path, SQLite(small)) as run:
         bridge = run.bridge("serve", BRIDGE_SPOOL=str(small / "spool"))
         bridge.start()
-        load = run.tell([bridge], chains=run.world.chains(8, _FLOOD), pause=0.05)
+        load = run.send([bridge], chains=run.world.chains(8, _FLOOD), pause=0.05)
         assert wait_until(lambda: load.answered > 100, SOON), bridge.output()
         with full(small):
             failed = load.failed
@@ -96,7 +96,7 @@ def test_no_file_may_grow(tmp_path: Path) -> None:
     with Run(tmp_path, SQLite(tmp_path)) as run:
         bridge = run.bridge("serve")
         bridge.start()
-        load = run.tell([bridge], chains=run.world.chains(8, _FLOOD), pause=0.05)
+        load = run.send([bridge], chains=run.world.chains(8, _FLOOD), pause=0.05)
         assert wait_until(lambda: load.answered > 100, SOON), bridge.output()
         _limit(bridge, 4096)
         failed = load.failed

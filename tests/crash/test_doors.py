@@ -35,7 +35,7 @@ def test_each_step_through_another_door_while_sessions_end(shared_run: Run) -> N
     run = shared_run
     webs = _start(run, "web", 3)
     _start(run, "worker", 2)
-    load = run.tell(webs, chains=run.world.chains(12, 60), copies=1, pause=0.05)
+    load = run.send(webs, chains=run.world.chains(12, 60), copies=1, pause=0.05)
     assert wait_until(lambda: load.answered > 50, SOON)
     for _ in range(12):
         run.database.throw_out()
@@ -48,7 +48,7 @@ def test_each_step_through_another_door_while_sessions_end(shared_run: Run) -> N
 def test_the_same_through_all_doors_while_a_web_and_a_worker_die(shared_run: Run) -> None:
     run = shared_run
     webs, workers = _start(run, "web", 3), _start(run, "worker", 3)
-    load = run.tell(webs, chains=run.world.chains(12, 60), copies=3, pause=0.1)
+    load = run.send(webs, chains=run.world.chains(12, 60), copies=3, pause=0.1)
     assert wait_until(lambda: load.answered > 50, SOON)
     for web, worker in zip(webs, workers, strict=True):
         web.kill()

@@ -49,7 +49,7 @@ def _finish(run: Run, bridge: BridgeProcess) -> None:
 def test_killed_on_the_path(run: Run, name: str, point: Point) -> None:
     bridge = run.bridge("serve")
     run.world.lonely = point.lonely
-    run.tell([bridge], chains=run.world.chains(12, 14), pause=0.05)
+    run.send([bridge], chains=run.world.chains(12, 14), pause=0.05)
     for passage in point.passages:
         _die_at(bridge, name, passage)
     _finish(run, bridge)
@@ -61,7 +61,7 @@ def test_killed_on_the_path(run: Run, name: str, point: Point) -> None:
 def test_killed_around_the_spool(run: Run, name: str, point: Point) -> None:
     bridge = run.bridge("serve")
     bridge.start_armed(name, point.passages[0])
-    load = run.tell([bridge], chains=run.world.chains(8, 40), pause=0.05)
+    load = run.send([bridge], chains=run.world.chains(8, 40), pause=0.05)
     assert wait_until(lambda: load.answered > 20, SOON), bridge.output()
     with run.database.away():
         assert wait_until(lambda: _spooled(run), SOON), bridge.output()
@@ -91,7 +91,7 @@ def test_killed_while_migrating(empty_run: Run, name: str, point: Point) -> None
     assert wait_until(lambda: migrate.ended, SOON)
     assert not migrate.status(), migrate.output()
     bridge = run.bridge("serve")
-    run.tell([bridge], chains=run.world.chains(4, 6))
+    run.send([bridge], chains=run.world.chains(4, 6))
     _finish(run, bridge)
 
 
@@ -100,7 +100,7 @@ def test_killed_while_migrating(empty_run: Run, name: str, point: Point) -> None
 @pytest.mark.parametrize(("name", "point"), _named("retention"))
 def test_killed_while_forgetting(run: Run, name: str, point: Point) -> None:
     bridge = run.bridge("serve")
-    run.tell([bridge], chains=run.world.chains(8, 10))
+    run.send([bridge], chains=run.world.chains(8, 10))
     _finish(run, bridge)
     bridge.kill()
     kept, claims = _grow_old(run), run.scalar("SELECT count(*) FROM claims")

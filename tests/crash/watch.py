@@ -1,4 +1,4 @@
-"""The operator: looks at what is in doubt, asks Aha! whether it was written, and decides."""
+"""The operator: checks in Aha! whether a delivery in doubt was written, and settles it."""
 
 from __future__ import annotations
 
@@ -14,81 +14,78 @@ from bridge.model import State
 from bridge.store import Store
 from bridge.store import schema as t
 from crash.journal import Tail
+from crash.repeating import Repeating
 from crash.rows import deliveries
 from crash.story import Effect, is_poison
 
-#: A delivery in doubt is looked at when it has been for so long, in seconds: the sink may be slow.
-_RIPE = 1.0
+#: The age at which a delivery in doubt is settled: before, the sink may still be writing it.
+_RIPE_S = 1.0
 
 
 class Operator:
-    """Someone at the desk, who sees the sink's journal and the bridge's rows."""
+    """An operator who reads the sink's journal and the bridge's rows once a second."""
 
     def __init__(self, database: str, folder: Path, sink: Path) -> None:
         self._store = Store(database, spool=folder / "no-spool")
         self._tail = Tail(sink)
         self._written: set[Effect] = set()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        #: delivery -> when it was first seen in doubt, on the monotonic clock.
+        self._repeating = Repeating(1, self._work)
+        #: By delivery: when it was first seen in doubt, in seconds on the monotonic clock.
         self._seen: dict[int, float] = {}
-        #: Set when what Aha! never takes is to be given up.
+        #: Set it to have the deliveries discarded that Aha! always rejects.
         self.giving_up = threading.Event()
-        #: How many of those were.
+        #: The number of deliveries discarded for that reason.
         self.given_up = 0
-        #: How many in doubt were sent again, and how many given up because they were written.
+        #: Deliveries in doubt that were sent again, and that were discarded because Aha! has them.
         self.retried = 0
         self.discarded = 0
 
     def start(self) -> None:
-        """Look every second."""
-        self._thread.start()
+        """Start to work."""
+        self._repeating.start()
 
     def stop(self) -> None:
-        """Go home."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        """Stop, and close the store."""
+        self._repeating.stop()
         self._store.close()
 
     def _work(self) -> None:
-        while not self._stopping.wait(1):
+        with suppress(DBAPIError, BridgeError):
+            self.settle()
+        if self.giving_up.is_set():
             with suppress(DBAPIError, BridgeError):
-                self.look()
-            if self.giving_up.is_set():
-                with suppress(DBAPIError, BridgeError):
-                    self._give_up_poison()
+                self._discard_poison()
 
-    def look(self) -> None:
-        """Decide what is in doubt now."""
+    def settle(self) -> None:
+        """Settle the deliveries that have been in doubt for long enough."""
         with self._store._reading() as conn:
             doubtful = deliveries(conn, State.IN_DOUBT)
         now = time.monotonic()
         self._seen = {d.id: self._seen.get(d.id, now) for d in doubtful}
-        ripe = [d for d in doubtful if now - self._seen[d.id] > _RIPE]
+        ripe = [d for d in doubtful if now - self._seen[d.id] > _RIPE_S]
         if not ripe:
             return
         self._read_sink()
         for delivery in ripe:
             self._decide(delivery.id, written=self._written.issuperset(delivery.comments))
 
-    def _give_up_poison(self) -> None:
+    def _discard_poison(self) -> None:
         with self._store._reading() as conn:
             left = [d for d in deliveries(conn, *t.OPEN) if is_poison(d.record)]
         for delivery in left:
-            with suppress(BridgeError):  # it is being sent just now
+            with suppress(BridgeError):  # it is being sent
                 self._store.operators.discard(
                     delivery.id, who="operator", reason="Aha! never takes it"
                 )
                 self.given_up += 1
 
-    def hurry(self) -> None:
-        """Let everything be tried at once."""
+    def resume(self) -> None:
+        """End the pause of the destination, so that all deliveries are tried at once."""
         with suppress(DBAPIError, BridgeError):
             self._store.operators.resume("aha", who="operator")
 
     def _read_sink(self) -> None:
-        for line in self._tail.news():
+        for line in self._tail.read_new():
             if line["written"]:
                 self._written.update((kind, one, verb) for kind, one, verb in line["effects"])
 
