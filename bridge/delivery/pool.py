@@ -1,4 +1,4 @@
-"""The workers of all destinations: as many threads for each as the settings say."""
+"""The workers of all destinations: for each, the number of threads that the settings give."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A destination under another name: its claims and all that is on its way go along.
+"""A destination gets another name: its claims, lanes, deliveries and verdicts move along.
 
-The row of the former name stays, and says what it is called now. Nothing is sent under a former
-name: a process that still runs the old mapping files keeps events under it, and the processes that
-run the new ones carry those along, too.
+The row of the former name stays, and contains the new one. Nothing is sent under a former name. A
+process that still runs the old mapping files keeps events under it, and the processes that run the
+new ones move those, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bridge.store.effects import decode_identities, encode_identities
 from bridge.store.inbox.verdicts import refresh_outcome
 from bridge.store.wakeups import notify_processes
 
-#: A delivery in one of these has not been sent, as far as is known.
+#: The states of a delivery that cannot have been written, as far as is known.
 _UNSENT = frozenset({State.QUEUED, State.RETRYING, State.PARKED})
 
 
@@ -31,18 +31,18 @@ class Names:
     Pairs are (former name, name).
     """
 
-    #: What the mappings rename, and the database does not know of yet.
+    #: Destinations that the mappings rename, and the database does not yet.
     new: tuple[tuple[str, str], ...]
-    #: Former names under which something was kept since.
+    #: Former names under which events were kept since.
     behind: tuple[tuple[str, str], ...]
-    #: Deliveries that are open for a destination that the mappings do not name, by its name.
+    #: How many deliveries are open for each destination that is not in the mappings.
     homeless: Mapping[str, int]
-    #: Destinations of the mappings that go by another name elsewhere, and that name.
+    #: Destinations of the mappings that other processes have renamed, and their new names.
     renamed: Mapping[str, str]
 
 
 def compare(conn: Connection, configured: Mapping[str, str]) -> Names:
-    """Hold the destinations in the database against those configured: name -> its `was`, or ""."""
+    """Compare the destinations in the database with those configured: name -> its `was`, or ""."""
     rows = {row.name: row.renamed_to for row in conn.execute(select(t.destinations))}
     renamed = {name: rows[name] for name in configured if rows.get(name)}
     new = tuple(
@@ -78,26 +78,26 @@ def _open_count(conn: Connection, destination: str) -> int:
 
 
 def carry(conn: Connection, now: int, was: str, name: str) -> int:
-    """Let everything of the destination `was` be of `name`; returns how many deliveries are open.
+    """Move everything of the destination `was` to `name`; returns how many deliveries are open.
 
-    What both had been told already goes out once. Doing it again carries what came since. A lane
-    that is leased while there is one of the same record under both names waits till it is free.
+    An effect that both have claimed is sent once. A second call moves what was kept since the
+    first. Where a record has a lane under both names, a leased lane stays until it is free.
     """
     if conn.dialect.name == "postgresql":
-        # Others wait: what they kept under the former name in between would be left behind.
+        # Other processes wait: events that they kept under the former name would stay there.
         conn.execute(text("LOCK TABLE lanes, claims IN SHARE ROW EXCLUSIVE MODE"))
     _rename(conn, was, name)
-    told_twice = _carry_claims(conn, was, name)
+    claimed_twice = _carry_claims(conn, was, name)
     _carry_verdicts(conn, was, name)
     carried = _carry_lanes(conn, now, was, name)
-    for twice in told_twice:
+    for twice in claimed_twice:
         _send_once(conn, now, name, twice)
     notify_processes(conn, {name: 1})
     return carried
 
 
 def _rename(conn: Connection, was: str, name: str) -> None:
-    """Note the name in the former one's row; what is known of it holds for a name that is new."""
+    """Write the name into the former one's row, which is copied if the name is new."""
     g = t.destinations.c
     conn.execute(insert_or_ignore(conn, t.destinations), [{"name": was}])
     names = select(t.destinations).where(g.name.in_((was, name))).order_by(g.name)
@@ -111,7 +111,7 @@ def _rename(conn: Connection, was: str, name: str) -> None:
 
 
 def _carry_claims(conn: Connection, was: str, name: str) -> Sequence[Any]:
-    """Move claims; returns those that two events hold, one under each name."""
+    """Move claims; returns those that two events have made, one under each name."""
     old, new = t.claims.alias("old"), t.claims.alias("new")
     twice = select(old.c.identity, old.c.event.label("under_was"), new.c.event.label("under_name"))
     both = (new.c.site == old.c.site) & (new.c.identity == old.c.identity)
@@ -138,7 +138,7 @@ def _carry_verdicts(conn: Connection, was: str, name: str) -> None:
 
 
 def _carry_lanes(conn: Connection, now: int, was: str, name: str) -> int:
-    """Move lanes with what is in them; returns how many deliveries are open in them."""
+    """Move lanes with their deliveries; returns how many deliveries are open."""
     lanes, other = t.lanes.c, t.lanes.alias()
     taken = exists().where(other.c.record == lanes.record, other.c.destination == name)
     conn.execute(update(t.lanes).where(lanes.destination == was, ~taken).values(destination=name))
@@ -166,13 +166,13 @@ def _merge(conn: Connection, now: int, lane: int, into: int) -> None:
 
 
 def _wake(conn: Connection, now: int, lane: int) -> None:
-    """Let the next worker see for itself what a lane has to do now."""
+    """Make a lane due: the next worker that leases it finds out what it has to do."""
     found = update(t.lanes).where(t.lanes.c.id == lane)
     conn.execute(found.values(next_at=now, blocked=False))
 
 
 def _send_once(conn: Connection, now: int, name: str, twice: Row[Any]) -> None:
-    """Let one of two events carry an effect: the one that may have been sent, if there is one."""
+    """Let one of two events carry an effect: the one that may have been sent, if any was."""
     under_was = _unsent(conn, name, twice.under_was, twice.identity)
     if under_was is not None:
         _leave_out(conn, now, under_was, twice.identity, twice.under_name)

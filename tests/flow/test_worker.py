@@ -161,6 +161,23 @@ def test_each_class_of_error_has_its_state(scene, crew, cloud, logged, end):
 
 
 @pytest.mark.parametrize(
+    ("target", "paused"),
+    [
+        ({}, True),
+        ({"token": "replaced since"}, False),
+        ({"name": "no longer configured"}, True),
+    ],
+)
+def test_only_the_token_in_use_pauses_its_destination(scene, crew, cloud, target, paused):
+    """A send with the former token can end after the new one was installed."""
+    event = scene.send("cloud_a", cloud.edited(cloud.issue()))
+    settlement = once(crew(Gone("the token is invalid", status=401), **target))
+    assert settlement.pause_reason == ("the token is invalid" if paused else "")
+    assert bool(scene.account().destinations["aha"]["paused"]) is paused
+    assert scene.state(event) == "retrying"
+
+
+@pytest.mark.parametrize(
     ("error", "state"), [(NotSent("no"), "retrying"), (Failed("no"), "parked")]
 )
 def test_a_failure_of_the_destination_is_not_repeated_for_ever(scene, crew, cloud, error, state):

@@ -29,7 +29,7 @@ from bridge.store.queue.nouns import LeaseRequest
 #: both databases use the partial indexes.
 SOUND, FAILING = text("lanes.failures = 0"), text("lanes.failures > 0")
 #: In one second of so many, lanes that have failed go before those that have not; in the others
-#: they get what is left. So neither kind takes all that a destination may be sent.
+#: they get the rest of the permits. So neither kind of lane uses them all.
 _FAILING_FIRST_EVERY_S = 4
 _lane = t.lanes.c
 #: No lane is leased under a former name of a destination.

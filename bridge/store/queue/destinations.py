@@ -106,7 +106,7 @@ def register(conn: Connection, now: int, tokens: Mapping[str, str]) -> None:
 
 
 def resume(conn: Connection, now: int, destination: str) -> bool:
-    """End a destination's pause and try at once what waits there; False: it is not registered."""
+    """End a destination's pause and retry its deliveries at once; False: it is not registered."""
     found = conn.execute(
         update(t.destinations)
         .where(t.destinations.c.name == destination)

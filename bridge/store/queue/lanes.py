@@ -100,8 +100,8 @@ def lock_lanes(
 
     They are locked in one order everywhere: two processes that queue, decide and settle in the
     same lanes must not wait for each other in a circle. And no other process can decide then about
-    what waits in these lanes. Lanes of `new` are made if missing; those of `known` need not exist.
-    Returns a function that fetches the ids of all of them, once the statement was sent.
+    the deliveries in these lanes. Lanes of `new` are made if missing; those of `known` may be
+    missing. Returns a function that fetches the ids of all of them, once the statement was sent.
     """
     if conn.dialect.name == "sqlite":  # a writing transaction is alone
         return dict

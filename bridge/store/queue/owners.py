@@ -1,11 +1,11 @@
-"""Owners: the processes that claim lanes, and which of them are dead for certain.
+"""Owners: the processes that lease lanes, and which of them are certainly dead.
 
 A process holds a lock on a file of its own for as long as it lives: the kernel frees it, however
 the process ends. On PostgreSQL its session holds an advisory lock, too, which the server frees
-when the session ends. Every second a process that claims lanes looks at the others. Whose file is
-there and not locked is dead, and its lanes are free at once. Of whom no file is here (another
-machine, another folder) only the session can be seen: when that is gone, the process may live on
-and still be sending, so its lanes are free once the longest send is over.
+when the session ends. Every second a process that leases lanes checks the others. A process whose
+file is not locked is dead, and its lanes are free at once. A process on another machine, or with
+another folder, has no file here; only its session can be checked. When the session is gone, the
+process may live on and still be sending, so its lanes are free once the longest send is over.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _SUFFIX = ".lock"
 
 
 class Fate(Enum):
-    """What can be said of another process."""
+    """Whether another process lives, as far as this one can find out."""
 
     LIVES = "lives"
     DEAD = "dead"
-    #: Nothing can be seen of it from here.
+    #: It has no file here, or its file cannot be locked for another reason.
     UNKNOWN = "unknown"
 
 
 class LockFile:
-    """A file that a process keeps locked for as long as it lives; it says on which boot."""
+    """A file that a process keeps locked for as long as it lives; it contains the boot's id."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -58,17 +58,17 @@ class LockFile:
         while True:
             made = cls(path, private_opener(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))
             made._lock()
-            if made._is_there():  # nobody cleared it away before it was locked
+            if made._is_there():  # no process deleted it before it was locked
                 os.ftruncate(made._descriptor, 0)
                 os.write(made._descriptor, boot().encode())
                 return made
             made.close()
 
     @classmethod
-    def look(cls, path: Path, *, anywhere: bool) -> tuple[Fate, LockFile | None]:
-        """Tell what became of a file's process; the lock of a dead one is returned, and ours.
+    def check(cls, path: Path, *, anywhere: bool) -> tuple[Fate, LockFile | None]:
+        """Find out whether a file's process lives; the file of a dead one is returned, locked.
 
-        `anywhere` also believes the lock of a file that was made on another boot.
+        With `anywhere`, a file that was made on another boot counts, too.
         """
         try:
             found = cls(path, os.open(path, os.O_RDWR | os.O_CLOEXEC))
@@ -129,13 +129,13 @@ class Owner:
     """This process as an owner of lanes. Not thread-safe: the store's writer alone uses it."""
 
     def __init__(self, process: str, folder: Path | None, *, poll_s: float = 1.0) -> None:
-        #: By which name it claims lanes.
+        #: The name under which it leases lanes.
         self.name = process
         self._folder = folder
-        #: How often this process looks at the others.
+        #: How often this process checks the others.
         self._poll_s = poll_s
         self._file: LockFile | None = None
-        #: The connection on which it said that it claims lanes.
+        #: The connection on which it announced that it leases lanes.
         self._enlisted: Connection | None = None
         self._enlisting: Connection | None = None
         self._locked = False
@@ -146,19 +146,19 @@ class Owner:
 
     @property
     def is_known(self) -> bool:
-        """Whether it said that it claims lanes."""
+        """Whether this process announced that it leases lanes."""
         return self._swept
 
     def is_due(self, conn: Connection | None, instant: float) -> bool:
-        """Tell whether to `look`, before lanes are claimed; `instant` is in seconds."""
+        """Whether to `sweep` before lanes are leased; `instant` is in seconds."""
         return not self.is_enlisted(conn) or instant >= self._again_at
 
     def is_enlisted(self, conn: Connection | None) -> bool:
-        """Tell whether lanes may be claimed on a connection."""
+        """Whether lanes may be leased on a connection."""
         return conn is not None and conn is self._enlisted
 
-    def look(self, conn: Connection, now: int) -> None:
-        """Say that this process claims lanes, and free those of the dead; then `looked`."""
+    def sweep(self, conn: Connection, now: int) -> None:
+        """Announce this process, and free the lanes of dead ones; then call `finish_sweep`."""
         self._let_go()
         self._enlist(conn, now)
         strays = self._strays()
@@ -168,8 +168,8 @@ class Owner:
             self._judge(conn, now, row)
         self._dead.extend(strays.values())
 
-    def looked(self, conn: Connection | None, instant: float) -> None:
-        """Clear up after a `look` that was committed."""
+    def finish_sweep(self, conn: Connection | None, instant: float) -> None:
+        """Delete the files of dead processes after a `sweep` that was committed."""
         self._swept = True
         self._enlisted = self._enlisting if self._enlisting is conn else None
         self._again_at = instant + self._poll_s
@@ -178,14 +178,14 @@ class Owner:
         self._dead.clear()
 
     def leave(self, conn: Connection, now: int) -> bool:  # noqa: ARG002 - as every work
-        """Say that this process claims no more; False while lanes are leased to it."""
+        """Announce that this process leases no more lanes; False while it still has any."""
         if _LEASED.first(conn, {"owner": self.name}) is not None:
             return False
         conn.execute(delete(t.processes).where(t.processes.c.name == self.name))
         return True
 
     def close(self, *, left: bool) -> None:
-        """Let go of the lock; the file stays unless it `left`, so that others see it is dead."""
+        """Let go of the lock. Unless the process `left`, the file stays, as that of a dead one."""
         self._let_go()
         if self._file is not None:
             if left:
@@ -203,8 +203,8 @@ class Owner:
             changed = {"at": rows.excluded.at}
             conn.execute(rows.on_conflict_do_update(index_elements=["name"], set_=changed))
         if not self._locked:
-            # A session of ours that the server does not know to be gone may still have it: that
-            # is a lock of this process, too.
+            # An earlier session, of which the server has not noticed the end, may still hold the
+            # lock: it is this process's all the same.
             self._locked = bool(conn.scalar(select(func.pg_try_advisory_lock(_key(self.name)))))
 
     def _lock_file(self) -> None:
@@ -212,19 +212,19 @@ class Owner:
             return
         try:
             self._file = LockFile.make(self._path(self.name))
-        except OSError as error:  # then only the session is seen, and the end of a lease
+        except OSError as error:  # then others see only the session, and the end of a lease
             log.warning("owner.no_lock", detail=error.strerror or type(error).__name__)
 
     def _path(self, name: str) -> Path:
-        assert self._folder is not None  # noqa: S101 - asked by the callers
+        assert self._folder is not None  # noqa: S101 - the callers checked it
         return self._folder / f"{name}{_SUFFIX}"
 
     def _judge(self, conn: Connection, now: int, row: Any) -> None:  # noqa: ANN401 - a row
-        """Free the lanes of another process, if it is dead, or its session is and its sends are."""
+        """Free the lanes of a process if it is dead, or if its session and its sends are over."""
         fate, file = Fate.UNKNOWN, None
         if self._folder is not None:
             embedded = conn.dialect.name == "sqlite"
-            fate, file = LockFile.look(self._path(row.name), anywhere=embedded)
+            fate, file = LockFile.check(self._path(row.name), anywhere=embedded)
         if file is not None:
             self._dead.append(file)
         if fate is Fate.DEAD:
@@ -234,7 +234,7 @@ class Owner:
         else:
             return
         if _LEASED.first(conn, {"owner": row.name}) is None:
-            p = t.processes.c  # unless it came back since
+            p = t.processes.c  # unless the process announced itself again since
             conn.execute(delete(t.processes).where(p.name == row.name, p.at == row.at))
 
     def _free(self, conn: Connection, now: int, name: str, which: Prepared) -> None:
@@ -247,11 +247,11 @@ class Owner:
         log.warning("owner.dead", process=name, lanes=len(lanes))
 
     def _strays(self) -> dict[str, LockFile]:
-        """Take the locks of the dead, once: whose process is not known either claimed nothing."""
+        """Lock the files of dead processes, once; a process without a row has leased no lane."""
         if self._swept or self._folder is None:
             return {}
         paths = [path for path in self._folder.glob(f"*{_SUFFIX}") if path.stem != self.name]
-        looks = ((path.stem, LockFile.look(path, anywhere=True)[1]) for path in paths)
+        looks = ((path.stem, LockFile.check(path, anywhere=True)[1]) for path in paths)
         return {name: file for name, file in looks if file is not None}
 
     def _let_go(self) -> None:
@@ -261,12 +261,12 @@ class Owner:
 
 
 def _key(name: str) -> int:
-    """Name an advisory lock: 64 bits, as PostgreSQL has them."""
+    """Return the 64-bit key of a process's advisory lock."""
     return int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
 
 
 def _gone(dialect: str) -> Any:  # noqa: ANN401 - a column
-    """Tell whether no session holds a process's lock; a file has no sessions, so that says None."""
+    """Return whether no session holds a process's lock; false on SQLite, which has no sessions."""
     if dialect == "sqlite":
         return literal(False)
     return func.pg_try_advisory_xact_lock_shared(t.processes.c.lock)
@@ -285,11 +285,11 @@ _LEASES = (
     select(t.lanes.c.id, t.lanes.c.destination)
     .where(*_OF, t.lanes.c.lease_until > 0)
     .order_by(t.lanes.c.id)
-    # Whoever is at a lane just now is not waited for: it is looked at again in a second.
+    # A lane that another transaction has locked is skipped: the next sweep tries it again.
     .with_for_update(skip_locked=True)
 )
 _ALL = Prepared(_LEASES)
-#: Those whose sends are over.
+#: Only lanes whose sends are over.
 _OVER = Prepared(_LEASES.where(t.lanes.c.send_until <= bindparam("now")))
 _FREE = Prepared(
     update(t.lanes).where(t.lanes.c.id == bindparam("b_lane")).values(lease_until=0, owner="")

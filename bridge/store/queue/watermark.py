@@ -1,4 +1,4 @@
-"""The watermark of spools that are being drained: how far the database has what was received.
+"""The watermark of spools that are being drained: up to which place no event is missing.
 
 After an outage each process drains its own spool, some sooner than others. An event that one
 process keeps meanwhile must not be sent before what another process still has in its spool.

@@ -235,14 +235,14 @@ class Writer:
         if not self._owner.is_due(self._transactions.conn, started):
             return True
         try:
-            self._transactions.run(lambda conn, now, _: self._owner.look(conn, now))
+            self._transactions.run(lambda conn, now, _: self._owner.sweep(conn, now))
         except Exception as error:  # noqa: BLE001 - the jobs are tried all the same
             if is_outage(error):
                 self._fallback.lose(error, self._places.stamp(jobs), started)
                 return False
             log.warning("owner.not_looked", error=type(error).__name__)
         else:
-            self._owner.looked(self._transactions.conn, started)
+            self._owner.finish_sweep(self._transactions.conn, started)
         return True
 
     def _write(self, jobs: Sequence[Job], started: float) -> None:

@@ -273,6 +273,19 @@ def test_many_that_fail_together_open_the_breaker_no_longer_than_one(ledger):
     assert ledger.due() == ledger.now + 10_000
 
 
+def test_many_that_fail_in_one_transaction_open_the_breaker_no_longer_than_one(ledger):
+    queue(ledger, 12)
+    failed = {"delay_ms": 600_000, "failed": True}
+    together = [settlement(each, State.RETRYING, **failed) for each in ledger.lease(10)]
+    assert ledger.settle_all(together) == 10
+    gate = ledger.gate()
+    assert (gate["failures"], gate["opened"], gate["probes"]) == (10, ledger.now, 0)
+    assert ledger.due() == ledger.now + 10_000
+    ledger.now += 10_000
+    assert len(ledger.lease(5)) == 1
+    assert ledger.due() == ledger.now + 20_000
+
+
 @pytest.mark.parametrize("taken_over", [True, False])
 def test_a_probe_that_was_only_to_be_decided_lets_another_one_be_it(ledger, taken_over):
     queue(ledger, 9)
