@@ -48,10 +48,14 @@ class Claims:
     @property
     def moved(self) -> tuple[MovedClaim, ...]:
         """The rows that name another event than the one that holds them now, in order."""
+        moved = [
+            (key, event)
+            for key, event in self._rows.items()
+            if self._holders.get(key, event) != event
+        ]
         return tuple(
             MovedClaim(key=key, before=event, after=self._holders[key])
-            for key, event in sorted(self._rows.items())
-            if key in self._holders and self._holders[key] != event
+            for key, event in sorted(moved)
         )
 
     @property

@@ -40,6 +40,9 @@ class Batch:
     now: int
 
 
+_AS_IT_CAME = Standing(left=())
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """One wanted verdict of an event, on its way through the steps."""
@@ -56,16 +59,12 @@ class Case:
     #: A delivery of a thin event that this event takes over.
     waiting: Waiting | None = None
     #: What newer events leave of it.
-    standing: Standing = field(default_factory=lambda: Standing(left=()))
+    standing: Standing = _AS_IT_CAME
 
     @property
     def event(self) -> Event:
         """The event."""
         return self.entry.event
-
-    def key(self, identity: str) -> ClaimKey:
-        """Return the key of an effect's claim."""
-        return self.verdict.destination, self.event.site, identity
 
 
 def drop_deleted(case: Case, _: Batch) -> Case | Verdict:
@@ -85,22 +84,22 @@ def drop_deleted(case: Case, _: Batch) -> Case | Verdict:
 
 def take_claims(case: Case, batch: Batch) -> Case:
     """Take the free claims of the effects, and those of a thin event that waits for this one."""
-    event, destination = case.event, case.verdict.destination
-    aliases = {effect.identity: effect.also for effect in event.effects}
+    event, destination, draft = case.event, case.verdict.destination, batch.draft
+    aliases = _aliases(event)
     holders = {
-        name: batch.draft.claims.take(
-            [case.key(each) for each in (name, *aliases.get(name, ()))], event.id
-        )
+        name: draft.claims.take(_keys(case, name, aliases), event.id)
         for name in case.verdict.identities
     }
     others = {name: holder for name, holder in holders.items() if holder}
     if case.entry.place is not None:
         for holder in others.values():
-            batch.draft.move_forward(event, destination, holder, case.entry.place)
-    waiting = None if event.thin else batch.draft.waiting(destination, others.values())
+            draft.move_forward(event, destination, holder, case.entry.place)
+    waiting = None if event.thin else draft.waiting(destination, others.values())
     first = "" if waiting is None else waiting.event
-    return replace(
-        case,
+    return Case(
+        entry=case.entry,
+        verdict=case.verdict,
+        deleted=case.deleted,
         mine=tuple(name for name in holders if name not in others),
         taken=tuple(name for name, holder in others.items() if holder == first),
         others={name: holder for name, holder in others.items() if holder != first},
@@ -108,24 +107,34 @@ def take_claims(case: Case, batch: Batch) -> Case:
     )
 
 
+def _aliases(event: Event) -> dict[str, tuple[str, ...]]:
+    """Return the other identities of the effects that have any."""
+    return {effect.identity: effect.also for effect in event.effects if effect.also}
+
+
+def _keys(case: Case, identity: str, aliases: Mapping[str, Sequence[str]]) -> list[ClaimKey]:
+    """Return the keys of an effect's claims: one for each of its identities."""
+    destination, site = case.verdict.destination, case.event.site
+    return [(destination, site, name) for name in (identity, *aliases.get(identity, ()))]
+
+
 def drop_stale(case: Case, batch: Batch) -> Case | Verdict:
     """Take effects out that newer events leave nothing of, and give their claims up."""
     verdict, ours = case.verdict, (*case.mine, *case.taken)
-    reports = _comparable(batch.reports, case.entry, verdict.destination)
-    if reports:
-        standing = judge(report_of(case.event, {}), ours, reports, verdict.destination)
-        _give_up(case, batch, standing.stale)
-    else:
-        standing = Standing(left=ours)
-    left = tuple(name for name in verdict.identities if name in standing.left or name in case.taken)
-    if standing.stale and not left:
+    reports = _comparable(batch.reports, case.entry, verdict.destination) if ours else []
+    if not reports:
+        return case
+    standing = judge(report_of(case.event, {}), ours, reports, verdict.destination)
+    _give_up(case, batch, standing.stale)
+    mine = tuple(name for name in case.mine if name in standing.left)
+    if standing.stale and not mine and not case.taken:
         return _stale(verdict, standing)
-    return replace(case, mine=left, standing=standing)
+    return replace(case, mine=mine, standing=standing)
 
 
 def _give_up(case: Case, batch: Batch, stale: Iterable[str]) -> None:
-    aliases = {effect.identity: effect.also for effect in case.event.effects}
-    keys = [case.key(each) for name in stale for each in (name, *aliases.get(name, ()))]
+    aliases = _aliases(case.event)
+    keys = [key for name in stale for key in _keys(case, name, aliases)]
     claims, event = batch.draft.claims, case.event.id
     claims.release([key for key in keys if claims.holder(key) == event], event)
 
@@ -151,7 +160,7 @@ def _comparable(
 
 def drop_duplicate(case: Case, _: Batch) -> Case | Verdict:
     """End a case of which other events hold every effect."""
-    if case.mine:
+    if case.mine or case.taken:
         return case
     first = next(iter(case.others.values()))
     reason = (
@@ -164,9 +173,8 @@ def drop_duplicate(case: Case, _: Batch) -> Case | Verdict:
 
 def deliver(case: Case, batch: Batch) -> Verdict:
     """Send the effects that are left, in the place of a waiting thin event or at the lane's end."""
-    event, late = case.event, bool(case.standing.newest)
-    verdict = replace(case.verdict, identities=case.mine, reason=_reason(case))
-    waiting = case.waiting
+    event, waiting, late = case.event, case.waiting, bool(case.standing.newest)
+    verdict = _narrowed(case)
     if waiting and take_over(batch.draft, event, verdict, waiting, late=late):
         return verdict
     batch.draft.queue(
@@ -174,7 +182,7 @@ def deliver(case: Case, batch: Batch) -> Verdict:
             event=event,
             destination=verdict.destination,
             route=verdict.route,
-            identities=case.mine,
+            identities=verdict.identities,
             hold_until=batch.now + batch.grace_ms if event.thin else None,
             place=case.entry.place,
             late=late,
@@ -233,6 +241,15 @@ def _report(batch: Batch, event: Event) -> None:
         keys.add((event.site, event.record, ""))
     for key in keys:
         batch.reports.setdefault(key, []).append(report)
+
+
+def _narrowed(case: Case) -> Verdict:
+    """Return the verdict with the effects that are left; its reason names the others."""
+    verdict, standing = case.verdict, case.standing
+    if len(case.mine) == len(verdict.identities) and standing is _AS_IT_CAME:
+        return verdict
+    left = tuple(name for name in verdict.identities if name in case.mine or name in case.taken)
+    return replace(verdict, identities=left, reason=_reason(case))
 
 
 def _reason(case: Case) -> str:

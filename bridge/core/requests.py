@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bridge.core.changes import ClaimKey, Entry, Waiting, is_wanted
 from bridge.core.takeover import is_unwanted
-from bridge.model import Effect, Event, Verdict
 
 
 def with_deleted(
@@ -17,6 +16,10 @@ def with_deleted(
 
     An event of the batch deletes effects of those after it.
     """
+    entries = list(entries)
+    if not any(effect.stale_after for entry in entries for effect in entry.event.effects):
+        yield from ((entry, {}) for entry in entries)
+        return
     known = dict(deletions)
     for entry in entries:
         event = entry.event
@@ -47,22 +50,19 @@ def claims_of(
     """Return the claims of all wanted effects that are not deleted, each for its first event."""
     requests: dict[ClaimKey, Request] = {}
     for entry, deleted in with_deleted(entries, deletions):
-        effects = {effect.identity: effect for effect in entry.event.effects}
+        event = entry.event
+        known = {e.identity: e for e in event.effects if e.also or e.formerly}
         for verdict in filter(is_wanted, entry.verdicts):
-            for name in verdict.identities:
-                if name not in deleted:
-                    for key, formerly in _keys(entry.event, verdict, name, effects.get(name)):
-                        made = Request(key=key, event=entry.event.id, formerly=formerly)
-                        requests.setdefault(key, made)
+            for identity in verdict.identities:
+                if identity not in deleted:
+                    effect = known.get(identity)
+                    names = (identity,) if effect is None else (identity, *effect.also)
+                    formerly = "" if effect is None else effect.formerly
+                    for name in names:
+                        key = (verdict.destination, event.site, name)
+                        if key not in requests:
+                            requests[key] = Request(key=key, event=event.id, formerly=formerly)
     return requests
-
-
-def _keys(
-    event: Event, verdict: Verdict, identity: str, effect: Effect | None
-) -> Iterator[tuple[ClaimKey, str]]:
-    also, formerly = ((), "") if effect is None else (effect.also, effect.formerly)
-    for name in (identity, *also):
-        yield (verdict.destination, event.site, name), formerly
 
 
 def written_by_complete(entries: Iterable[Entry]) -> set[tuple[str, str]]:

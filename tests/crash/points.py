@@ -42,7 +42,9 @@ def _from_spool(given: tuple[Any, ...], _got: Any) -> bool:
 
 
 def _took_over(given: tuple[Any, ...], _got: Any) -> bool:
-    return any(each.hold_until is None for each in given[2].rewritten)
+    changes = given[3]
+    found = [verdict for several in changes.verdicts.values() for verdict in several]
+    return bool(changes.stored) or any(verdict.stage == "taken_over" for verdict in found)
 
 
 def _deleted(_given: tuple[Any, ...], got: Any) -> bool:
@@ -92,7 +94,7 @@ POINTS: dict[str, Point] = {
     "after settle": Point(place="bridge.store.writer.batch:BatchWriter.write", when=_has_settled),
     # Thin events
     "fuller event took over, before commit": Point(
-        place="bridge.store.inbox.write:change_stored", when=_took_over
+        place="bridge.store.inbox.accept:write", when=_took_over
     ),
     "thin event decided, before commit": Point(
         place="bridge.store.inbox.grace:send_after_grace", passages=(1, 1), lonely=0.5
