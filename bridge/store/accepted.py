@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.core.stale import Report
 from bridge.model import State
-from bridge.store.database.statements import listing
+from bridge.store.database.statements import json_rows_statement
 from bridge.store.effects import decode_effects, decode_identities
 
 #: Sorts after every number of a change: no change of the same instant is newer.
@@ -20,23 +20,27 @@ _COLUMNS = """e.id AS event, e.as_of, e.change_id, e."full", e.effects,
         d.destination, d.route, d.effects AS carried, d.state, d.attempts, d.place"""
 _DELIVERED = "LEFT JOIN deliveries d ON d.event = e.id AND d.state <> 'discarded'"
 #: Events that were sighted with (site, identity), one row for each delivery.
-SIGHTED = listing(
+SIGHTED = json_rows_statement(
     f"""
     SELECT s.site, s.identity, s.event AS teller, {_COLUMNS} FROM {{rows}}
-    JOIN sightings s ON s.site = {{0}} AND s.identity = {{1}}
+    JOIN sightings s ON s.site = r.site AND s.identity = r.identity
     LEFT JOIN events e ON e.id = s.event {_DELIVERED}
     """,  # noqa: S608 - our words
-    2,
+    site="TEXT",
+    identity="TEXT",
 )
 #: Events that report a newer state than (site, record, as_of, change), one row for each delivery.
-NEWER = listing(
+NEWER = json_rows_statement(
     f"""
     SELECT e.site, e.record, {_COLUMNS} FROM {{rows}}
-    JOIN events e ON e.site = {{0}} AND e.record = {{1}}
-        AND (e.as_of, e.change_id) > (CAST({{2}} AS BIGINT), CAST({{3}} AS BIGINT))
+    JOIN events e ON e.site = r.site AND e.record = r.record
+        AND (e.as_of, e.change_id) > (r.as_of, r.change_id)
     {_DELIVERED}
     """,  # noqa: S608 - our words
-    4,
+    site="TEXT",
+    record="TEXT",
+    as_of="BIGINT",
+    change_id="BIGINT",
 )
 
 

@@ -50,7 +50,7 @@ class GivenClock:
         """Send the query for the lock, `together` with others; returns what reads the clock."""
         if lock is None or conn.dialect.name == "sqlite":
             return self._read
-        locked = READ_LOCKED.ask(conn, {"lock": lock})
+        locked = READ_LOCKED.send(conn, {"lock": lock})
 
         def fetch() -> Instant:
             locked()

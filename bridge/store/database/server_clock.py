@@ -77,7 +77,7 @@ class ServerClock:
         read once more: the first reading is inexact by that time.
         """
         after = self._clocks.ticks()
-        asked = _READ.ask(conn) if lock is None else READ_LOCKED.ask(conn, {"lock": lock})
+        asked = _READ.send(conn) if lock is None else READ_LOCKED.send(conn, {"lock": lock})
 
         def fetch() -> Instant:
             found = self._answer(asked, after)
@@ -89,7 +89,7 @@ class ServerClock:
 
     def _again(self, conn: Connection) -> _Reading:
         after = self._clocks.ticks()
-        return self._answer(_READ.ask(conn), after)
+        return self._answer(_READ.send(conn), after)
 
     def _answer(self, asked: Callable[[], list[Any]], after: int) -> _Reading:
         row = asked()[0]

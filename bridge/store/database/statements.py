@@ -1,4 +1,4 @@
-"""The few words in which the two databases differ."""
+"""Statements for both databases: prepared, pipelined, and over any number of rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class now_ms(FunctionElement[int]):
 
 @compiles(now_ms, "sqlite")
 def _sqlite_now(_element: now_ms, _compiler: SQLCompiler, **_: object) -> str:
-    # unixepoch('subsec') would say it plainly, but only from SQLite 3.42 on.
+    # unixepoch('subsec') would be simpler, but needs SQLite 3.42.
     return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 
@@ -40,23 +40,23 @@ def _postgresql_now(_element: now_ms, _compiler: SQLCompiler, **_: object) -> st
 
 
 def upsert(conn: Connection, table: Table) -> Insert:
-    """Return an INSERT of the connection's dialect, which knows ON CONFLICT."""
+    """Return an INSERT of the connection's dialect, which has ON CONFLICT."""
     if conn.dialect.name == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)
 
 
 def insert_or_ignore(conn: Connection, table: Table) -> Insert:
-    """Return an INSERT that leaves rows alone whose key is taken."""
+    """Return an INSERT that skips rows whose key exists already."""
     return upsert(conn, table).on_conflict_do_nothing()
 
 
 class Prepared:
-    """A statement that is compiled once for each dialect, and then handed to the driver as it is.
+    """A statement that is compiled once for each dialect, and then passed to the driver.
 
     For the few statements that every batch runs: building, looking up and wrapping them costs
-    SQLAlchemy several times what the database needs to run them. No `IN` of varying length, and
-    values in the driver's own types, in and out. Errors are SQLAlchemy's, as everywhere.
+    SQLAlchemy several times what the database needs to run them. A statement must not have an
+    `IN` of varying length. Values are of the driver's types, in and out; errors are SQLAlchemy's.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Prepared:
         finally:
             cursor.close()
 
-    def ask(self, conn: Connection, values: Values | None = None) -> Callable[[], list[Any]]:
-        """Run the statement and return a function that fetches its rows.
+    def send(self, conn: Connection, values: Values | None = None) -> Callable[[], list[Any]]:
+        """Send the statement; returns a function that fetches its rows.
 
-        Inside `together`, call that function once all statements are sent.
+        Inside a `pipeline`, call that function once all statements are sent.
         """
         cursor = self._execute(conn, values or {})
 
@@ -130,7 +130,7 @@ class Prepared:
         return self._compiled[name]
 
     def _named(self, cursor: DBAPICursor) -> Callable[[Iterable[Any]], Any]:
-        """Return what makes a named tuple of a row of the statement."""
+        """Return a function that makes a named tuple of a row of the statement."""
         names = [column[0] for column in cursor.description or ()]
         row = namedtuple("Row", names, rename=True)  # type: ignore[misc]
         self._row = row._make
@@ -142,11 +142,11 @@ _SQLITE = sqlite.dialect(paramstyle="named")
 
 
 @contextmanager
-def together(conn: Connection) -> Iterator[None]:
-    """Send what `Prepared` statements are run inside without waiting for each one's answer.
+def pipeline(conn: Connection) -> Iterator[None]:
+    """Send the `Prepared` statements that are run inside without waiting for each one's rows.
 
-    On PostgreSQL all of them take one trip, and what fails is raised at the latest at the end.
-    SQLite is asked at once. Nothing but `Prepared` may be run inside.
+    On PostgreSQL all of them take one round trip, and an error is raised at the latest at the end.
+    On SQLite each one runs at once. Only `Prepared` statements may be run inside.
     """
     if conn.dialect.name == "sqlite":
         yield
@@ -158,13 +158,13 @@ def together(conn: Connection) -> Iterator[None]:
     except conn.dialect.loaded_dbapi.Error as error:
         if raw.pgconn.pipeline_status:
             # The session ended halfway through. The driver has not noticed yet, but a connection
-            # that cannot leave its pipeline is of no further use.
+            # that cannot leave its pipeline is useless.
             raw.close()
         raise _translated(conn, error) from error
 
 
 def _translated(conn: Connection, error: Exception) -> BaseException:
-    """Turn a driver's error into SQLAlchemy's, which says whether the connection is gone."""
+    """Turn a driver's error into SQLAlchemy's, which has the flag `connection_invalidated`."""
     dbapi = conn.dialect.loaded_dbapi
     if not isinstance(error, dbapi.Error):
         return error
@@ -180,34 +180,46 @@ def _translated(conn: Connection, error: Exception) -> BaseException:
     )
 
 
-#: How a list of rows, given as JSON, is read: the source, the value in one of its columns, and
-#: how rows of the table called l are kept still till the commit.
-_EACH = {
+# Rows as JSON
+
+#: The parts of SQL in which the databases differ where rows are given as JSON: the source of rows,
+#: the value at a position of a row, and the clause that locks the rows of the table `l`.
+_DIALECTS = {
     "sqlite": ("json_each(:{})", "json_extract(value, '$[{}]')", ""),
     "postgresql": (
         "json_array_elements(CAST(:{} AS json)) AS each(value)",
-        "(value ->> {})",
+        "value ->> {}",
         "FOR UPDATE OF l",
     ),
 }
 
 
-def listing(sql: str, columns: int) -> Prepared:
-    """Prepare a statement that reads `:rows`, a JSON list of lists, whatever its length.
+def json_rows_statement(sql: str, **columns: str) -> Prepared:
+    """Prepare a statement that joins a table `r`, whose rows come as the parameter `:rows`.
 
-    In the text, {rows} is the source, {0}, {1}, ... are the columns, as text, and {lock} keeps
-    the rows of the table called l still till the commit.
+    `columns` are those of `r`, in order, with their SQL types; `to_json` makes the parameter. So
+    one statement serves any number of rows. The text is SQL with two placeholders: {rows} in
+    place of the table `r`, and {lock} for the clause that locks the rows of a table `l` until the
+    commit. SQLite needs no such clause: there a transaction that writes is the only one.
     """
-    return Prepared(lambda dialect: text(spelled(dialect, sql, columns)))
+    return Prepared(lambda dialect: text(render(dialect, sql, columns)))
 
 
-def spelled(dialect: str, sql: str, columns: int, rows: str = "rows") -> str:
-    """Spell a `listing` out in a dialect; `rows` names the parameter that has them."""
-    source, column, lock = _EACH[dialect]
-    named = [column.format(n) for n in range(columns)]
-    return sql.format(*named, rows=source.format(rows), lock=lock)
+def render(dialect: str, sql: str, columns: Mapping[str, str], parameter: str = "rows") -> str:
+    """Return the SQL of a `json_rows_statement` in a dialect; `parameter` has the rows."""
+    source, value, lock = _DIALECTS[dialect]
+    values = [
+        f"{_typed(value.format(n), kind)} AS {name}"
+        for n, (name, kind) in enumerate(columns.items())
+    ]
+    table = f"(SELECT {', '.join(values)} FROM {source.format(parameter)}) AS r"  # noqa: S608 - our words
+    return sql.format(rows=table, lock=lock)
 
 
-def as_rows(rows: Sequence[Sequence[object]]) -> str:
-    """Give rows to a `listing`."""
+def _typed(value: str, kind: str) -> str:
+    return value if kind == "TEXT" else f"CAST({value} AS {kind})"
+
+
+def to_json(rows: Sequence[Sequence[object]]) -> str:
+    """Return the parameter of a `json_rows_statement`."""
     return orjson.dumps(rows).decode()

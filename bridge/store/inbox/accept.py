@@ -14,7 +14,7 @@ from bridge.core.storable import is_storable, storable_event, storable_verdict
 from bridge.core.unknown import resolve, wants_snapshot
 from bridge.model import Verdict
 from bridge.store import schema as t
-from bridge.store.database.statements import together
+from bridge.store.database.statements import pipeline
 from bridge.store.inbox.read import Look, read, send_look
 from bridge.store.inbox.write import write
 from bridge.store.snapshots import latest_snapshot, snapshot_of
@@ -49,7 +49,7 @@ def accept(
         entries = _resolved(conn, [_storable(entry) for entry in _not_kept(conn, entries)])
         if not entries:
             return Accepted()
-        with together(conn):
+        with pipeline(conn):
             look = send_look(conn, entries, settling)
     known, lanes = read(conn, now, look)
     changes = dedup.decide(look.entries, known, now=now, grace_ms=grace)
@@ -58,7 +58,7 @@ def accept(
 
 
 def look_ahead(conn: Connection, entries: Sequence[Entry], settling: Sequence[int]) -> Look | None:
-    """Send the questions of `accept` `together` with the beginning of its transaction.
+    """Send the questions of `accept` in one `pipeline` with the beginning of its transaction.
 
     None: another question has to be answered first.
     """

@@ -23,7 +23,7 @@ from bridge.core.stale import Report
 from bridge.model import State
 from bridge.store.accepted import LAST_CHANGE, NEWER, SIGHTED, by_event, report_of_rows
 from bridge.store.database.clocks import wall
-from bridge.store.database.statements import as_rows, listing
+from bridge.store.database.statements import json_rows_statement, to_json
 from bridge.store.effects import decode_identities
 from bridge.store.queue.lanes import LaneKey, lane_of, lock_lanes
 
@@ -31,48 +31,57 @@ _Fetch = Callable[[], list[Any]]
 
 _CLAIM = """
     INSERT INTO claims (destination, site, identity, event, at)
-    SELECT {{0}}, {{1}}, {{2}}, {{3}}, CAST(:now AS BIGINT) FROM {{rows}}
+    SELECT r.destination, r.site, r.identity, r.event, CAST(:now AS BIGINT) FROM {rows}
     WHERE {free} ON CONFLICT DO NOTHING RETURNING destination, site, identity
     """
 #: Nothing else beside the NOT EXISTS: with an OR, PostgreSQL keeps a plan, made while the table was
 #: small, that reads all of it each time.
 _FREE = """NOT EXISTS (
         SELECT 1 FROM claims c
-        WHERE c.destination = {0} AND c.site = {1} AND c.identity = {4}
+        WHERE c.destination = r.destination AND c.site = r.site AND c.identity = r.formerly
     )"""
+_CLAIM_COLUMNS = dict.fromkeys(("destination", "site", "identity", "event", "formerly"), "TEXT")
 #: Inserts the claims that are free, and returns them.
-_RESERVE = listing(_CLAIM.format(free="true"), 4)
+_RESERVE = json_rows_statement(_CLAIM.replace("{free}", "true"), **_CLAIM_COLUMNS)
 #: The same where an older version may hold some by a former identity; null: it cannot.
-_RESERVE_RENAMED = listing(_CLAIM.format(free=_FREE), 5)
-_HOLDERS = listing(
+_RESERVE_RENAMED = json_rows_statement(_CLAIM.replace("{free}", _FREE), **_CLAIM_COLUMNS)
+#: Finds the events that hold claims, by an identity or a former one (`held_as`).
+_HOLDERS = json_rows_statement(
     """
-    SELECT c.destination, c.site, {3} AS identity, c.event FROM {rows}
-    JOIN claims c ON c.destination = {0} AND c.site = {1} AND c.identity = {2}
+    SELECT c.destination, c.site, r.identity, c.event FROM {rows}
+    JOIN claims c ON c.destination = r.destination AND c.site = r.site AND c.identity = r.held_as
     """,
-    4,
+    destination="TEXT",
+    site="TEXT",
+    held_as="TEXT",
+    identity="TEXT",
 )
-_WAITING = listing(
+_WAITING = json_rows_statement(
     """
     SELECT l.id, l.event, l.destination, l.lane, l.state, l.hold_until, l.effects, l.writes,
         l.late, s.hook, s.site, e.record
     FROM {rows}
-    JOIN sightings s ON s.site = {0} AND s.identity = {1}
+    JOIN sightings s ON s.site = r.site AND s.identity = r.identity
     JOIN deliveries l ON l.event = s.event AND l.hold_until IS NOT NULL
     JOIN events e ON e.id = l.event
     ORDER BY l.id {lock}
     """,
-    2,
+    site="TEXT",
+    identity="TEXT",
 )
-_HEIRS = listing(
+_HEIRS = json_rows_statement(
     """
     SELECT DISTINCT v.first, v.destination, v.event, v.route, e.hook FROM {rows}
-    JOIN sightings s ON s.site = {0} AND s.identity = {1}
-    JOIN verdicts v ON v.event = s.event AND v.destination = {2} AND v.first = {3}
+    JOIN sightings s ON s.site = r.site AND s.identity = r.identity
+    JOIN verdicts v ON v.event = s.event AND v.destination = r.destination AND v.first = r.first
         AND v.verdict = 'duplicate'
     JOIN events e ON e.id = v.event
     ORDER BY v.event, v.route
     """,
-    4,
+    site="TEXT",
+    identity="TEXT",
+    destination="TEXT",
+    first="TEXT",
 )
 
 
@@ -96,7 +105,7 @@ class Look:
 def send_look(conn: Connection, entries: Sequence[Entry], settling: Sequence[int]) -> Look:
     """Lock the lanes of a batch, and of deliveries settled after it, and send its questions.
 
-    Run it `together` with other statements.
+    Run it in one `pipeline` with other statements.
     """
     # Locked first: the answers then contain all that other processes committed in these lanes.
     lanes = _lock(conn, entries, settling)
@@ -163,7 +172,7 @@ def _lock(
 def _ask(conn: Connection, statement: Any, rows: Collection[tuple[Any, ...]]) -> _Fetch:  # noqa: ANN401 - Prepared
     if not rows:
         return list
-    fetch: _Fetch = statement.ask(conn, {"rows": as_rows(sorted(rows))})
+    fetch: _Fetch = statement.send(conn, {"rows": to_json(sorted(rows))})
     return fetch
 
 
@@ -271,7 +280,7 @@ def _reserve(
         # In one order everywhere, so that two processes cannot wait for each other in a circle.
         rows = [(*key, requests[key].event, requests[key].formerly or None) for key in left]
         statement = _RESERVE_RENAMED if any(row[-1] for row in rows) else _RESERVE
-        free = statement.rows(conn, {"rows": as_rows(rows), "now": wall(now)})
+        free = statement.rows(conn, {"rows": to_json(rows), "now": wall(now)})
         keys = {(row.destination, row.site, row.identity) for row in free}
         reserved.update((key, requests[key].event) for key in keys)
         left = [key for key in left if key not in keys]
@@ -290,5 +299,5 @@ def _read_holders(
         for name in (requests[key].formerly, key[2])
         if name
     ]
-    found = _HOLDERS.rows(conn, {"rows": as_rows(names)})
+    found = _HOLDERS.rows(conn, {"rows": to_json(names)})
     return {(row.destination, row.site, row.identity): row.event for row in found}

@@ -19,19 +19,26 @@ from bridge.core.stale import reports_state
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
-from bridge.store.database.statements import Prepared, as_rows, listing, spelled
+from bridge.store.database.statements import Prepared, json_rows_statement, render, to_json
 from bridge.store.effects import encode_effects, encode_identities, writes_any
 from bridge.store.inbox.verdicts import LIVE, strongest
-from bridge.store.queue.lanes import OPEN, SET_OFF, LaneKey, lane_of, make_and_set_off
+from bridge.store.queue.lanes import (
+    OPEN,
+    SET_OFF,
+    SET_OFF_COLUMNS,
+    LaneKey,
+    lane_of,
+    make_and_set_off,
+)
 from bridge.store.wakeups import CHANNEL, notify_processes
 
 _NOW = "CAST(:now AS BIGINT)"
 _WALL = "CAST(:wall AS BIGINT)"
 #: The place of a delivery that has none yet is now; or that of the last one in its lane, should
 #: the clock have been put back.
-_PLACE = f"""COALESCE(CAST({{8}} AS BIGINT), (
+_PLACE = f"""COALESCE(r.place, (
             SELECT d.place FROM deliveries d
-            WHERE d.lane = CAST({{3}} AS BIGINT) AND {OPEN} AND d.place > {_NOW}
+            WHERE d.lane = r.lane AND {OPEN} AND d.place > {_NOW}
             ORDER BY d.place DESC LIMIT 1
         ), {_NOW})"""  # noqa: S608 - our words
 
@@ -41,53 +48,45 @@ class _Insert:
     """How rows of one table are inserted, in both databases."""
 
     table: str
-    #: The columns, each with the expression of its value; {0}, {1}, ... are the values of a row.
-    columns: Mapping[str, str]
-    #: How many values a row has.
-    width: int
+    #: The columns of the rows that are given, in order, with their SQL types.
+    given: Mapping[str, str]
+    #: The columns whose values are expressions of SQL, which may use given columns.
+    computed: Mapping[str, str]
 
     @property
     def sql(self) -> str:
-        """The statement, as `listing` takes it."""
-        names, values = ", ".join(self.columns), ", ".join(self.columns.values())
+        """The statement, for `json_rows_statement`."""
+        columns = {name: f"r.{name}" for name in self.given} | dict(self.computed)
+        names, values = ", ".join(columns), ", ".join(columns.values())
         return f"INSERT INTO {self.table} ({names}) SELECT {values} FROM {{rows}}"  # noqa: S608 - our words
 
 
 _VERDICTS = _Insert(
     table="verdicts",
-    columns={
-        "event": "{0}",
-        "destination": "{1}",
-        "route": "{2}",
-        "verdict": "{3}",
-        "reason": "{4}",
-        "first": "{5}",
-        "stage": "{6}",
-    },
-    width=7,
+    given=dict.fromkeys(
+        ("event", "destination", "route", "verdict", "reason", "first", "stage"), "TEXT"
+    ),
+    computed={},
 )
 _SIGHTINGS = _Insert(
     table="sightings",
-    columns={"site": "{0}", "identity": "{1}", "event": "{2}", "hook": "{3}", "at": _WALL},
-    width=4,
+    given=dict.fromkeys(("site", "identity", "event", "hook"), "TEXT"),
+    computed={"at": _WALL},
 )
 _DELIVERIES = _Insert(
     table="deliveries",
-    columns={
-        "event": "{0}",
-        "destination": "{1}",
-        "route": "{2}",
-        "lane": "CAST({3} AS BIGINT)",
-        "effects": "{4}",
-        "writes": "CAST({5} AS BOOLEAN)",
-        "hold_until": "CAST({6} AS BIGINT)",
-        "late": "CAST({7} AS BOOLEAN)",
-        "place": _PLACE,
-        "state": "'queued'",
-        "created": _WALL,
-        "updated": _WALL,
+    given={
+        "event": "TEXT",
+        "destination": "TEXT",
+        "route": "TEXT",
+        "lane": "BIGINT",
+        "effects": "TEXT",
+        "writes": "BOOLEAN",
+        "hold_until": "BIGINT",
+        "late": "BOOLEAN",
+        "place": "BIGINT",
     },
-    width=9,
+    computed={"place": _PLACE, "state": "'queued'", "created": _WALL, "updated": _WALL},
 )
 _EVENT_COLUMNS = [column.name for column in t.events.columns]
 
@@ -95,21 +94,21 @@ _EVENT_COLUMNS = [column.name for column in t.events.columns]
 
 _ADD_EVENTS = Prepared(insert(t.events), _EVENT_COLUMNS)
 _ADD_VERDICTS, _ADD_SIGHTINGS, _ADD_DELIVERIES = (
-    listing(table.sql, table.width) for table in (_VERDICTS, _SIGHTINGS, _DELIVERIES)
+    json_rows_statement(table.sql, **table.given) for table in (_VERDICTS, _SIGHTINGS, _DELIVERIES)
 )
 
 
-def _part(name: str, sql: str, width: int) -> str:
+def _part(name: str, sql: str, columns: Mapping[str, str]) -> str:
     """Return a part of PostgreSQL's statement, whose rows are the parameter `name`."""
-    return f"add_{name} AS ({spelled('postgresql', sql, width, name)})"
+    return f"add_{name} AS ({render('postgresql', sql, columns, name)})"
 
 
 _EVENTS = ", ".join(f'"{name}"' for name in _EVENT_COLUMNS)
 _PARTS = [
     f"add_events AS (INSERT INTO events ({_EVENTS}) SELECT {_EVENTS} "  # noqa: S608 - our words
     "FROM json_populate_recordset(CAST(NULL AS events), CAST(:events AS json)))",
-    *(_part(each.table, each.sql, each.width) for each in (_VERDICTS, _SIGHTINGS, _DELIVERIES)),
-    _part("lanes", SET_OFF, 2),
+    *(_part(each.table, each.sql, each.given) for each in (_VERDICTS, _SIGHTINGS, _DELIVERIES)),
+    _part("lanes", SET_OFF, SET_OFF_COLUMNS),
 ]
 _ADD_ALL = Prepared(
     text(f"WITH {', '.join(_PARTS)} SELECT pg_notify('{CHANNEL}', :ready) WHERE :ready <> '{{}}'")
@@ -140,19 +139,19 @@ def add(
             "now": now,
             "wall": wall(now),
             "events": orjson.dumps(events).decode(),
-            "verdicts": as_rows(verdicts),
-            "sightings": as_rows(sightings),
-            "lanes": as_rows([(lanes[key], at) for key, at in sorted(starting.items())]),
-            "deliveries": as_rows(_deliveries(changes.deliveries, lanes)),
+            "verdicts": to_json(verdicts),
+            "sightings": to_json(sightings),
+            "lanes": to_json([(lanes[key], at) for key, at in sorted(starting.items())]),
+            "deliveries": to_json(_deliveries(changes.deliveries, lanes)),
             "ready": orjson.dumps(ready).decode(),
         }
         _ADD_ALL.run(conn, values)
         return ready
     _ADD_EVENTS.run(conn, events)
     if verdicts:
-        _ADD_VERDICTS.run(conn, {"rows": as_rows(verdicts)})
+        _ADD_VERDICTS.run(conn, {"rows": to_json(verdicts)})
     if sightings:
-        _ADD_SIGHTINGS.run(conn, {"rows": as_rows(sightings), "wall": wall(now)})
+        _ADD_SIGHTINGS.run(conn, {"rows": to_json(sightings), "wall": wall(now)})
     _queue(conn, now, changes.deliveries, starting)
     notify_processes(conn, ready)
     return ready
@@ -169,7 +168,7 @@ def _queue(
     conn: Connection, now: int, deliveries: Sequence[NewDelivery], starting: Mapping[LaneKey, int]
 ) -> None:
     if deliveries:
-        rows = as_rows(_deliveries(deliveries, make_and_set_off(conn, starting)))
+        rows = to_json(_deliveries(deliveries, make_and_set_off(conn, starting)))
         _ADD_DELIVERIES.run(conn, {"rows": rows, "now": now, "wall": wall(now)})
 
 

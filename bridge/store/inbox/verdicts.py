@@ -11,7 +11,7 @@ from bridge.core.changes import Ended, Followed, Promoted
 from bridge.core.printable import storable
 from bridge.model import Stage, Verdict, VerdictName
 from bridge.store import schema as t
-from bridge.store.database.statements import Prepared, as_rows, listing, together
+from bridge.store.database.statements import Prepared, json_rows_statement, pipeline, to_json
 
 #: The verdicts that may change, or that other verdicts refer to; the others are packed into the
 #: event.
@@ -73,20 +73,23 @@ _KEEP_BODY = Prepared(
         body=select(_first.c.body).where(_first.c.id == bindparam("b_before")).scalar_subquery()
     )
 )
-_FOLLOW = listing(
+_FOLLOW = json_rows_statement(
     """
     UPDATE verdicts SET first = :after
     WHERE first = :before AND destination = :destination AND verdict = 'duplicate'
-    AND event IN (SELECT s.event FROM {rows} JOIN sightings s ON s.site = {0} AND s.identity = {1})
+    AND event IN (
+        SELECT s.event FROM {rows} JOIN sightings s ON s.site = r.site AND s.identity = r.identity
+    )
     """,
-    2,
+    site="TEXT",
+    identity="TEXT",
 )
-_FINAL_AND_LIVE = listing(
+_FINAL_AND_LIVE = json_rows_statement(
     """
     SELECT e.id, e.verdicts AS final, v.verdict FROM {rows}
-    JOIN events e ON e.id = {0} LEFT JOIN verdicts v ON v.event = e.id
+    JOIN events e ON e.id = r.event LEFT JOIN verdicts v ON v.event = e.id
     """,
-    1,
+    event="TEXT",
 )
 _SET_OUTCOME = Prepared(
     update(t.events)
@@ -113,7 +116,7 @@ def change_verdicts(conn: Connection, changes: Sequence[Ended | Followed | Promo
     """Change stored verdicts, in this order, and the outcomes of their events."""
     if not changes:
         return
-    with together(conn):
+    with pipeline(conn):
         for change in changes:
             _change(conn, change)
     refresh_outcomes(conn, {c.event for c in changes if not isinstance(c, Followed)})
@@ -121,7 +124,7 @@ def change_verdicts(conn: Connection, changes: Sequence[Ended | Followed | Promo
 
 def _change(conn: Connection, change: Ended | Followed | Promoted) -> None:
     if isinstance(change, Followed):
-        rows = as_rows([(change.site, identity) for identity in change.identities])
+        rows = to_json([(change.site, identity) for identity in change.identities])
         values = {"before": change.before, "after": change.after}
         _FOLLOW.run(conn, {"rows": rows, "destination": change.destination, **values})
     elif isinstance(change, Promoted):
@@ -153,7 +156,7 @@ def refresh_outcome(conn: Connection, event: str) -> None:
 def refresh_outcomes(conn: Connection, events: Collection[str]) -> None:
     """Set the outcomes of events by their verdicts as they are now."""
     names: dict[str, set[str]] = {}
-    rows = _FINAL_AND_LIVE.rows(conn, {"rows": as_rows([[event] for event in sorted(events)])})
+    rows = _FINAL_AND_LIVE.rows(conn, {"rows": to_json([[event] for event in sorted(events)])})
     for row in rows:
         found = names.setdefault(row.id, set())
         found.update(verdict["verdict"] for verdict in orjson.loads(row.final or "[]"))

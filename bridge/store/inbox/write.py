@@ -10,7 +10,7 @@ from bridge.core.changes import Changes, Entry
 from bridge.model import State
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall
-from bridge.store.database.statements import Prepared, together
+from bridge.store.database.statements import Prepared, pipeline
 from bridge.store.effects import encode_identities
 from bridge.store.inbox.rows import add
 from bridge.store.inbox.verdicts import change_verdicts
@@ -80,7 +80,7 @@ def write(
 
 def change_stored(conn: Connection, now: int, changes: Changes) -> None:
     """Change the rows that are stored: claims, deliveries and verdicts."""
-    with together(conn):
+    with pipeline(conn):
         _change_claims(conn, changes)
         _change_deliveries(conn, now, changes)
     change_verdicts(conn, changes.stored)

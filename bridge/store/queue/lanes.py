@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, text, update
 
 from bridge.model import Event
 from bridge.store import schema as t
-from bridge.store.database.statements import Prepared, as_rows, listing
+from bridge.store.database.statements import Prepared, json_rows_statement, to_json
 
 #: (destination, record as `lane_name` returns it): the key of a lane.
 LaneKey = tuple[str, str]
@@ -41,47 +41,54 @@ def lane_name(site: str, record: str) -> str:
 # Make, lock and wake
 
 
-_MAKE = listing(
+_MAKE = json_rows_statement(
     """
-    INSERT INTO lanes (destination, record) SELECT {0}, {1} FROM {rows} WHERE true
+    INSERT INTO lanes (destination, record) SELECT r.destination, r.record FROM {rows} WHERE true
     ON CONFLICT DO NOTHING
     """,
-    2,
+    destination="TEXT",
+    record="TEXT",
 )
-_LOCK = listing(
+_LOCK = json_rows_statement(
     """
     SELECT l.id, l.destination, l.record FROM lanes l WHERE l.id IN (
-        SELECT CAST({2} AS BIGINT) FROM {rows} UNION
+        SELECT r.lane FROM {rows} UNION
         SELECT known.id FROM {rows}
-        JOIN lanes known ON known.destination = {0} AND known.record = {1}
+        JOIN lanes known ON known.destination = r.destination AND known.record = r.record
     ) ORDER BY l.id {lock}
     """,
-    3,
+    destination="TEXT",
+    record="TEXT",
+    lane="BIGINT",
 )
-_LOCK_LEASED = listing(
+_LOCK_LEASED = json_rows_statement(
     """
     SELECT l.id, l.lease_until, l.failures, l.failing_since FROM {rows}
-    JOIN lanes l ON l.id = CAST({0} AS BIGINT) AND l.fence = CAST({1} AS BIGINT)
+    JOIN lanes l ON l.id = r.lane AND l.fence = r.fence
     WHERE l.lease_until > 0 ORDER BY l.id {lock}
     """,
-    2,
+    lane="BIGINT",
+    fence="BIGINT",
 )
-#: Sets idle lanes off at an instant, given rows of (id, instant). A head that waits, or is tried
-#: again later, keeps its instant: it stays the head. A fragment for the inbox's one statement.
+#: Sets idle lanes off at an instant each. A head that waits, or is retried later, keeps its
+#: instant: it stays the head. A fragment for the inbox's one statement.
 SET_OFF = """
-    UPDATE lanes SET next_at = CAST({1} AS BIGINT) FROM {rows}
-    WHERE lanes.id = CAST({0} AS BIGINT) AND lanes.next_at IS NULL AND NOT lanes.blocked
+    UPDATE lanes SET next_at = r.next_at FROM {rows}
+    WHERE lanes.id = r.lane AND lanes.next_at IS NULL AND NOT lanes.blocked
     """
-_MAKE_AND_SET_OFF = listing(
+SET_OFF_COLUMNS = {"lane": "BIGINT", "next_at": "BIGINT"}
+_MAKE_AND_SET_OFF = json_rows_statement(
     """
     INSERT INTO lanes (destination, record, next_at)
-    SELECT {0}, {1}, CAST({2} AS BIGINT) FROM {rows} WHERE true
+    SELECT r.destination, r.record, r.next_at FROM {rows} WHERE true
     ON CONFLICT (destination, record) DO UPDATE SET next_at =
         CASE WHEN lanes.next_at IS NULL AND NOT lanes.blocked THEN excluded.next_at
         ELSE lanes.next_at END
     RETURNING id, destination, record
     """,
-    3,
+    destination="TEXT",
+    record="TEXT",
+    next_at="BIGINT",
 )
 _WAKE = Prepared(
     update(t.lanes)
@@ -106,18 +113,18 @@ def lock_lanes(
     if conn.dialect.name == "sqlite":  # a writing transaction is alone
         return dict
     if new:  # before any is locked: a process that waits for a new lane has locked no other lane
-        _MAKE.run(conn, {"rows": as_rows(sorted(new))})
+        _MAKE.run(conn, {"rows": to_json(sorted(new))})
     rows: list[tuple[str, str, int | None]] = [("", "", lane) for lane in ids]
     rows += [(*key, None) for key in {*known, *new}]
     if not rows:
         return dict
-    found = _LOCK.ask(conn, {"rows": as_rows(rows)})
+    found = _LOCK.send(conn, {"rows": to_json(rows)})
     return lambda: {(row.destination, row.record): row.id for row in found()}
 
 
 def lock_leased(conn: Connection, leases: Iterable[tuple[int, int]]) -> dict[int, Any]:
     """Lock the lanes that are still leased under (lane, fence); returns their rows by lane."""
-    rows = as_rows(sorted(set(leases)))
+    rows = to_json(sorted(set(leases)))
     return {row.id: row for row in _LOCK_LEASED.rows(conn, {"rows": rows})}
 
 
@@ -126,7 +133,7 @@ def make_and_set_off(conn: Connection, starting: Mapping[LaneKey, int]) -> dict[
 
     Returns the ids of all of them.
     """
-    rows = as_rows([(*key, at) for key, at in sorted(starting.items())])
+    rows = to_json([(*key, at) for key, at in sorted(starting.items())])
     found = _MAKE_AND_SET_OFF.rows(conn, {"rows": rows})
     return {(row.destination, row.record): row.id for row in found}
 

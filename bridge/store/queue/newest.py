@@ -13,7 +13,7 @@ from bridge.core.stale import Report, Sources, sources
 from bridge.model import Effect
 from bridge.store import schema as t
 from bridge.store.accepted import LAST_CHANGE, NEWER, SIGHTED, by_event, report_of_rows
-from bridge.store.database.statements import Prepared, as_rows, listing
+from bridge.store.database.statements import Prepared, json_rows_statement, to_json
 from bridge.store.effects import decode_effects
 
 
@@ -58,7 +58,9 @@ _STATE = Prepared(
         t.events.c.id == bindparam("event")
     )
 )
-_BODIES = listing("SELECT e.id, e.body FROM {rows} JOIN events e ON e.id = {0}", 1)
+_BODIES = json_rows_statement(
+    "SELECT e.id, e.body FROM {rows} JOIN events e ON e.id = r.event", event="TEXT"
+)
 
 
 def find_newest(conn: Connection, event: str, destination: str, carried: Sequence[str]) -> Newest:
@@ -106,11 +108,11 @@ def _newer_rows(conn: Connection, several: Sequence[Late]) -> dict[StateKey, lis
     versions = sorted(set[tuple[str, str]]().union(*(late.versions for late in several)))
     found: dict[StateKey, list[Any]] = {}
     if oldest:
-        rows = as_rows([(*record, *state) for record, state in sorted(oldest.items())])
+        rows = to_json([(*record, *state) for record, state in sorted(oldest.items())])
         for row in NEWER.rows(conn, {"rows": rows}):
             found.setdefault((row.site, row.record, ""), []).append(row)
     if versions:
-        for row in SIGHTED.rows(conn, {"rows": as_rows(versions)}):
+        for row in SIGHTED.rows(conn, {"rows": to_json(versions)}):
             if row.event:
                 found.setdefault((row.site, "", row.identity), []).append(row)
     return found
@@ -137,5 +139,5 @@ def _sources(late: Late, newer: Mapping[StateKey, list[Any]]) -> tuple[Sources, 
 def _bodies(conn: Connection, events: Sequence[str]) -> dict[str, bytes]:
     if not events:
         return {}
-    rows = _BODIES.rows(conn, {"rows": as_rows([[event] for event in events])})
+    rows = _BODIES.rows(conn, {"rows": to_json([[event] for event in events])})
     return {row.id: row.body for row in rows if row.body is not None}

@@ -23,7 +23,7 @@ from bridge.store.database.errors import Undecided, is_deadlock, is_session_end
 from bridge.store.database.file_lock import FileLock
 from bridge.store.database.files import DatabaseFile
 from bridge.store.database.schema_version import require_schema
-from bridge.store.database.statements import together
+from bridge.store.database.statements import pipeline
 from bridge.store.database.watchdog import Watchdog
 from bridge.store.writer.outage import Outage
 from bridge.timing import Timing
@@ -163,7 +163,7 @@ class Transactions:
         and which may still be committed: both take the writer's lock. BEGIN, the lock, the clock
         and the queries of `ask` share one round trip; the server answers in this order.
         """
-        with together(conn):
+        with pipeline(conn):
             instant = self._clock.ask(conn, self._lock)
             if ask is not None:
                 ask(conn)
