@@ -47,7 +47,7 @@ class GivenClock:
         return self.ask(conn, lock)()
 
     def ask(self, conn: Connection, lock: int | None = None) -> Callable[[], Instant]:
-        """Send the query for the lock, for a `pipeline`; returns a function that reads the clock."""
+        """Send the query for the lock; returns a function that reads the clock. See `pipeline`."""
         if lock is None or conn.dialect.name == "sqlite":
             return self._read
         locked = READ_LOCKED.send(conn, {"lock": lock})

@@ -71,7 +71,7 @@ class ServerClock:
         return self.ask(conn, lock)()
 
     def ask(self, conn: Connection, lock: int | None = None) -> Callable[[], Instant]:
-        """Send the query for the clock, for a `pipeline`; returns a function that fetches the answer.
+        """Send the query for the clock; returns a function that fetches the answer. See `pipeline`.
 
         When the answer took long, because of a lock that another process held, the clock is
         read once more: the first reading is inexact by that time.
