@@ -25,13 +25,13 @@ def test_every_half_and_nothing_else_is_replaced(written):
 
 
 @pytest.mark.parametrize("end", [b"\\", b'\\"', b'"', b"\\ud8", b'"}}'])
-def test_what_is_no_json_is_refused_in_no_time(end):
+def test_a_body_that_is_no_json_is_refused_quickly(end):
     with pytest.raises(orjson.JSONDecodeError):
         bodies.read(b'{"a":"\\ud83d' + b"x" * 1_000_000 + end)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b'"\xed\xa0\xbd"', b"NaN"])
-def test_what_has_no_half_is_not_mended(raw):
+def test_a_body_without_a_lone_half_is_not_repaired(raw):
     with pytest.raises(orjson.JSONDecodeError):
         bodies.read(raw)
 
@@ -81,7 +81,7 @@ def test_as_many_values_as_may_be_are_read():
         "7" * 100_000,
     ],
 )
-def test_what_stands_in_a_text_does_not_count(text):
+def test_characters_inside_a_text_are_not_values(text):
     assert bodies.read(orjson.dumps({"a": text})).value == {"a": text}
 
 
@@ -89,7 +89,7 @@ def test_what_stands_in_a_text_does_not_count(text):
 
 
 @given(st.binary(max_size=10_000))
-def test_what_was_packed_is_unpacked(body):
+def test_a_compressed_body_is_decompressed(body):
     assert bodies.gunzip(gzip.compress(body), 10_000) == body
 
 
@@ -110,6 +110,6 @@ def test_no_more_is_unpacked_than_may_be():
     ],
     ids=["cut", "empty", "followed", "plain"],
 )
-def test_what_is_no_gzip_is_not_unpacked(packed, why):
+def test_a_body_that_is_no_gzip_is_refused(packed, why):
     with pytest.raises(zlib.error, match=why):
         bodies.gunzip(packed, 1000)

@@ -46,7 +46,7 @@ def test_the_field_of_an_item(item, field):
     assert field_of(item, "PLAT-2") == field
 
 
-def test_without_the_issues_key_only_a_name_can_tell_that_it_changed():
+def test_without_the_issues_key_only_its_name_shows_that_it_changed():
     assert field_of({"field": "x", "fromString": "MOB-1", "toString": "PLAT-2"}) == "x"
 
 
@@ -79,7 +79,7 @@ def test_the_items_of_a_body(body, items):
         ({"properties": {"sd.public.comment": {"internal": True}}}, False),
     ],
 )
-def test_who_may_read_a_comment(comment, private):
+def test_the_readers_of_a_comment(comment, private):
     assert is_private(comment) is private
 
 
@@ -99,5 +99,5 @@ def test_who_may_read_a_comment(comment, private):
         ({"field": "Link", "to": "PLAT-2"}, "link=PLAT-2"),
     ],
 )
-def test_what_an_item_sets(item, name):
+def test_the_setting_that_an_item_changes(item, name):
     assert setting(item) == name

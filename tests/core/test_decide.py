@@ -153,6 +153,21 @@ def test_stages(row):
     assert verdict.stage == row.stage
 
 
+def test_a_walk_without_the_filter_ends_with_the_case_that_is_left():
+    given = event("e", change(), comment(private=True))
+    *_, (name, left) = decide.walk(
+        decide.case_of(given, route(when=OPS), now=NOW), decide.BEFORE_FILTER
+    )
+    assert (name, [each.identity for each in left.effects]) == ("open_to_all", [CHANGE])
+
+
+def test_a_plan_with_one_route_judges_it_as_among_the_others():
+    made = plan(route("a", PLAT), route("b", OPS))
+    alone = made.alone("main", made.configuration.routes["a"])
+    given = event("e", change())
+    assert alone.judge(given, NOW) == made.judge(given, NOW)[:1]
+
+
 def test_the_stages_of_a_route_are_among_all_stages_in_their_order():
     names = [stage.__name__ for stage in decide.STAGES]
     assert names == [stage for stage in Stage if stage in names]
@@ -162,7 +177,7 @@ def test_the_stages_of_a_route_are_among_all_stages_in_their_order():
 @pytest.mark.parametrize(
     ("handles", "name"), [({"sync@acme.example", "x"}, ECHO), ({"ana"}, DELIVER), (set(), DELIVER)]
 )
-def test_what_an_ignored_actor_did_is_an_echo(handles, name):
+def test_changes_of_an_ignored_actor_are_echoes(handles, name):
     given = event("e", change(), handles=frozenset(handles))
     verdict = decided(given, ignored=frozenset({"sync@acme.example", "robot"}))
     assert verdict.name is name
@@ -208,7 +223,7 @@ def test_a_move_goes_through_where_it_was_inside_before(items):
     assert decided(replace(given, moved=False), route(when=PLAT)).name is FILTERED
 
 
-def test_a_move_that_does_not_tell_the_old_key_goes_through():
+def test_a_move_without_the_old_key_goes_through():
     assert decided(moved(PROJECT), route(when=PLAT)).name is DELIVER
 
 
@@ -256,7 +271,7 @@ def snapshot(key="PLAT-1", *, counterpart=False, **fields):
     return Snapshot(event="e0", when="then", body=issue(key, **fields), counterpart=counterpart)
 
 
-def test_what_the_body_says_goes_before_what_is_remembered():
+def test_the_values_of_a_body_win_over_those_of_a_snapshot():
     body = {"comment": 1, "issue": {"id": "1", "key": "PLAT-2", "fields": {"summary": "new"}}}
     found = jira_body.completed(body, issue("PLAT-1", summary="old", labels=["a"]))
     assert found["comment"] == 1
@@ -270,7 +285,7 @@ fields = st.dictionaries(st.sampled_from("abcde"), st.integers(), max_size=4)
 
 
 @given(fields, fields)
-def test_remembering_adds_and_never_changes(known, full):
+def test_a_snapshot_adds_values_and_changes_none(known, full):
     found = jira_body.completed({"issue": {"fields": known}}, {"issue": {"fields": full}, "x": 1})
     assert found["issue"]["fields"] == {**full, **known}
     assert "x" not in found
@@ -362,7 +377,7 @@ BY_COUNTERPART = "project is PLAT (as event e0 tells of the same change)"
         ),
     ],
 )
-def test_resolving_what_the_filter_cannot_tell(unknown, known, name, stage, reason):
+def test_an_undecided_event_is_resolved(unknown, known, name, stage, reason):
     made = plan(route(when=PLAT, unknown=unknown))
     given = replace(SIX, key="", body={"issue": {"id": "1"}})
     [bare] = made.judge(given, NOW)
@@ -374,7 +389,7 @@ def test_resolving_what_the_filter_cannot_tell(unknown, known, name, stage, reas
     assert found.identities == ((COMMENT,) if name is DELIVER else found.identities)
 
 
-def test_a_memory_in_another_project_lets_a_route_without_one_decide():
+def test_a_snapshot_of_another_project_ends_a_route_that_needs_its_own():
     made = plan(route("a", PLAT), route("b", InProject()))
     given = replace(SIX, body={"issue": {"id": "1"}})
     found = resolve(made, given, NOW, snapshot=snapshot("OPS-1"))
@@ -399,7 +414,7 @@ def test_resolving_leaves_nothing_undecided(filters, unknown, known, given):
 # Every route and every destination
 
 
-def test_every_route_is_asked_for_every_destination():
+def test_every_route_is_decided_for_every_destination():
     made = plan(
         route("a", destinations=("aha", "crm")),
         route("b", PLAT, destinations=("crm",)),
@@ -409,7 +424,7 @@ def test_every_route_is_asked_for_every_destination():
     assert [(v.route, v.destination) for v in found] == [("a", "aha"), ("a", "crm"), ("b", "crm")]
 
 
-def test_what_had_to_be_mended_is_part_of_every_reason():
+def test_a_repaired_body_is_part_of_every_reason():
     given = event("e1", change(), note="half a character was read as U+FFFD")
     plain = plan(route(), route("mobile", InProject("MOB"))).judge(given, NOW)
     assert len(plain) == 2
@@ -424,7 +439,7 @@ def test_a_hook_that_no_route_reads_from():
     assert found.reason == "no route reads from the hook second"
 
 
-def test_routes_of_other_projects_are_told_of_in_one_verdict():
+def test_routes_of_other_projects_share_one_verdict():
     made = plan(*(route(f"r{n}", OPS) for n in range(7)), route("z", PLAT))
     first, rest = made.judge(event("e", change()), NOW)
     assert (first.route, first.name) == ("z", DELIVER)
@@ -458,7 +473,7 @@ def test_where_the_run_as_user_may_write(workspace, workspaces, name, given):
         assert found.reason.startswith("Bridge of aha may not write in the workspace ")
 
 
-def test_what_is_not_wanted_anyway_is_not_forbidden():
+def test_a_filtered_event_is_not_forbidden():
     made = plan(route(when=OPS), targets=(target(workspaces=("MOB",)),))
     body = {"issue": {"fields": {"project": {"key": "PLAT"}}}}
     assert told(made.judge(event("e", change(), body=body), NOW)) == [(FILTERED, "aha")]
@@ -467,7 +482,7 @@ def test_what_is_not_wanted_anyway_is_not_forbidden():
 # Thin events
 
 
-def test_a_thin_event_waits_whatever_the_filter_says():
+def test_a_thin_event_waits_whether_or_not_it_passes_the_filter():
     [found] = plan(route()).judge(thin(), NOW)
     assert (found.name, found.identities, found.route) == (UNDECIDED, (COMMENT,), "platform")
     assert found.stage == "complete"
@@ -583,7 +598,7 @@ def test_an_unknown_answer_never_becomes_a_verdict_of_its_own():
         (None, None, None),
     ],
 )
-def test_the_memory_of_the_newer_state_is_used(first, second, picked):
+def test_the_snapshot_of_the_newer_state_is_used(first, second, picked):
     one, other = (
         None if state is None else Snapshot(event=name, when="then", body={}, state=state)
         for name, state in (("first", first), ("second", second))

@@ -185,12 +185,12 @@ def mapped(line, body=BODY, unmapped="keep"):
         ({"from": FIELDS + "absent", "template": "{value}"}, NOT_THERE),
     ],
 )
-def test_what_a_line_writes(line, written):
+def test_a_line_writes_its_target(line, written):
     assert mapped(line) == written
 
 
 @pytest.mark.parametrize("event", ["comment_created", "worklog_updated"])
-def test_a_default_is_not_written_for_what_the_body_does_not_tell(event):
+def test_a_default_is_not_written_for_a_field_of_a_partial_body(event):
     partial = {"webhookEvent": event, "issue": {"id": "1", "fields": {"priority": None}}}
     assert mapped({"from": FIELDS + "absent", "default": 1}, partial) is NOT_THERE
     assert mapped({"from": "$..absent", "default": 1}, partial) == 1
@@ -252,7 +252,7 @@ def test_the_order_of_the_steps():
         ({"from": FIELDS + "summary", "to": FIELDS + "summary.value"}, ("summary", "object")),
     ],
 )
-def test_what_parks(line, words):
+def test_values_that_park_a_delivery(line, words):
     mapper = compile_fields([{"to": FIELDS + "new", **line}])
     with pytest.raises(Unmappable) as caught:
         mapper.apply(BODY)
@@ -284,7 +284,7 @@ def test_a_body_too_deep_to_be_searched_parks():
         ("$.comment.body", ("comment", "body"), {"comment": {"id": "1"}}),
     ],
 )
-def test_what_is_on_the_way_is_made(to, path, body):
+def test_missing_objects_and_lists_of_a_target_are_created(to, path, body):
     before = copy.deepcopy(body)
     result = compile_fields([{"default": 1, "to": to}]).apply(body)
     assert at(result, *path) == 1
@@ -318,7 +318,7 @@ def test_drop_takes_the_target_away_only():
 # --- unmapped: drop
 
 
-def test_unmapped_drop_leaves_what_names_the_record_and_what_lines_write():
+def test_unmapped_drop_keeps_the_parts_that_name_the_record_and_the_targets_of_lines():
     lines = [
         {
             "from": FIELDS + "priority.name",
@@ -558,7 +558,7 @@ def test_private_comments_inside_of_an_issue(path, held, private):
         ({"id": "7"}, {}, {}),
     ],
 )
-def test_a_deleted_comment_is_nowhere_in_what_is_sent(comment, held, left):
+def test_a_deleted_comment_is_nowhere_in_the_sent_body(comment, held, left):
     body = {"issue": {"id": "1", "fields": {"comment": {"comments": held}}}, "comment": comment}
     result = sent(body | {"issue_event_type_name": "issue_comment_deleted"}, private="keep")
     assert "comment" not in result
@@ -634,7 +634,7 @@ def written(path):
 
 @settings(max_examples=150)
 @given(bodies, paths, paths, st.sampled_from(["keep", "drop"]))
-def test_no_body_is_ever_changed_and_what_is_written_is_there(body, source, target, unmapped):
+def test_no_body_is_changed_and_every_written_value_is_found(body, source, target, unmapped):
     before = copy.deepcopy(body)
     mapper = compile_fields([{"from": written(source), "to": written(target)}], unmapped)
     try:

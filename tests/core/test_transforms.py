@@ -81,7 +81,7 @@ def test_conversions(word, value, result):
         ("datetime", ["2024-05-01"]),
     ],
 )
-def test_what_is_not_guessed(word, value):
+def test_conversions_that_are_refused(word, value):
     with pytest.raises(ValueError, match=r"\w"):
         TRANSFORMS[word](value)
 
@@ -96,7 +96,7 @@ json_values = st.recursive(
 
 
 @given(st.sampled_from(sorted(TRANSFORMS)), json_values)
-def test_a_conversion_gives_a_value_or_says_why_not_and_is_stable(word, value):
+def test_a_conversion_returns_a_value_or_a_reason_and_is_stable(word, value):
     convert = TRANSFORMS[word]
     try:
         once = convert(value)

@@ -62,7 +62,7 @@ def test_only_the_known_pairs_share_an_effect():
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair["file_b"])
-def test_a_comment_told_twice_is_one_effect(pair):
+def test_a_comment_in_two_events_is_one_effect(pair):
     thin, full = read(pair["file_a"]), read(pair["file_b"])
     assert thin.record == full.record
     if pair["what"].startswith("comment deleted"):

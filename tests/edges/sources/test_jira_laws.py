@@ -158,7 +158,7 @@ comments = st.builds(
 
 
 @given(comments, st.integers(0, 60_000), st.sampled_from(["comment_created", "comment_updated"]))
-def test_the_two_tellings_of_a_comment_are_one_effect(comment, gap, name):
+def test_the_two_events_of_a_comment_are_one_effect(comment, gap, name):
     thin, full = DATA_CENTER.comment_pair(name, comment, ISSUE, gap)
     assert identities(thin) == identities(full)
 
@@ -182,7 +182,7 @@ def test_two_edits_are_one_only_if_they_read_the_same_at_the_same_instant(one, o
 
 
 @given(comments, st.integers(-700_000, 700_000), st.integers(-1_000, 1_000))
-def test_a_comment_is_created_once_however_its_instant_is_told(comment, later, apart):
+def test_a_comment_is_created_once_however_its_instant_is_written(comment, later, apart):
     def told(created):
         of = replace(comment, created=max(created, 0))
         return known_as(CLOUD.comment_event("comment_created", of, ISSUE, T))

@@ -58,7 +58,7 @@ def without(body, *path):
 # --- the event
 
 
-def test_an_event_holds_who_what_when_and_where():
+def test_an_event_has_an_actor_a_record_a_time_and_a_site():
     body = CLOUD.issue_created(ISSUE, ANA, STATUS)
     event = read(body, x_atlassian_webhook_identifier="743", x_atlassian_webhook_retry="2")
     assert (event.id, event.hook, event.source, event.site) == ("7", "jira-main", "jira", "acme")
@@ -89,7 +89,7 @@ def test_a_comment_has_its_editor_as_actor():
     assert read(body | {"user": DATA_CENTER.person(SYNC)}).actor == "Aha! Sync"
 
 
-def test_the_author_of_what_was_deleted_is_not_who_deleted_it():
+def test_the_author_of_a_deleted_comment_is_not_the_actor():
     body = CLOUD.comment_event("comment_deleted", COMMENT, ISSUE, T)
     assert (read(body).actor, read(body).handles) == ("", frozenset())
     event = read(body, query={"triggeredByUser": "712020:X"})
@@ -137,7 +137,7 @@ def test_data_center_names_the_issue_of_a_comment_only_in_a_link(self):
     assert (event.record, event.key, event.thin, event.full) == ("10001", "", True, False)
 
 
-def test_cloud_tells_six_fields_and_nothing_fuller_follows():
+def test_a_comment_event_of_cloud_has_six_fields_and_does_not_wait():
     event = read(CLOUD.comment_event("comment_created", COMMENT, ISSUE, T))
     assert (event.record, event.key, event.thin, event.full) == ("10001", "PLAT-12", False, False)
 
@@ -173,7 +173,7 @@ def test_the_body_knows_better_than_the_url():
     assert (event.record, event.key) == ("10001", "PLAT-12")
 
 
-def test_what_is_no_issue_is_about_no_record():
+def test_an_event_without_an_issue_is_about_no_record():
     body = DATA_CENTER.sprint("sprint_started", 37, "Sprint 12", T)
     assert read(body, {"id": "10001", "key": "PLAT-12"}).record == ""
 
@@ -196,7 +196,7 @@ def test_a_boolean_is_no_id():
         ({"updated": "x", "summary": "x"}, False),
     ],
 )
-def test_a_body_is_full_when_it_says_when_its_issue_came_and_changed(fields, full):
+def test_a_body_is_full_with_the_instants_of_its_issues_creation_and_change(fields, full):
     assert read(updated() | {"issue": {"id": "1", "fields": fields}}).full is full
 
 
@@ -239,7 +239,7 @@ def test_a_move_is_known_in_any_language(item, moved):
         ("comment_updated", EDITED, r"comment:10042:edited:1772697690.00:[0-9a-f]{32}"),
     ],
 )
-def test_both_of_data_centers_tellings_are_one_effect(name, comment, identity, gap):
+def test_both_events_of_data_center_are_one_effect(name, comment, identity, gap):
     thin, full = map(read, DATA_CENTER.comment_pair(name, comment, ISSUE, gap))
     assert ids(thin) == ids(full)
     assert re.fullmatch(identity, *ids(thin))
@@ -272,7 +272,7 @@ def test_a_deletion_makes_the_rest_of_its_comment_stale():
         ("9999-12-31T23:59:59.999+0000", [""]),
     ],
 )
-def test_when_a_comment_was_created_is_told_to_ten_minutes(created, cells):
+def test_a_comments_creation_is_identified_to_ten_minutes(created, cells):
     body = CLOUD.comment_event("comment_created", COMMENT, ISSUE, T)
     body["comment"]["created"] = created
     [effect] = read(body).effects
@@ -291,7 +291,7 @@ def test_when_a_comment_was_created_is_told_to_ten_minutes(created, cells):
         (999, ["01.00"]),
     ],
 )
-def test_when_a_comment_was_edited_is_told_to_a_twentieth_of_a_second(at, cells):
+def test_a_comments_edit_is_identified_to_a_twentieth_of_a_second(at, cells):
     comment = replace(EDITED, updated=T + at)
     [effect] = read(CLOUD.comment_event("comment_updated", comment, ISSUE, T)).effects
     known = [effect.identity, *effect.also]
@@ -313,7 +313,7 @@ def test_when_a_comment_was_edited_is_told_to_a_twentieth_of_a_second(at, cells)
         (17, COMMENT, "comment_created"),
     ],
 )
-def test_an_update_says_by_its_kind_or_its_instants_what_a_comment_is(kind, comment, event):
+def test_the_kind_or_the_instants_of_an_update_show_whether_a_comment_is_new(kind, comment, event):
     body = updated(comment=comment) | {"issue_event_type_name": kind}
     assert [effect.event for effect in read(body).effects] == [event]
 
@@ -341,7 +341,7 @@ def edit(**changes):
         {"visibility": None},
     ],
 )
-def test_a_retelling_of_an_edit_is_the_same_edit(changes):
+def test_a_repeated_edit_is_the_same_edit(changes):
     assert edit(**changes) == edit()
 
 
@@ -374,7 +374,7 @@ def test_rich_text_is_the_same_in_any_order_of_keys():
     assert edit(body=rich) == edit(body=turned)
 
 
-def test_a_comment_without_an_id_is_known_by_what_it_says():
+def test_a_comment_without_an_id_is_identified_by_its_content():
     bare = without(CLOUD.comment_event("comment_created", COMMENT, ISSUE, T), "comment", "id")
     other = orjson.loads(orjson.dumps(bare))
     other["comment"]["body"] = "Something else"
@@ -392,7 +392,7 @@ def test_a_comment_without_an_id_is_known_by_what_it_says():
         ({"jsdPublic": True}, False),
     ],
 )
-def test_what_is_restricted_is_private_in_both_carriers(comment, private):
+def test_a_restricted_comment_is_private_in_both_events(comment, private):
     for body in (
         CLOUD.comment_event("comment_created", COMMENT, ISSUE, T),
         updated("issue_commented", comment=COMMENT),
@@ -428,7 +428,7 @@ def test_deleting_a_comment_of_ahas_is_no_echo():
 # --- updates of an issue
 
 
-def test_one_body_can_tell_two_effects():
+def test_one_body_can_have_two_effects():
     event = read(updated("issue_generic", STATUS, COMMENT))
     assert ids(event) == [
         "change:20177:10001:2026-03-05T08:00",
@@ -529,7 +529,7 @@ def test_a_property_set_back_is_set_again():
     ({"webhookEvent": "project_created", "project": {"id": 1}, "timestamp": T},
      "project:1:project_created:1772697600.00"),
 ])  # fmt: skip
-def test_what_is_no_issue_is_known_by_id_and_instant(body, identity):
+def test_an_event_about_another_thing_is_identified_by_id_and_instant(body, identity):
     event = read(body)
     assert (event.record, ids(event)) == ("", [identity])
 
@@ -587,7 +587,7 @@ def test_every_known_event_has_effects_or_a_reason():
         (b"[" * 5000, "deeper than 100 levels"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_a_plain_reason(body, says):
+def test_an_unreadable_body_is_refused_with_a_plain_reason(body, says):
     with pytest.raises(Unreadable, match=says):
         read(body)
 

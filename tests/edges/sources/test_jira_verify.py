@@ -48,7 +48,7 @@ def test_while_a_secret_is_being_replaced_either_signs():
 
 
 @pytest.mark.parametrize("secrets", [[], [""]])
-def test_without_a_secret_nothing_is_asked(secrets):
+def test_without_a_secret_no_signature_is_required(secrets):
     jira.verify(secrets, request())
     jira.verify(secrets, request(x_hub_signature="sha256=00"))
 

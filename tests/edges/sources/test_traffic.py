@@ -47,7 +47,7 @@ def test_posts_are_in_order_and_together_when_they_are():
     assert max(Counter(post.group for post in SCRIPT.posts).values()) > 2
 
 
-def test_every_hook_sees_what_its_site_does():
+def test_every_hook_receives_the_changes_of_its_site():
     seen = defaultdict(set)
     for event in EVENTS:
         seen[event.hook] |= {effect.identity for effect in event.effects}
@@ -58,7 +58,7 @@ def test_every_hook_sees_what_its_site_does():
 @pytest.mark.parametrize("seed", [7, 8, 9])
 @pytest.mark.parametrize("issues", [1, 40])
 @pytest.mark.parametrize("hooks", [HOOKS, {"cloud": "main"}, {"dc": "dc"}])
-def test_what_is_expected_is_what_is_told(hooks, issues, seed):
+def test_the_expected_effects_are_those_of_the_events(hooks, issues, seed):
     made = script(hooks=hooks, issues=issues, seed=seed)
     expected = made.expected
     events = [read(post) for post in made.posts]
@@ -75,7 +75,7 @@ def test_what_is_expected_is_what_is_told(hooks, issues, seed):
     assert len(writes) == expected.naive_comment_writes
 
 
-def test_what_must_be_written_is_told_in_public_by_people():
+def test_the_comments_to_be_written_are_public_and_by_people():
     said = defaultdict(list)
     for event in EVENTS:
         for effect in event.effects:
@@ -116,7 +116,7 @@ def test_everything_that_goes_wrong_in_the_world_is_in_it():
     }
 
 
-def test_what_routes_want_can_be_said_more_closely():
+def test_the_expected_routes_can_be_narrowed_down():
     made = script(hooks=HOOKS, wanted=lambda site, issue: site == "dc" and issue.type == "Story")
     assert made.posts == SCRIPT.posts
     kinds = {(r.site, r.id): (r.site, r.issue.type) for r in made.expected.remarks}
@@ -134,7 +134,7 @@ def test_each_jira_has_its_own_fields_and_words():
             )
 
 
-def test_data_center_tells_the_thin_and_the_full_in_either_order():
+def test_data_center_sends_the_thin_and_the_full_event_in_either_order():
     firsts = {}
     for event in EVENTS:
         if event.site == "dc":
@@ -167,7 +167,7 @@ def test_each_post_has_a_line_for_people():
     assert any("commented by" in post.note for post in SCRIPT.posts)
 
 
-def test_bodies_of_what_can_be_read_name_their_event():
+def test_readable_bodies_name_their_event():
     assert all("webhookEvent" in orjson.loads(post.body) for post, event in READ if event)
 
 
