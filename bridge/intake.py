@@ -29,7 +29,7 @@ log = structlog.get_logger()
 LARGE_BODY_BYTES = 64 * 1024
 #: The header of a request with the coding of its body, such as gzip.
 ENCODING = "content-encoding"
-_NO_EVENT = "the body tells of no event"
+_NO_EVENT = "the body holds no event"
 
 
 def new_id(seconds: float) -> str:
@@ -147,7 +147,7 @@ class Intake:
         except bodies.TooMuch as error:
             raise Unreadable(str(error)) from None
         except zlib.error:
-            raise Unreadable("the body is not the gzip that Content-Encoding says") from None
+            raise Unreadable("the body is not gzip, although Content-Encoding names it") from None
         headers = {name: value for name, value in request.headers.items() if name != ENCODING}
         return replace(request, headers=headers, body=body)
 

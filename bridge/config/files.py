@@ -55,7 +55,7 @@ def read(folder: Path) -> MappingFiles:
     contents: dict[str, bytes] = {}
     problems = []
     if folder / BRIDGE_FILE not in paths:
-        message = "is missing: it says which hooks may call and which destinations are called"
+        message = "is missing: it describes the hooks and the destinations"
         problems.append(Problem(file=str(folder / BRIDGE_FILE), message=message))
     for path in paths:
         problem = _read_file(path, contents)

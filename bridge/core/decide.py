@@ -76,7 +76,7 @@ def says_something(case: Case) -> Verdict | Case:
     """End an event without effects: it has nothing to deliver."""
     if case.effects:
         return case
-    reason = case.event.empty or "the event tells no change"
+    reason = case.event.empty or "the event reports no change"
     return _end(case, Stage.SAYS_SOMETHING, VerdictName.FILTERED, reason)
 
 

@@ -75,7 +75,7 @@ def drop_deleted(case: Case, _: Batch) -> Case | Verdict:
         return case
     left = tuple(name for name in verdict.identities if name not in case.deleted)
     first = case.deleted[gone[0]]
-    reason = f"event {first} told before that the comment was deleted"
+    reason = f"event {first} reported the comment's deletion before"
     if not left:
         return _ended(verdict, VerdictName.STALE, reason, first)
     reason = f"{verdict.reason}; stale in part: {reason}"
@@ -166,7 +166,7 @@ def drop_duplicate(case: Case, _: Batch) -> Case | Verdict:
     reason = (
         "another route of this event already carries it"
         if first == case.event.id
-        else f"event {first} told of {', '.join(case.others)} before"
+        else f"event {first} reported {', '.join(case.others)} before"
     )
     return _ended(case.verdict, VerdictName.DUPLICATE, reason, first)
 
@@ -256,10 +256,10 @@ def _reason(case: Case) -> str:
     """Add the effects that are left out, and the newer events, to a reason."""
     standing, parts = case.standing, [case.verdict.reason]
     if case.others:
-        parts.append(f"without what was already told: {_with_events(case.others)}")
+        parts.append(f"without effects reported before: {_with_events(case.others)}")
     if standing.newest:
         newest = " and ".join(f"event {event}" for event in standing.newest)
-        parts.append(f"told late: it goes out with what {newest} told, which is newer")
+        parts.append(f"late: sent with the newer state of {newest}")
     if standing.without:
         parts.append(f"without what was set later: {', '.join(standing.without)}")
     if standing.stale:
@@ -274,7 +274,7 @@ def _with_events(effects: Mapping[str, str]) -> str:
 def _stale(verdict: Verdict, standing: Standing) -> Verdict:
     by = next(iter(standing.stale.values()))
     names = ", ".join(standing.stale)
-    reason = f"event {by} was accepted before and is newer: nothing is left to tell of {names}"
+    reason = f"event {by} was accepted before and is newer: nothing is left to send of {names}"
     return _ended(verdict, VerdictName.STALE, reason, by)
 
 

@@ -206,8 +206,8 @@ class Draft:
     def promote(self, waiting: Waiting, heir: str) -> None:
         """Let a duplicate of a thin event be undecided again."""
         reason = (
-            f"event {waiting.event} told of {', '.join(waiting.identities)} before, but no route "
-            f"of the hook {waiting.hook} wants it"
+            f"event {waiting.event} reported {', '.join(waiting.identities)} before, but no route "
+            f"of the hook {waiting.hook} accepts it"
         )
         if heir not in self.verdicts:
             self._stored.append(

@@ -93,7 +93,7 @@ class Plan:
             verdict = replace(
                 found,
                 name=VerdictName.UNDECIDED,
-                reason=f"{event.name} names only the record's id; a fuller telling may come",
+                reason=f"{event.name} names only the record's id; a complete event may follow",
                 stage=Stage.COMPLETE,
             )
         return [

@@ -31,7 +31,7 @@ class Snapshot:
     def source(self) -> str:
         """Where the filled-in values come from, as the end of a reason."""
         if self.counterpart:
-            return f" (as event {self.event} tells of the same change)"
+            return f" (as in event {self.event}, which reports the same change)"
         return f" (as remembered from event {self.event} of {self.when})"
 
 

@@ -28,7 +28,7 @@ def take_over(
     draft.stop_waiting(waiting)
     taken = Verdict(
         name=VerdictName.DUPLICATE,
-        reason=f"event {event.id} tells the same more fully and stands in its place",
+        reason=f"event {event.id} reports the same change in full and takes its place",
         destination=verdict.destination,
         first=event.id,
         stage=Stage.TAKEN_OVER,
@@ -55,7 +55,7 @@ def end_unwanted(draft: Draft, entry: Entry, deleted: Collection[str]) -> None:
         if is_unwanted(entry, deleted, waiting):
             verdict = Verdict(
                 name=VerdictName.DUPLICATE,
-                reason=f"event {event.id} tells the same more fully, and is not wanted",
+                reason=f"event {event.id} reports the same change in full, and no route accepts it",
                 destination=waiting.destination,
                 first=event.id,
                 stage=Stage.TAKEN_OVER,

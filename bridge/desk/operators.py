@@ -156,7 +156,7 @@ def _read_again(found: EventHistory) -> Event:
     kept = found.event
     if found.body is None:
         first = next((row["first"] for row in found.verdicts if row["first"]), "")
-        hint = f"it told the same as event {first}: replay that one" if first else "it is too old"
+        hint = f"it repeats event {first}: replay that one" if first else "it is too old"
         raise WrongState(f"the body of event {kept['id']} is not kept: {hint}")
     stored = StoredBody(
         event=kept["id"],

@@ -31,8 +31,8 @@ def _two_of_one_site(several: list[Named]) -> Iterator[str]:
         if len({each.origin for each in group}) > 1:
             names = " and ".join(f"{each.origin} (hook {each.hook})" for each in group)
             yield (
-                f"the site {site} is told of by bodies of {names}: if these are two installations,"
-                " what one tells can be taken for a duplicate of the other's. Give their hooks"
+                f"the site {site} receives bodies of {names}: if these are two installations,"
+                " a change of one can be taken for a duplicate of the other's. Give their hooks"
                 " different sites"
             )
 
@@ -45,6 +45,6 @@ def _two_sites_of_one(several: list[Named]) -> Iterator[str]:
         if len({each.site for each in group}) > 1:
             names = " and ".join(f"{each.site} (hook {each.hook})" for each in group)
             yield (
-                f"the sites {names} are told of by bodies of one installation, {origin}: what comes"
-                " through hooks of both is written twice. Give their hooks the same site"
+                f"the sites {names} receive bodies of one installation, {origin}: a change that"
+                " arrives through hooks of both is written twice. Give their hooks the same site"
             )

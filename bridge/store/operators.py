@@ -103,7 +103,7 @@ def discard(conn: Connection, now: int, delivery: int, *, who: str, reason: str)
         .values(state=State.DISCARDED, updated=wall(now))
     )
     if conn.execute(discarded).rowcount != 1:
-        raise WrongState(f"delivery {delivery} waits for a fuller telling, for some seconds more")
+        raise WrongState(f"delivery {delivery} waits for a complete event, for some seconds more")
     if not _behind_another(conn, found) or _blocked_by_nothing(conn, found.lane):
         advance(conn, now, [found.lane])
         notify_processes(conn, {found.destination: 1})

@@ -214,7 +214,7 @@ def _leave_out(conn: Connection, now: int, row: Row[Any], identity: str, first: 
         .where(v.event == row.event, v.destination == row.destination, v.route == row.route)
         .values(
             verdict=VerdictName.DUPLICATE,
-            reason=f"event {first} told of {identity} before, to the destination's other name",
+            reason=f"event {first} reported {identity} before, to the destination's other name",
             first=first,
             stage=Stage.CLAIMED,
         )

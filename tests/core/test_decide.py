@@ -50,7 +50,7 @@ ROWS = {
         name=FILTERED,
         stage="says_something",
         carried=(),
-        reason="the event tells no change",
+        reason="the event reports no change",
     ),
     "no effect, and why": Row(
         given=event("e", empty="it is empty"),
@@ -297,7 +297,7 @@ SIX = event("e", comment(), full=False, body={"issue": {"id": "1", "key": "PLAT-
 WITHOUT = "unknown: the project is not in the body"
 NOTHING = f"{WITHOUT}; nothing is remembered of the record"
 BY_SNAPSHOT = "project is PLAT (as remembered from event e0 of then)"
-BY_COUNTERPART = "project is PLAT (as event e0 tells of the same change)"
+BY_COUNTERPART = "project is PLAT (as in event e0, which reports the same change)"
 
 
 @pytest.mark.parametrize(
@@ -486,7 +486,7 @@ def test_a_thin_event_waits_whether_or_not_it_passes_the_filter():
     [found] = plan(route()).judge(thin(), NOW)
     assert (found.name, found.identities, found.route) == (UNDECIDED, (COMMENT,), "platform")
     assert found.stage == "complete"
-    assert found.reason == "comment_created names only the record's id; a fuller telling may come"
+    assert found.reason == "comment_created names only the record's id; a complete event may follow"
     assert not wants_snapshot([found], thin())
 
 

@@ -51,7 +51,7 @@ def test_a_second_event_of_an_effect_is_a_duplicate(together):
     assert memory.carried() == [("e1", (CHANGE,))]
     found = memory.verdict("e2")
     assert (found.name, found.first) == (VerdictName.DUPLICATE, "e1")
-    assert (found.reason, found.identities) == (f"event e1 told of {CHANGE} before", ())
+    assert (found.reason, found.identities) == (f"event e1 reported {CHANGE} before", ())
 
 
 def test_a_second_route_of_an_event_is_a_duplicate():
@@ -66,7 +66,7 @@ def test_a_second_route_of_an_event_is_a_duplicate():
 def test_an_event_goes_out_without_the_effects_that_others_carry(together):
     memory = kept(event("e1", comment()), event("e2", change(), comment()), together=together)
     assert memory.carried() == [("e1", (COMMENT,)), ("e2", (CHANGE,))]
-    reason = f"everything; without what was already told: {COMMENT} (event e1)"
+    reason = f"everything; without effects reported before: {COMMENT} (event e1)"
     assert memory.verdict("e2").reason == reason
 
 
@@ -133,7 +133,7 @@ def test_an_effect_that_is_deleted_is_stale(together):
         together=together,
     )
     assert outcomes(memory) == {"d1": "deliver", "e1": "stale", "e2": "deliver", "e3": "deliver"}
-    reason = "event d1 told before that the comment was deleted"
+    reason = "event d1 reported the comment's deletion before"
     assert (memory.verdict("e1").reason, memory.verdict("e1").first) == (reason, "d1")
     assert memory.verdict("e2").reason == f"everything; stale in part: {reason}"
     assert memory.held() == {deletion().identity: "d1", CHANGE: "e2", change(3).identity: "e3"}
@@ -159,7 +159,7 @@ def test_an_event_that_newer_ones_leave_nothing_of_is_stale(together):
     assert memory.held() == {"change:2:1": "newer"}
     found = memory.verdict("older")
     assert found.first == "newer"
-    reason = "event newer was accepted before and is newer: nothing is left to tell of change:1:1"
+    reason = "event newer was accepted before and is newer: nothing is left to send of change:1:1"
     assert found.reason == reason
 
 
@@ -171,7 +171,7 @@ def test_an_event_goes_out_late_without_its_stale_effects(together):
     [row] = [row for row in memory.rows.values() if row.event == "older"]
     assert row.late
     assert memory.verdict("older").reason == (
-        "everything; told late: it goes out with what event newer told, which is newer; "
+        "everything; late: sent with the newer state of event newer; "
         "without what was set later: status; without what is stale: change:9:1 (event newer)"
     )
 
@@ -244,7 +244,7 @@ def test_a_thin_event_whose_complete_one_is_unwanted_ends(together):
     memory = kept(*given, together=together, by=APART)
     assert memory.carried() == []
     assert memory.held() == {}
-    reason = "event f1 tells the same more fully, and is not wanted"
+    reason = "event f1 reports the same change in full, and no route accepts it"
     assert (memory.verdict("t1").reason, memory.verdict("t1").first) == (reason, "f1")
 
 
@@ -284,7 +284,7 @@ def test_a_duplicate_from_another_hook_inherits_the_place(batches):
         ("duplicate", "t2"),
     ]
     assert found["t2"].route == "plat"
-    reason = f"event t1 told of {COMMENT} before, but no route of the hook main wants it"
+    reason = f"event t1 reported {COMMENT} before, but no route of the hook main accepts it"
     assert found["t2"].reason == reason
     memory.keep(event("f2", comment(), hook="second", body=issue("PLAT-1")))
     assert memory.carried() == [("f2", (COMMENT,))]

@@ -89,7 +89,7 @@ def test_the_log_for_people_has_a_line_for_each_decision(beside, cloud):
     assert "deliver" in said[0]
     assert "passes_filter" in said[0]
     assert "plat > aha" in said[0]
-    assert f"event {beside.events[0]} told of" in said[1]
+    assert f"event {beside.events[0]} reported" in said[1]
     assert "\x1b" not in "".join(said)
 
 

@@ -298,9 +298,9 @@ def test_a_gzip_body_is_unpacked_and_its_signature_is_that_of_the_raw_bytes(serv
 
 PACKED = {
     "a bomb": ("gzip", gzip.compress(bytes(33 << 20)), "unpacks to more than 33554432 bytes"),
-    "no gzip": ("gzip", b"{}", "is not the gzip that Content-Encoding says"),
-    "half of it": ("x-gzip", gzip.compress(b"{}" * 99)[:-9], "is not the gzip"),
-    "something behind it": ("gzip", gzip.compress(b"{}") + b"more", "is not the gzip"),
+    "no gzip": ("gzip", b"{}", "is not gzip, although Content-Encoding names it"),
+    "half of it": ("x-gzip", gzip.compress(b"{}" * 99)[:-9], "is not gzip"),
+    "something behind it": ("gzip", gzip.compress(b"{}") + b"more", "is not gzip"),
     "another coding": ("br", b"{}", "Content-Encoding 'br' is not understood: send gzip"),
     "two of them": ("gzip, gzip", b"{}", "Content-Encoding 'gzip, gzip' is not understood"),
 }

@@ -100,7 +100,7 @@ def test_what_we_fail_to_check_is_not_trusted(strange, scene, logged):
 
 def test_a_body_that_tells_of_nothing_is_kept_and_said(strange, scene):
     strange(b"nothing")
-    assert scene.line("event").reason == "the body tells of no event"
+    assert scene.line("event").reason == "the body holds no event"
     assert scene.life("event").body == b"nothing"
 
 

@@ -44,9 +44,9 @@ def test_two_sites_of_one_jira_are_told_until_it_is_mended(anywhere, tell, logge
     tell(scene, "cloud_b", CLOUD)
     [told] = degraded(scene)
     assert told == (
-        "the sites another (hook cloud_b) and cloud (hook cloud_a) are told of by bodies of one"
-        " installation, acme.atlassian.net: what comes through hooks of both is written twice."
-        " Give their hooks the same site"
+        "the sites another (hook cloud_b) and cloud (hook cloud_a) receive bodies of one"
+        " installation, acme.atlassian.net: a change that arrives through hooks of both is written"
+        " twice. Give their hooks the same site"
     )
     degraded(scene)
     assert [line["detail"] for line in logged if line["event"] == "sites.confused"] == [told]
@@ -63,7 +63,7 @@ def test_two_jiras_of_one_site_are_told(anywhere, tell):
     tell(scene, "cloud_b", DATA_CENTER)
     [told] = degraded(scene)
     assert told.startswith(
-        "the site cloud is told of by bodies of acme.atlassian.net (hook cloud_a) and"
+        "the site cloud receives bodies of acme.atlassian.net (hook cloud_a) and"
         " jira.acme.example/jira (hook cloud_b): "
     )
 

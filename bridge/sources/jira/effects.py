@@ -73,7 +73,7 @@ def _why_empty(event: JiraEvent) -> str:
     if kind == "issue_comment_deleted":
         return "the update does not say which comment was deleted; comment_deleted does"
     if kind in ("issue_commented", "issue_comment_edited"):
-        return "the update says that there is a comment, but does not hold it"
+        return "the update announces a comment, but does not hold it"
     return "the update does not say what changed (no changelog, no comment)"
 
 
@@ -204,7 +204,7 @@ def _former_comment(of: str, action: str, comment: Mapping[str, Any]) -> str:
 
 def _echo(body: object) -> str:
     if isinstance(body, str) and _AHA_COMMENT.match(body):
-        return "the comment says that it was added in Aha!"
+        return "the comment's text marks it as added in Aha!"
     return ""
 
 

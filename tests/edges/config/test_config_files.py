@@ -43,8 +43,7 @@ def test_a_folder_without_bridge_yaml_still_has_its_routes_checked(tmp_path):
     route, bridge = config.load(tmp_path, {}).problems
     assert str(route).startswith(f"{tmp_path}/a.yaml:4:8: moves: `away` is not known")
     assert str(bridge) == (
-        f"{tmp_path}/bridge.yaml: is missing: it says which hooks may call and which destinations"
-        " are called"
+        f"{tmp_path}/bridge.yaml: is missing: it describes the hooks and the destinations"
     )
 
 

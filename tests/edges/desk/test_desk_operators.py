@@ -151,7 +151,7 @@ def test_what_waits_for_a_fuller_telling_is_not_given_up(either_house):
     event = house.accept(thin, hook="dc")
     found = operators.find_deliveries(house.store, [event])
     [done] = operators.discard(house.store, found, who="ana", reason="")
-    assert "waits for a fuller telling" in done.error
+    assert "waits for a complete event" in done.error
     fuller = house.accept(full, hook="dc")
     assert house.lease().event == fuller
 

@@ -37,7 +37,7 @@ def test_the_same_effect_is_carried_once(ledger):
     assert ledger.deliveries() == [("e1", [CHANGE])]
     assert ledger.outcomes() == {"e1": "deliver", "e2": "duplicate"}
     found = ledger.verdict("e2")
-    assert (found["first"], found["reason"]) == ("e1", f"event e1 told of {CHANGE} before")
+    assert (found["first"], found["reason"]) == ("e1", f"event e1 reported {CHANGE} before")
     assert {(s["event"], s["hook"]) for s in ledger.rows(t.sightings)} == {
         ("e1", "main"),
         ("e2", "second"),
@@ -91,10 +91,10 @@ def test_a_change_goes_out_without_the_comment_that_was_told_before(ledger):
     assert ledger.deliveries() == [("e1", [COMMENT]), ("e2", [CHANGE])]
     found = ledger.verdict("e2")
     assert found["verdict"] == "deliver"
-    assert found["reason"] == f"everything; without what was already told: {COMMENT} (event e1)"
+    assert found["reason"] == f"everything; without effects reported before: {COMMENT} (event e1)"
     ledger.keep(event("e3", change(), comment()))
     assert ledger.outcome("e3") == "duplicate"
-    assert ledger.verdict("e3")["reason"] == f"event e2 told of {CHANGE}, {COMMENT} before"
+    assert ledger.verdict("e3")["reason"] == f"event e2 reported {CHANGE}, {COMMENT} before"
 
 
 def test_what_writes_is_marked(ledger):
@@ -157,7 +157,7 @@ def test_the_fuller_carrier_is_sent_whichever_came_first(ledger, together, first
     assert outcomes == {"f1": "deliver", "t1": "duplicate"}
     assert ledger.verdict("t1")["first"] == "f1"
     if first == "thin":
-        reason = "event f1 tells the same more fully and stands in its place"
+        reason = "event f1 reports the same change in full and takes its place"
         assert ledger.verdict("t1")["reason"] == reason
         assert ledger.verdict("t1")["route"] == "platform"
 
@@ -276,7 +276,7 @@ def test_a_fuller_telling_that_no_route_wants_ends_the_waiting(ledgers, together
         assert ledger.holders(to) == {"change:2:1": "e2"}
         assert ledger.lane(to)["next_at"] == NOW
         assert ledger.verdict("t1", to)["first"] == "f1"
-        reason = "event f1 tells the same more fully, and is not wanted"
+        reason = "event f1 reports the same change in full, and no route accepts it"
         assert ledger.verdict("t1", to)["reason"] == reason
     assert ledger.outcomes() == {"t1": "duplicate", "f1": "filtered", "e2": "deliver"}
 
@@ -387,7 +387,7 @@ def test_what_comes_after_a_deletion_is_stale(ledger, together):
         "e2": "deliver",
         "t1": "stale",
     }
-    told = "event d1 told before that the comment was deleted"
+    told = "event d1 reported the comment's deletion before"
     assert ledger.verdict("e1")["reason"] == told
     assert ledger.verdict("e2")["reason"] == f"everything; stale in part: {told}"
 

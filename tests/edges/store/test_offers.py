@@ -36,7 +36,7 @@ def test_the_first_duplicate_through_another_hook_waits_in_its_place(ledger, bat
         "f1": "filtered",
     }
     assert (ledger.verdict("t1")["first"], ledger.verdict("t3")["first"]) == ("f1", "t2")
-    assert "no route of the hook main wants it" in ledger.verdict("t2")["reason"]
+    assert "no route of the hook main accepts it" in ledger.verdict("t2")["reason"]
     assert ledger.verdict("t2")["route"] == "plat"
     assert ledger.deliveries() == [("t2", [comment().identity])]
     assert ledger.holders() == {comment().identity: "t2"}
