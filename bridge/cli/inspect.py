@@ -34,7 +34,11 @@ DEFAULT_LIMIT = 50
 @click.option("--route", default="", help="Only verdicts of this route.")
 @click.option("--destination", default="", help="Only verdicts for this destination.")
 @click.option(
-    "--verdict", default="", type=click.Choice(["", *map(str, VerdictName)]), metavar="VERDICT"
+    "--verdict",
+    default="",
+    type=click.Choice(["", *map(str, VerdictName)]),
+    metavar="VERDICT",
+    help="Only this verdict: deliver, duplicate, filtered, ...",
 )
 @click.option(
     "--stage",
@@ -43,15 +47,21 @@ DEFAULT_LIMIT = 50
     metavar="STAGE",
     help="Only verdicts that this stage made: passes_filter, claimed, ...",
 )
-@click.option("--state", default="", type=click.Choice(["", *map(str, State)]), metavar="STATE")
 @click.option(
-    "--since", type=Instant(), help="Only events from then on: 2026-03-05T14:00Z, or 2h, 3d ago."
+    "--state",
+    default="",
+    type=click.Choice(["", *map(str, State)]),
+    metavar="STATE",
+    help="Only deliveries in this state: queued, parked, in_doubt, ...",
 )
-@click.option("--until", type=Instant(), help="Only events that arrived before then.")
+@click.option(
+    "--since", type=Instant(), help="Only events since TIME: 2026-03-05T14:00Z, or 2h, 3d ago."
+)
+@click.option("--until", type=Instant(), help="Only events before TIME.")
 @click.option(
     "--limit",
     type=click.IntRange(1),
-    help=f"At most so many events, the last ones.  [default: {DEFAULT_LIMIT} in a table, else all]",
+    help=f"Only the N latest events.  [default: {DEFAULT_LIMIT} in a table, else all]",
 )
 @click.option("--follow", "-f", is_flag=True, help="Continue with new decisions, until Ctrl-C.")
 @as_json
@@ -126,16 +136,16 @@ def log_line(entry: LogEntry) -> Text:
     cells = [
         str(instant(entry.received)),
         entry.event,
-        output.coloured(f"{entry.verdict:<9}", entry.verdict),
+        output.colour(f"{entry.verdict:<9}", entry.verdict),
         f"{entry.stage or '-':<14}",
-        output.coloured(f"{state:<9}", entry.state),
+        output.colour(f"{state:<9}", entry.state),
         f"{entry.key or entry.record or '-':<8}",
         f"{entry.name or '-':<20}",
         f"{entry.hook:<12}",
         f"{f'{route} > {entry.destination}' if entry.destination else route:<24}",
         f"{entry.reason}; {entry.state}: {entry.error}" if entry.error else entry.reason,
     ]
-    shown = [cell if isinstance(cell, Text) else output.escaped(cell) for cell in cells]
+    shown = [cell if isinstance(cell, Text) else output.escape(cell) for cell in cells]
     return Text("  ").join(shown)
 
 
@@ -150,7 +160,7 @@ def log_line(entry: LogEntry) -> Text:
 def show(*, event: str, body: bool, as_json: bool, database: str | None) -> None:
     """Show the whole history of an event: its sightings, verdicts, deliveries, attempts.
 
-    EVENT is its id, or the beginning of it.
+    EVENT is the event's id, or the beginning of it.
     """
     with context.store(context.settings(database=database)) as store:
         found = histories.history_of(store, event)
@@ -168,7 +178,7 @@ def show(*, event: str, body: bool, as_json: bool, database: str | None) -> None
     if body:
         console.print()
         console.print(
-            output.escaped("the body is not kept" if values["body"] is None else values["body"])
+            output.escape("the body is not kept" if values["body"] is None else values["body"])
         )
 
 
@@ -179,9 +189,9 @@ def _particulars(values: Mapping[str, Any]) -> Table:
     table = output.two_columns()
     for name, value in values.items():
         if name not in _LISTS and value not in (None, "", 0, False):
-            table.add_row(name, output.escaped(value))
+            table.add_row(name, output.escape(value))
     for number, effect in enumerate(values["effects"]):
-        table.add_row("" if number else "effects", output.escaped(effect))
+        table.add_row("" if number else "effects", output.escape(effect))
     return table
 
 
@@ -225,7 +235,7 @@ def _totals(found: Status) -> Table:
     table.add_column()
     for name, count in found.verdicts.items():
         if count or name in ("deliver", "duplicate", "filtered"):
-            table.add_row(str(count), output.coloured(name))
+            table.add_row(str(count), output.colour(name))
     table.add_row(f"= {found.received}", "received")
     return table
 
@@ -235,7 +245,7 @@ def _rest(values: Mapping[str, Any]) -> Table:
     table.add_row("oldest unfinished", values["oldest_unfinished"] or "nothing waits")
     table.add_row("spool", f"{values['spool']['bytes']} bytes wait")
     for sentence in values["degraded"]:
-        table.add_row("degraded", output.escaped(sentence))
+        table.add_row("degraded", output.escape(sentence))
     if values["spool"]["refused"]:
         table.add_row("refused by the database", str(values["spool"]["refused"]))
     return table

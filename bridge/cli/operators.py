@@ -150,7 +150,7 @@ def replay(  # noqa: PLR0913 - one for each flag
 ) -> None:
     """Send an event again on purpose, by today's mappings, whatever was sent before.
 
-    It becomes a new delivery at the end of its lane. EVENT is its id, or the beginning of it.
+    It becomes a new delivery at the end of its lane. EVENT is the event's id, or its beginning.
     """
     del yes  # it is always one event
     settings = context.settings(database=database, mappings=mappings)
@@ -191,7 +191,7 @@ def _report(done: Sequence[Deed], what: str, *, as_json: bool) -> None:
         for each in done:
             delivery = each.delivery
             about = f"{delivery.key or 'event ' + delivery.event} to {delivery.destination}"
-            line = output.escaped(f"delivery {delivery.id} ({about}): {each.error or what}")
+            line = output.escape(f"delivery {delivery.id} ({about}): {each.error or what}")
             click.echo(line.plain)
     if any(each.error for each in done):
         sys.exit(1)

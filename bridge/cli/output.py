@@ -46,12 +46,12 @@ def colours() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
 
 
-def escaped(text: object, style: str = "") -> Text:
+def escape(text: object, style: str = "") -> Text:
     """Return text from outside for printing, without markup or control characters."""
     return Text(printable.for_terminal(str(text)), style)
 
 
-def coloured(text: str, name: str = "") -> Text:
+def colour(text: str, name: str = "") -> Text:
     """Return a verdict or a state in its colour; `name` is the word if `text` is padded."""
     return Text(text, COLOURS.get(name or text, ""))
 
@@ -83,8 +83,8 @@ def _cell(value: object) -> Text:
     if value is None:
         return Text("")
     if isinstance(value, list):
-        return escaped(", ".join(map(str, value)))
-    return escaped(value, COLOURS.get(value, "") if isinstance(value, str) else "")
+        return escape(", ".join(map(str, value)))
+    return escape(value, COLOURS.get(value, "") if isinstance(value, str) else "")
 
 
 def json_line(value: object) -> None:

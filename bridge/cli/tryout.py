@@ -15,7 +15,7 @@ from bridge.cli.options import as_json
 from bridge.cli.stop_signal import stop_event
 from bridge.demo import run
 from bridge.demo.run import Decision, Summary
-from bridge.demo.stage import Stage, staged
+from bridge.demo.stage import Stage, open_stage
 from bridge.sandbox import Integration, Sandbox
 
 
@@ -68,7 +68,7 @@ def demo(*, issues: int, seed: int, fast: bool, keep: bool, as_json: bool) -> No
     Two Jiras report a day's work, one of them through two overlapping webhooks. Each decision is
     shown as it is made, and a summary follows. Exits with 1 if anything was lost or doubled.
     """
-    with staged(os.environ) as stage:
+    with open_stage(os.environ) as stage:
         if not as_json:
             click.echo(
                 f"the bridge runs at {stage.url}, a stand-in for Aha! at {stage.aha_url}/sandbox"
@@ -97,10 +97,10 @@ def _printer() -> Callable[[Decision], None]:
         row = Text("  ").join(
             [
                 Text(f"{decision.at:5.1f}s", "bright_black"),
-                output.coloured(f"{line.verdict:<9}", line.verdict),
-                output.escaped(f"{line.hook:<11}"),
-                output.escaped(what),
-                output.escaped(line.reason, "bright_black"),
+                output.colour(f"{line.verdict:<9}", line.verdict),
+                output.escape(f"{line.hook:<11}"),
+                output.escape(what),
+                output.escape(line.reason, "bright_black"),
             ]
         )
         console.print(row, no_wrap=True, overflow="ellipsis", soft_wrap=not console.is_terminal)
@@ -125,7 +125,7 @@ def _print_summary(summary: Summary) -> None:
     if summary.unwanted:
         console.print(f"{len(summary.unwanted)} comments that should not have been written")
     for name, count in summary.status.totals.open.items():
-        console.print(output.escaped(f"still on its way to {name}: {dict(count)}"))
+        console.print(output.escape(f"still on its way to {name}: {dict(count)}"))
     console.print(f"in {summary.seconds:.1f} s")
 
 

@@ -168,7 +168,7 @@ def _verdict_word(verdict: Verdict) -> str:
 
 def _escape(text: str) -> str:
     """Remove markup and control characters from text of the body or the mappings."""
-    return output.escaped(text).plain
+    return output.escape(text).plain
 
 
 # JQL

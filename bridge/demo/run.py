@@ -95,7 +95,7 @@ def play(
 
     With `fast` there are no pauses between the posts.
     """
-    written = script(issues=issues, seed=seed, hooks=HOOKS, wanted=_wanted(stage.plan))
+    written = script(issues=issues, seed=seed, hooks=HOOKS, wanted=_acceptance(stage.plan))
     notes: dict[str, str] = {}
     started = monotonic()
     with ThreadPoolExecutor(1) as beside:
@@ -107,7 +107,7 @@ def play(
     return _summary(stage, written, monotonic() - started)
 
 
-def _wanted(plan: Plan) -> Callable[[str, Issue], bool]:
+def _acceptance(plan: Plan) -> Callable[[str, Issue], bool]:
     """Return a function that evaluates the routes' filters on an issue's complete body."""
     hooks = {name.partition("_")[0]: plan.configuration.hooks[HOOKS[name]] for name in HOOKS}
 

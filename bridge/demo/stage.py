@@ -49,7 +49,7 @@ class Stage:
 
 
 @contextmanager
-def staged(environ: Mapping[str, str], *, mappings: Path = MAPPINGS) -> Iterator[Stage]:
+def open_stage(environ: Mapping[str, str], *, mappings: Path = MAPPINGS) -> Iterator[Stage]:
     """Start everything in a temporary folder, and remove it afterwards.
 
     Raises `BridgeError` when the folder of the example `mappings` is missing.
@@ -76,7 +76,7 @@ def staged(environ: Mapping[str, str], *, mappings: Path = MAPPINGS) -> Iterator
             "BRIDGE_GRACE_SECONDS": str(GRACE_S),
         }
         plan = Plan.of(config.require(mappings, settings))
-        url = stack.enter_context(_served(folder, environ, settings))
+        url = stack.enter_context(_serve(folder, environ, settings))
         store = Store(settings["BRIDGE_DATABASE"], spool=folder / "spool")
         stack.callback(store.close)
         yield Stage(
@@ -90,7 +90,7 @@ def staged(environ: Mapping[str, str], *, mappings: Path = MAPPINGS) -> Iterator
 
 
 @contextmanager
-def _served(folder: Path, environ: Mapping[str, str], settings: Mapping[str, str]) -> Iterator[str]:
+def _serve(folder: Path, environ: Mapping[str, str], settings: Mapping[str, str]) -> Iterator[str]:
     """Run `aha-bridge serve` as a process; yields its root URL once it is ready."""
     inherited = {
         name: value for name, value in environ.items() if not _BRIDGE_VARIABLES.match(name)

@@ -170,15 +170,15 @@ def _posts(site: Site) -> Iterator[Post]:
         for position, hook in enumerate(site.hooks):
             late = 0.0 if position == 0 else site.rng.choice((0, 0, 0, 0.02, 0.04, 1.3))
             post = _post(site, webhook, hook, webhook.at + late)
-            yield _counted(site, webhook, post)
+            yield _count(site, webhook, post)
             if site.jira.cloud and site.rng.random() < 0.05:
                 again = post.headers | {"X-Atlassian-Webhook-Retry": "1"}
                 note = f"{post.note}, sent again"
                 again_post = replace(post, headers=again, note=note, **_instant(post.at + 1.1))
-                yield _counted(site, webhook, again_post)
+                yield _count(site, webhook, again_post)
 
 
-def _counted(site: Site, webhook: Webhook, post: Post) -> Post:
+def _count(site: Site, webhook: Webhook, post: Post) -> Post:
     site.broken += isinstance(webhook.body, bytes)
     site.naive_comment_writes += webhook.comment_writes
     return post

@@ -17,7 +17,7 @@ _TOO_LARGE = (
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """One connection of uvicorn with limits. `bounded` derives the class for one server."""
+    """A connection of uvicorn with limits; `connection_class` derives the class for one server."""
 
     #: How long a connection may take to deliver the headers of its next request, in seconds.
     idle_s: ClassVar[int]
@@ -108,7 +108,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._timer = None if seconds is None else self.loop.call_later(seconds, self.end)
 
 
-def bounded(*, idle_s: int, max_connections: int) -> type[BoundedConnection]:
+def connection_class(*, idle_s: int, max_connections: int) -> type[BoundedConnection]:
     """Derive the connection class of one server."""
     limits = {"idle_s": idle_s, "max_connections": max_connections, "waiting": {}}
     return type("Connection", (BoundedConnection,), limits)

@@ -13,7 +13,7 @@ from bridge.app import Bridge
 from bridge.errors import BridgeError
 from bridge.web import create
 from bridge.web.asgi import AsgiApplication
-from bridge.web.connections import bounded
+from bridge.web.connections import connection_class
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ def run(bridge: Bridge, listening: socket.socket) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             application,
-            http=bounded(idle_s=settings.idle_seconds, max_connections=connections),
+            http=connection_class(idle_s=settings.idle_seconds, max_connections=connections),
             loop="uvloop",
             ws="none",
             lifespan="off",

@@ -137,11 +137,11 @@ def test_what_is_not_good_is_said(capsys):
 
 def test_a_bridge_that_ends_at_once_says_so(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(BridgeError, match="did not start"), stage.staged(os.environ):
+    with pytest.raises(BridgeError, match="did not start"), stage.open_stage(os.environ):
         pass
 
 
 def test_without_the_example_mappings_there_is_no_demo(tmp_path):
-    there = stage.staged(os.environ, mappings=tmp_path / "none")
+    there = stage.open_stage(os.environ, mappings=tmp_path / "none")
     with pytest.raises(BridgeError, match="are not installed"), there:
         pass

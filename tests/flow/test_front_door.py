@@ -44,7 +44,7 @@ def served(make_scene):
         "BRIDGE_MAX_BODY": "32MiB",
     }
     log = scene.folder / "log"
-    # Not a pipe: nobody would read it, and each of hundreds of refusals is a line.
+    # Not a pipe: it would fill up unread, with a line for each of hundreds of refusals.
     with log.open("w") as stderr, running("web", environ, stderr=stderr) as process:
         ready(process, scene)
         yield process, environ, scene
@@ -60,7 +60,7 @@ def head(*headers, path=PATH, method="POST", version="1.1"):
 
 @contextmanager
 def talking(process, *parts):
-    """Open a connection and say something; gives the connection."""
+    """Open a connection, send bytes on it, and return it."""
     with closing(socket.create_connection(address(process), timeout=20)) as open_:
         for part in parts:
             open_.sendall(part)
@@ -113,7 +113,7 @@ def test_500_senders_that_stop_in_the_middle_hold_nobody_up(served, cloud):
         assert told == [200] * len(bodies)
         for path in ("healthz", "readyz", "metrics"):
             assert requests.get(f"{process.url}/{path}", timeout=5).status_code == 200
-        # Each of them is told that it was too slow, and let go.
+        # Each of them gets a 408, and its connection is closed.
         codes = Counter(answers(one).split(b"\r\n", 1)[0] for one in stalled)
         assert codes == {b"HTTP/1.1 408 Request Timeout": STALLED}
         assert time.monotonic() - begun >= SECONDS

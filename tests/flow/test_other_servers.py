@@ -1,4 +1,4 @@
-"""`wsgi.py` under other servers: it receives, delivers, and settles what is in flight."""
+"""`wsgi.py` under other servers: it receives, delivers, and settles deliveries in flight."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SERVERS = {
 
 @contextmanager
 def serving(scene, name):
-    """Run a server of somebody else's; gives the process, and the place where it listens."""
+    """Run another WSGI server; yields the process and its address."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         place = f"127.0.0.1:{found.getsockname()[1]}"
     module, *arguments = (word.format(place) for word in SERVERS[name])
@@ -104,7 +104,7 @@ def test_workers_that_are_replaced_go_on_with_what_there_is(scene, cloud, name):
         scene.until(lambda: len(children(process)) == 2 and not children(process) & before)
         for _ in range(4):
             post(place, cloud.created(cloud.issue()))
-        # Also what was left by the workers of before, and without a request that wakes anybody.
+        # Including deliveries left by the earlier workers, without a request to wake the new ones.
         scene.until(lambda: set(states(scene).values()) == {"delivered"})
         assert end(process) == 0
     assert len(states(scene)) == len(scene.sandbox.writes()) == 8

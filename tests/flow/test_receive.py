@@ -1,4 +1,4 @@
-"""The webhook door: 200 for everything on a live token, whatever is in it, and a row that says."""
+"""The webhook endpoint: 200 for every request with a live token, and a row with the verdict."""
 
 import gzip
 import hmac
@@ -38,7 +38,7 @@ def deep(levels):
     return b'{"webhookEvent":"x","a":' + b"[" * levels + b"]" * levels + b"}"
 
 
-#: What arrives, and what the row says of it.
+#: A request, and the row that results.
 STRANGE = {
     "nothing": (b"", "the body is empty"),
     "white space": (b" \n", "the body is empty"),
@@ -84,7 +84,7 @@ def test_a_body_of_too_much_is_a_row_that_says_so(scene, body, why):
     assert scene.life(event).body == body
 
 
-#: Readable, and strange in its parts: kept, and not a mistake of ours.
+#: Readable bodies with odd parts: stored, and no internal error.
 ODD = {
     "an event nobody knows": {"webhookEvent": "jira:coffee_made"},
     "an issue that is a list": {"webhookEvent": "jira:issue_updated", "issue": [1]},

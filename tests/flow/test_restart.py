@@ -1,4 +1,4 @@
-"""Stopping and killing: what was answered for is delivered, and once it is, not sent again."""
+"""Stopping and killing: accepted events are delivered, and delivered ones are not sent again."""
 
 import http.client
 import itertools
@@ -83,17 +83,17 @@ def rows(scene, statement):
 
 
 def told_of(scene, state):
-    """List what the deliveries in a state tell, as (record, event, instant)."""
+    """List the deliveries in a state, as (record, event, instant)."""
     joined = "deliveries d JOIN events e ON e.id = d.event"
     return set(rows(scene, f"SELECT record, name, time FROM {joined} WHERE d.state = '{state}'"))
 
 
 class Senders:
-    """Threads that each tell the story of some issues, one event after the other."""
+    """Threads that each send the events of some issues, one after the other."""
 
     def __init__(self, server, stories):
         self._server = server
-        #: (record, event, instant) of what was answered 200.
+        #: (record, event, instant) of each request answered 200.
         self.answered = []
         self.unanswered = 0
         self._threads = [threading.Thread(target=self._tell, args=(one,)) for one in stories]

@@ -144,7 +144,7 @@ def answer(status, body=b"", **headers):
 
 
 def failure(url, **how):
-    """What a send raises, which never tells the token."""
+    """The error that a send raises, which never contains the token."""
     with connected(url, **how) as destination, pytest.raises(errors.DeliveryError) as caught:
         destination.send({"a": 1})
     error = caught.value
@@ -660,7 +660,7 @@ def test_all_addresses_together_are_waited_for_no_longer_than_one(monkeypatch):
     with socket.create_server(("0.0.0.0", 0), backlog=0) as full:
         port = full.getsockname()[1]
         waiting = []
-        for _ in range(5):  # until the queue is full, and what comes then is not answered
+        for _ in range(5):  # until the queue is full, and further connections are not answered
             waiting.append(socket.socket())
             waiting[-1].setblocking(False)
             waiting[-1].connect_ex(("127.0.0.1", port))
@@ -724,7 +724,7 @@ def test_a_name_that_is_not_found_in_time_means_not_sent(monkeypatch):
     assert len(server.requests) == 1
 
 
-# --- what was not asked for
+# --- unexpected bytes
 
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""The stand-in for Aha!: what it writes, what it misbehaves like, what it shows."""
+"""The stand-in for Aha!: its writes, its faults, its pages."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""The doors before a bridge that is none: it notes what it is asked and answers as it is told."""
+"""A fake bridge behind the HTTP endpoints: it records requests and answers as configured."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TOKEN = "token-of-the-only-hook"
 
 
 class Bridge:
-    """As much of a bridge as the doors touch."""
+    """The part of a bridge that the endpoints use."""
 
     def __init__(self) -> None:
         self.settings = SimpleNamespace(max_body=1000)
         self.intake = self
         self.accepted: list[Request] = []
         self.refused: list[tuple[Request, str]] = []
-        #: What the intake answers, or raises.
+        #: The intake's answer, or the error that it raises.
         self.reply: Reply | Exception | None = None
         self.room = True
         self.troubles: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The front door by itself, asked as an ASGI server asks it."""
+"""The ASGI application by itself, called as an ASGI server calls it."""
 
 import asyncio
 import gzip
@@ -20,7 +20,7 @@ JSON = (b"content-type", b"application/json")
 
 
 class Door:
-    """A reception before a bridge that is none, and before a page that tells what it is asked."""
+    """The application in front of a fake bridge, and of a page that records its requests."""
 
     def __init__(self, bridge, **settings):
         plain = {
@@ -57,7 +57,7 @@ class Door:
         return [b"a ", b"page"]
 
     def ask(self, *requests):
-        """Ask at once; returns (status, headers, body) of each."""
+        """Send requests concurrently; returns (status, headers, body) of each."""
 
         async def all_of_them():
             reception = AsgiApplication(self.bridge, self._page)
@@ -70,7 +70,7 @@ class Door:
 
 
 def request(*parts, path=PATH, method="POST", headers=(), then="end", version="1.1"):
-    """Describe a request; `then` it ends, stalls or goes away."""
+    """Return a function that sends a request; `then` it ends, stalls or disconnects ("gone")."""
 
     async def asking(reception):
         told, sent = [*parts] or [b""], []

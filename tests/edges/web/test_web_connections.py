@@ -1,4 +1,4 @@
-"""Connections by themselves, over sockets, before an application that only answers."""
+"""The limits on connections, over sockets, with a minimal application."""
 
 import contextlib
 import signal
@@ -8,7 +8,7 @@ import threading
 import pytest
 import uvicorn
 
-from bridge.web.connections import bounded
+from bridge.web.connections import connection_class
 
 pytestmark = pytest.mark.enable_socket
 
@@ -16,7 +16,7 @@ GET = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 async def application(scope, receive, send):
-    """Answer with the path; what is posted is read first, unless it is to /unread."""
+    """Answer with the path, after reading the body unless the path is /unread."""
     more = not scope["path"].startswith("/unread")
     while more:
         message = await receive()
@@ -29,10 +29,10 @@ async def application(scope, receive, send):
 
 @pytest.fixture(scope="module")
 def place():
-    """A server that waits one second, and takes eight connections."""
+    """A server with an idle time of one second and a limit of eight connections."""
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        application, http=bounded(idle_s=1, max_connections=8),
+        application, http=connection_class(idle_s=1, max_connections=8),
         loop="uvloop", ws="none", lifespan="off", log_config=None, access_log=False,
         timeout_graceful_shutdown=1,
     )  # fmt: skip
@@ -45,7 +45,7 @@ def place():
 
 
 def talk(place, *parts, end=False):
-    """Say something, and return all that is answered until the connection is closed."""
+    """Send the parts, and return everything received until the connection is closed."""
     with contextlib.closing(socket.create_connection(place, timeout=10)) as open_:
         for part in parts:
             open_.sendall(part)

@@ -1,4 +1,4 @@
-"""What machines ask: does it live, can it keep events, how much of everything."""
+"""Health checks and metrics: /healthz, /readyz, /metrics."""
 
 import pytest
 from flask import Flask
@@ -92,7 +92,7 @@ destinations: {aha: {kind: aha, url: https://acme.aha.io, token: t, run_as: {nam
 
 
 def test_what_nobody_foresaw_in_a_view_is_told_without_its_values(tmp_path, logged):
-    """A bridge that was never started cannot say whether it is ready."""
+    """The readiness check of a bridge that was never started raises an error."""
     (tmp_path / "bridge.yaml").write_text(BRIDGE)
     environ = {"BRIDGE_MAPPINGS": str(tmp_path), "BRIDGE_DATABASE": f"sqlite:///{tmp_path}/b.db"}
     made = Bridge(config.settings(environ), {})

@@ -1,4 +1,4 @@
-"""The webhook door by itself: what it takes in of a request, and how it answers."""
+"""The WSGI webhook endpoint by itself: the stored parts of a request, and the answers."""
 
 import io
 
