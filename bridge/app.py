@@ -119,7 +119,7 @@ class Bridge:
         except Down as error:
             log.warning("bridge.started_without_database", detail=str(error))
         self.store.start(
-            grace=self.settings.grace_seconds * 1000,
+            grace_ms=self.settings.grace_seconds * 1000,
             policy=self.policy,
             adopt=receive,
             on_ready=pipe.send if pipe is not None and not deliver else None,

@@ -192,7 +192,7 @@ def _refused(hook: Hook, request: Request, reason: str) -> Arrival:
 
 
 def _forged(hook: Hook, request: Request) -> str:
-    """Return what is wrong with a request's signature; "": nothing.
+    """Return the reason why a request's signature is refused; "": it is correct.
 
     It is checked at arrival only, so that the body of a forged request is never stored.
     """

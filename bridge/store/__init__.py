@@ -130,12 +130,12 @@ class Store:
     def start(
         self,
         *,
-        grace: int,
+        grace_ms: int,
         policy: Policy,
         adopt: bool = True,
         on_ready: Callable[[Mapping[str, int]], None] | None = None,
     ) -> None:
-        """Start the writer. `grace` is in ms; `policy` is how deliveries are retried.
+        """Start the writer; `policy` is how deliveries are retried.
 
         `adopt` takes over the spools of dead processes; `on_ready` is called with the
         lanes that have work, in place of `wakeups.notify`.
@@ -146,7 +146,7 @@ class Store:
             self._writers,
             self._spool,
             owner=Owner(self._spool.process, self._locks(), poll_s=self._timing.owner_poll_s),
-            grace=grace,
+            grace_ms=grace_ms,
             policy=policy,
             clock=clock_of(self._writers, self._clocks),
             timing=self._timing,
@@ -169,7 +169,7 @@ class Store:
     @property
     def outage(self) -> str:
         """Why the database cannot be reached; "" while it can."""
-        return self.writer.trouble
+        return self.writer.outage_reason
 
     @property
     def backlog(self) -> bool:

@@ -1,6 +1,6 @@
 """The clocks of a process: the host's, the steady one, and the database's.
 
-The host's clock is for people and for what is deleted after days; it may step. The steady clock
+The host's clock may step. It serves people, and deletion after days. The steady clock
 never steps, counts from the machine's boot, and is the same for all processes of a machine. The
 database's clock is read by a query. The engine's clock (`engine_clock`) is made from them: leases,
 retries, graces, limits and places are instants of it.

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 #: A smaller difference is a delay, and no step.
 STEP_MS = 1_000
-#: Two clocks that nobody sets may drift apart by one ms in so many.
+#: Two clocks may drift apart by one ms in so many without a step.
 _DRIFT_RATIO = 1_000
 #: A reading that took no longer is exact enough.
 EXACT_MS = 50

@@ -35,13 +35,13 @@ def accept(
     now: int,
     entries: Sequence[Entry],
     *,
-    grace: int,
+    grace_ms: int,
     settling: Sequence[int] = (),
     look: Look | None = None,
 ) -> Accepted:
     """Keep events, claim their effects and queue their deliveries.
 
-    `now` and `grace` are in ms. An entry that was kept before changes nothing. `settling` are lanes
+    `now` is in ms. An entry that was kept before changes nothing. `settling` are lanes
     that the same transaction settles afterwards. `look` is what `look_ahead` returned for the same
     entries in this transaction.
     """
@@ -52,7 +52,7 @@ def accept(
         with pipeline(conn):
             look = send_look(conn, entries, settling)
     known, lanes = read(conn, now, look)
-    changes = dedup.decide(look.entries, known, now=now, grace_ms=grace)
+    changes = dedup.decide(look.entries, known, now=now, grace_ms=grace_ms)
     ready = write(conn, now, look.entries, changes, lanes)
     return Accepted(ready=ready, verdicts=changes.verdicts)
 

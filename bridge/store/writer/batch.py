@@ -38,14 +38,14 @@ class BatchWriter:
         outage: Outage,
         places: Places,
         *,
-        grace: int,
+        grace_ms: int,
         policy: Policy,
     ) -> None:
         self._transactions = transactions
         self._owner = owner
         self._outage = outage
         self._places = places
-        self._grace = grace
+        self._grace_ms = grace_ms
         self._policy = policy
         self._keeper = Keeper()
         self._origins = Origins()
@@ -112,7 +112,7 @@ class BatchWriter:
         settling: Sequence[int] = (),
         look: Look | None = None,
     ) -> Accepted:
-        accepted = accept(conn, now, entries, grace=self._grace, settling=settling, look=look)
+        accepted = accept(conn, now, entries, grace_ms=self._grace_ms, settling=settling, look=look)
         # Every process locks the lanes first: two of them must not wait for each other in a circle.
         self._origins.note(conn, now, [entry.event for entry in entries])
         return accepted

@@ -1,4 +1,4 @@
-"""What the writer does without the database: spool, drain, and quarantine what is refused.
+"""The writer's way without the database: it spools, drains and quarantines requests.
 
 Events of one record stay in order: while requests wait in the spool, new ones go behind them.
 """

@@ -76,7 +76,7 @@ class Handover:
             return judged
 
     def discard(self) -> None:
-        """Forget what was offered: it is offered again later, and judged by the hooks of then."""
+        """Withdraw the offer: later its requests are judged again, by the hooks of then."""
         with self._lock:
             self._offer = self._judged = None
 

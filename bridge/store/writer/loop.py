@@ -41,7 +41,7 @@ class Writer:
         spool: Spool,
         *,
         owner: Owner | None = None,
-        grace: int,
+        grace_ms: int,
         policy: Policy,
         clock: Clock | None = None,
         timing: Timing | None = None,
@@ -64,7 +64,7 @@ class Writer:
             self._owner,
             self._outage,
             self._places,
-            grace=grace,
+            grace_ms=grace_ms,
             policy=policy,
         )
         self._handover = Handover(lock, self._wake)
@@ -114,7 +114,7 @@ class Writer:
         return self._thread.is_alive()
 
     @property
-    def trouble(self) -> str:
+    def outage_reason(self) -> str:
         """Why the database was unavailable at the last try; "" when it was available."""
         return self._outage.reason
 

@@ -60,7 +60,7 @@ class Ledger:
     def keep(self, *given: Event | Entry) -> dict[str, int]:
         """Keep events in one transaction."""
         entries = [each if isinstance(each, Entry) else self.entry(each) for each in given]
-        return self.run(lambda conn, now: accept(conn, now, entries, grace=GRACE).ready)
+        return self.run(lambda conn, now: accept(conn, now, entries, grace_ms=GRACE).ready)
 
     def lease(
         self, count: int = 1, to: str = "aha", limits: Limits = UNLIMITED, lease_ms: int = LEASE

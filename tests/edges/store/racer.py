@@ -59,7 +59,7 @@ class Racer:
 
     def run(self) -> None:
         self.store.start(
-            grace=GRACE,
+            grace_ms=GRACE,
             policy=POLICY,
         )
         told = story(self.seed)
@@ -69,7 +69,7 @@ class Racer:
             thread.start()
         for thread in (*doors, *workers):
             thread.join()
-        assert not self.store.writer.trouble, self.store.writer.trouble
+        assert not self.store.writer.outage_reason, self.store.writer.outage_reason
         self.store.close()
         if self.errors:
             raise self.errors[0]

@@ -84,7 +84,7 @@ class Running:
 
     def start(self) -> None:
         self.store.start(
-            grace=GRACE,
+            grace_ms=GRACE,
             policy=POLICY,
         )
 

@@ -143,7 +143,7 @@ def test_lanes_are_made_and_settled_in_at_the_same_time(pair):
                     conn,
                     ledger.now,
                     entries,
-                    grace=GRACE,
+                    grace_ms=GRACE,
                     settling=[each.lane for each in leased],
                 )
                 settle(

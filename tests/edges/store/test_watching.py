@@ -86,4 +86,4 @@ def test_what_takes_its_time_is_left_alone(still):
     pause = threading.Event()
     bridge.store._write(lambda conn, now: pause.wait(0.3))
     bridge.keep(request("e1"))
-    assert not bridge.store.writer.trouble
+    assert not bridge.store.writer.outage_reason

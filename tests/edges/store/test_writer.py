@@ -154,7 +154,7 @@ def test_a_poisoned_request_is_put_aside_and_the_others_pass(bridge):
     with bridge.store._reading() as conn:
         said = conn.scalar(text("SELECT verdicts FROM events WHERE id = 'e2'"))
     assert "the database refuses it (IntegrityError): it is kept in e2.refused" in said
-    assert not bridge.store.writer.trouble
+    assert not bridge.store.writer.outage_reason
 
 
 def test_verdicts_are_counted_by_stage_once_they_are_kept(bridge):
@@ -240,7 +240,7 @@ def test_while_the_database_is_away_requests_wait_in_the_spool(bridge):
     bridge.keep(request("a1"))
     with bridge.away():
         bridge.keep(request("b1"))
-        assert bridge.store.writer.trouble
+        assert bridge.store.writer.outage_reason
         assert bridge.store.writer.backlog
         assert bridge.store.can_keep()
         bridge.keep(*requests("b2", "b3"))
@@ -251,7 +251,7 @@ def test_while_the_database_is_away_requests_wait_in_the_spool(bridge):
     until(lambda: not bridge.store.writer.backlog)
     assert bridge.queued() == ["a1", "b1", "b2", "b3"]
     assert bridge.kept() == dict.fromkeys(["a1", "b1", "b2", "b3"], "deliver")
-    assert not bridge.store.writer.trouble
+    assert not bridge.store.writer.outage_reason
     assert bridge.files("*") == []
 
 
@@ -310,7 +310,7 @@ def test_the_database_goes_away_while_the_spool_is_gone_through_one_by_one(sqlit
     listen(bridge.store._writers, "begin", leave)
     hooks["leave"] = lambda: times.append(1)
     bridge.start()
-    until(lambda: bridge.store.writer.trouble)
+    until(lambda: bridge.store.writer.outage_reason)
     tried = len(times)
     back.append(1)
     until(lambda: not bridge.store.writer.backlog)
@@ -530,7 +530,7 @@ def test_the_writer_outlives_what_nobody_foresaw(running, tmp_path):
     writer = Writer(
         bridge.store._writers,
         Haunted(tmp_path / "haunted", limit=1 << 30, process="p"),
-        grace=0,
+        grace_ms=0,
         policy=POLICY,
     )
     writer.start()
@@ -625,7 +625,7 @@ def test_a_circle_of_waiting_is_broken_and_gone_through_again(postgresql, tmp_pa
         other.commit()
         thread.join(20)
     assert len(tries) >= 2, "who wakes first after a circle is broken may make another one"
-    assert not bridge.store.writer.trouble
+    assert not bridge.store.writer.outage_reason
     bridge.store.close()
 
 
