@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import io
 import json
 import logging
@@ -29,7 +30,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import groupby, pairwise
@@ -236,6 +237,14 @@ class Doors:
         application: Any = self._pages.wsgi_app
         list(application(environ, start_response))
         return found[0]
+
+
+def _reception(running: Bridge, pages: object) -> Any:
+    """Make the ASGI application of `serve`, under the name it has in the traced version."""
+    for module, name in (("asgi", "AsgiApplication"), ("receiving", "Reception")):
+        with suppress(ImportError):
+            return getattr(importlib.import_module(f"bridge.web.{module}"), name)(running, pages)
+    raise ImportError("this version has no ASGI application that is known here")
 
 
 def traced(folder: Path, door: str, runs: int) -> dict[str, list[Call]]:

@@ -288,3 +288,21 @@ def test_every_captured_body_is_kept_and_nothing_fails(scene, corpus, logged):
     assert sum(account.events.values()) == len(rows)
     assert account.deliveries == {"delivered": account.events["deliver"]}
     assert {line["log_level"] for line in logged} <= {"debug", "info"}
+
+
+def test_a_duplicate_that_is_fuller_than_the_first_is_remembered(scene, dc):
+    """A comment went out without its issue; the full event that follows decides the next one."""
+    scene.route(when="project = CORE AND labels = ui", unknown=["remember", "deliver"])
+    scene.start()
+    issue = dc.issue("CORE-1", labels=("ui",))
+    thin, full = dc.writes.comment_pair("comment_created", dc.comment(), issue, gap=27)
+    first = scene.send("dc_a", thin)
+    scene.later(11)
+    scene.until(lambda: scene.state(first) == "delivered")
+    duplicate = scene.send("dc_a", full)
+    assert scene.line(duplicate).first == first
+    another, _ = dc.writes.comment_pair("comment_created", dc.comment(), issue, gap=27)
+    second = scene.send("dc_a", another)
+    scene.later(11)
+    scene.until(lambda: scene.state(second) == "delivered")
+    assert duplicate in scene.line(second).reason

@@ -376,3 +376,22 @@ def test_nothing_to_do_is_a_turn_without_a_wait(scene, crew):
     workers = crew()
     assert workers.store.settle_and_lease(None, workers.request) == Next(leased=None, wait_ms=None)
     assert workers.store.settle_and_lease(None, None) == Next(leased=None, wait_ms=None)
+
+
+# --- a token that is replaced during a send
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        pytest.param("callback-0001", "the token is gone", id="the token in use"),
+        pytest.param("callback-0009", "", id="a token that was replaced"),
+    ],
+)
+def test_only_an_answer_to_the_token_in_use_pauses_the_destination(
+    crew, scene, cloud, token, reason
+):
+    scene.send("cloud_a", told(cloud, "change"))
+    settlement = once(crew(Gone("the token is gone", status=410), token=token))
+    assert settlement.state is State.RETRYING
+    assert settlement.pause_reason == reason

@@ -123,6 +123,15 @@ def test_claims_are_counted_by_the_second(ledger):
     assert len(ledger.lease(12, limits=allowed)) == 1
 
 
+def test_the_lane_that_waited_longest_is_leased_first(ledger):
+    queue(ledger, 2)
+    [first] = ledger.lease(1)
+    assert ledger.settle(first, State.QUEUED, delay_ms=1_000)
+    ledger.now += 2_000
+    assert [leased.event for leased in ledger.lease(1)] == ["e01"]
+    assert [leased.event for leased in ledger.lease(1)] == ["e00"]
+
+
 def test_each_of_a_burst_is_counted(ledger):
     queue(ledger, 12)
     allowed = Limits(per_second=20)
