@@ -97,7 +97,7 @@ POINTS: dict[str, Point] = {
         place="bridge.store.inbox.accept:write", when=_took_over
     ),
     "thin event decided, before commit": Point(
-        place="bridge.store.inbox.grace:send_after_grace", passages=(1, 1), lonely=0.5
+        place="bridge.store:send_after_grace", passages=(1, 1), lonely=0.5
     ),
     # The spool
     "while spooling": Point(
