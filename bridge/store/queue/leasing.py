@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -132,7 +132,7 @@ _MARK = Prepared(
 )
 
 
-def _heads(conn: Connection, now: int, lanes: Sequence[int] | dict[int, int]) -> list[Row[Any]]:
+def _heads(conn: Connection, now: int, lanes: Iterable[int]) -> list[Row[Any]]:
     """Read the heads of leased lanes; empty lanes, and those whose head must wait, are released."""
     heads = []
     for lane in lanes:

@@ -177,7 +177,7 @@ class Owner:
             file.clear()
         self._dead.clear()
 
-    def leave(self, conn: Connection, now: int) -> bool:  # noqa: ARG002 - as every work
+    def leave(self, conn: Connection) -> bool:
         """Announce that this process leases no more lanes; False while it still has any."""
         if _LEASED.first(conn, {"owner": self.name}) is not None:
             return False

@@ -304,5 +304,5 @@ class Writer:
         left = False
         if self._owner.is_known and not self._outage.reason:
             with suppress(Exception):  # then the other processes find that it is dead
-                left = self._transactions.run(lambda conn, now, _: self._owner.leave(conn, now))
+                left = self._transactions.run(lambda conn, _now, _again: self._owner.leave(conn))
         self._owner.close(left=left)

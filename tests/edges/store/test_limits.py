@@ -10,7 +10,6 @@ from bridge.store.inbox.grace import drop_after_grace, send_after_grace
 from bridge.store.queue import destinations
 from bridge.store.queue.settle import settle
 
-SECOND, MINUTE = 1_000, 60_000
 MANY = plan(route(), route("crm", destinations=("crm",)))
 
 
@@ -18,7 +17,7 @@ def queue(ledger, count):
     ledger.keep(*(event(f"e{n:02}", change(n), record=str(n)) for n in range(count)))
 
 
-def test_claims_are_counted_by_the_second(ledger):
+def test_leases_are_counted_by_the_second(ledger):
     queue(ledger, 12)
     allowed = Limits(per_second=10)
     found = ledger.lease(12, limits=allowed)

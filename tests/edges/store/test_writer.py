@@ -357,7 +357,7 @@ def test_what_was_sent_is_not_forgotten(bridge):
     assert (turn.leased or bridge.lease()).event == "e2"
 
 
-def test_who_sent_while_the_database_was_away_says_so_before_others_may_claim(running):
+def test_who_sent_while_the_database_was_away_says_so_before_others_may_lease(running):
     quiet = Timing(quiet_period_s=60, file_quiet_period_s=60)
     bridge = running(timing=quiet).begin()
     bridge.keep(request("e1"), request("e2"))
