@@ -83,6 +83,7 @@ class FileClock:
 
     def __init__(self, clocks: Clocks) -> None:
         self._clocks = clocks
+        self._steady = clocks.steady or clocks.host
         self._base: int | None = None
         self._is_sure = False
         self._ahead: int | None = None
@@ -105,7 +106,7 @@ class FileClock:
         if not self._is_sure:
             self.begin(conn)
             self._is_sure = True
-        engine, hosted = self.guess() or 0, self._clocks.host()
+        engine, hosted = self._steady() + (self._base or 0), self._clocks.host()
         ahead = hosted - engine
         if self._ahead is not None and abs(ahead - self._ahead) >= STEP_MS:
             log.warning("clock.stepped", seconds=round((ahead - self._ahead) / 1000, 1))

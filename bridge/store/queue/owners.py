@@ -151,7 +151,7 @@ class Owner:
 
     def is_due(self, conn: Connection | None, instant: float) -> bool:
         """Whether to `sweep` before lanes are leased; `instant` is in seconds."""
-        return not self.is_enlisted(conn) or instant >= self._again_at
+        return conn is None or conn is not self._enlisted or instant >= self._again_at
 
     def is_enlisted(self, conn: Connection | None) -> bool:
         """Whether lanes may be leased on a connection."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -12,14 +12,15 @@ from bridge.core.changes import Entry
 from bridge.core.retry import Policy
 from bridge.store.database.clocks import Instant, steady
 from bridge.store.database.engine_clock import Keeper
+from bridge.store.database.transact import Work
 from bridge.store.inbox.accept import Accepted, accept, look_ahead
 from bridge.store.inbox.origins import Origins
 from bridge.store.inbox.read import Look
 from bridge.store.queue import watermark
 from bridge.store.queue.exchange import settle_and_lease
-from bridge.store.queue.nouns import Exchange, Next
+from bridge.store.queue.nouns import Next
 from bridge.store.queue.owners import Owner
-from bridge.store.writer.jobs import Arrival, Job
+from bridge.store.writer.jobs import Arrival, Batch
 from bridge.store.writer.outage import Outage
 from bridge.store.writer.places import Places
 from bridge.store.writer.transaction import Transactions
@@ -52,14 +53,12 @@ class BatchWriter:
         #: How many verdicts were committed, by verdict and stage.
         self.verdicts: Counter[tuple[str, str]] = Counter()
 
-    def write(self, jobs: Sequence[Job], started: float) -> tuple[list[object], Ready]:
-        """Commit jobs together; returns the result of each, and the lanes that have work now.
+    def write(self, batch: Batch, started: float) -> tuple[list[Next], Ready]:
+        """Commit arrivals and exchanges together; returns the answers and the lanes with work now.
 
         `started` is when the turn began, in seconds on the clock of `Outage`.
         """
-        entries = [e for job in jobs if isinstance(job.task, Arrival) for e in job.task.entries]
-        exchanges = [job.task for job in jobs if isinstance(job.task, Exchange)]
-        settling = [e.settlement.lane for e in exchanges if e.settlement is not None]
+        entries, settling = batch.entries, batch.settling
         since = steady()
         look: Look | None = None
 
@@ -67,21 +66,26 @@ class BatchWriter:
             nonlocal look
             look = look_ahead(conn, entries, settling)
 
-        def work(conn: Connection, now: Instant, again: bool) -> tuple[list[object], Accepted]:
-            given = [replace(entry, again=True) for entry in entries] if again else entries
-            known = None if again else look
-            accepted = self._accept(conn, now, given, settling, known) if given else Accepted()
+        def work(conn: Connection, now: Instant, again: bool) -> tuple[list[Next], Accepted]:
+            accepted = Accepted()
             if entries:
+                given = [replace(entry, again=True) for entry in entries] if again else entries
+                accepted = self._accept(conn, now, given, settling, None if again else look)
                 self._places.advance(now)
             if entries or settling:
                 self._keeper.keep(conn, now)
-            leasing = since if self._may_lease(started) else None
-            answers = settle_and_lease(conn, now, exchanges, policy=self._policy, since=leasing)
-            return _results(conn, now, jobs, answers), accepted
+            if not batch.tasks:
+                return [], accepted
+            leasing = since if batch.leases and self._may_lease(started) else None
+            answers = settle_and_lease(conn, now, batch.tasks, policy=self._policy, since=leasing)
+            return answers, accepted
 
-        repeatable = all(isinstance(job.task, Arrival | Exchange) for job in jobs)
-        results, accepted = self._transactions.run(work, ask=ask, repeatable=repeatable)
-        return results, self._committed(accepted)
+        answers, accepted = self._transactions.run(work, ask=ask if entries else None)
+        return answers, self._committed(accepted) if entries else {}
+
+    def run(self, work: Work[object]) -> object:
+        """Commit other work alone, because it locks rows in an order of its own."""
+        return self._transactions.run(lambda conn, now, _: work(conn, now), repeatable=False)
 
     def keep_again(self, arrivals: Sequence[Arrival], process: str) -> Ready:
         """Commit requests out of the spool of `process`, some of which may be kept already."""
@@ -126,17 +130,3 @@ class BatchWriter:
     def _may_lease(self, started: float) -> bool:
         quiet = self._outage.is_quiet(started)
         return not quiet and self._owner.is_enlisted(self._transactions.conn)
-
-
-def _results(
-    conn: Connection, now: Instant, jobs: Sequence[Job], answers: Iterable[Next]
-) -> list[object]:
-    """Return the result of each job: the answer of an exchange, nothing, or the work's result."""
-    remaining = iter(answers)
-    results: list[object] = []
-    for job in jobs:
-        if isinstance(job.task, Exchange):
-            results.append(next(remaining))
-        else:
-            results.append(None if isinstance(job.task, Arrival) else job.task(conn, now))
-    return results

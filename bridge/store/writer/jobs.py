@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bridge.core.changes import Entry
@@ -89,6 +89,55 @@ class Job:
     steady_ms: int = 0
     #: The boot since which the steady clock counts.
     boot: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """The jobs of one turn, by their kind."""
+
+    arrivals: Sequence[Job]
+    #: The entries of all arrivals.
+    entries: Sequence[Entry]
+    exchanges: Sequence[Job]
+    #: The task of each of `exchanges`.
+    tasks: Sequence[Exchange]
+    #: The lanes of which `tasks` settle a delivery.
+    settling: Sequence[int]
+    #: Whether a task requests a lane.
+    leases: bool
+    #: The jobs with other work.
+    others: Sequence[tuple[Job, Work[object]]]
+
+
+def batch_of(jobs: Iterable[Job]) -> Batch:
+    """Sort the jobs of a turn by their kind."""
+    arrivals, exchanges, others = [], [], []
+    entries: list[Entry] = []
+    tasks: list[Exchange] = []
+    settling: list[int] = []
+    leases = False
+    for job in jobs:
+        task = job.task
+        if isinstance(task, Arrival):
+            arrivals.append(job)
+            entries += task.entries
+        elif isinstance(task, Exchange):
+            exchanges.append(job)
+            tasks.append(task)
+            leases = leases or task.request is not None
+            if task.settlement is not None:
+                settling.append(task.settlement.lane)
+        else:
+            others.append((job, task))
+    return Batch(
+        arrivals=arrivals,
+        entries=entries,
+        exchanges=exchanges,
+        tasks=tasks,
+        settling=settling,
+        leases=leases,
+        others=others,
+    )
 
 
 def rejected_entry(

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import Engine
@@ -23,7 +24,7 @@ from bridge.store.spool import Spool
 from bridge.store.writer.batch import BatchWriter, Ready
 from bridge.store.writer.fallback import Fallback
 from bridge.store.writer.handover import Handover
-from bridge.store.writer.jobs import Arrival, Callback, Job, Message, Promise
+from bridge.store.writer.jobs import Arrival, Batch, Callback, Job, Message, Promise, batch_of
 from bridge.store.writer.outage import Outage
 from bridge.store.writer.places import Places
 from bridge.store.writer.transaction import Transactions
@@ -133,7 +134,7 @@ class Writer:
     def keep(self, arrival: Arrival) -> None:
         """Return once a request is kept; raises `NotKept` if it could not be."""
         done = Promise()
-        self._submit((arrival, done))
+        self._hand_in([self._stamped(arrival, done)])
         done.result()
 
     def keep_soon(self, arrivals: Iterable[tuple[Arrival, Callback]]) -> None:
@@ -142,12 +143,13 @@ class Writer:
         Arrivals that are handed in together are committed together. Raises `Down` when the writer
         has stopped.
         """
-        self._submit(*((arrival, Message(callback)) for arrival, callback in arrivals))
+        self._hand_in([self._stamped(arrival, Message(callback)) for arrival, callback in arrivals])
 
     def settle_and_lease(self, settlement: Settlement | None, request: LeaseRequest | None) -> Next:
         """Settle one delivery and lease another in one transaction; raises `Down`."""
         done = Promise()
-        self._submit((Exchange(settlement=settlement, request=request), done))
+        task = Exchange(settlement=settlement, request=request)
+        self._hand_in([Job(task=task, done=done)])
         answer = done.result()
         assert isinstance(answer, Next)  # noqa: S101 - what settle_and_lease returns
         return answer
@@ -155,7 +157,7 @@ class Writer:
     def run(self, work: Work[object]) -> object:
         """Run any other writing in a transaction of its own; raises `Down`."""
         done = Promise()
-        self._submit((work, done))
+        self._hand_in([Job(task=work, done=done)])
         return done.result()
 
     def next_spooled(self) -> Sequence[Request] | None:
@@ -166,13 +168,13 @@ class Writer:
         """Hand in the requests of the last `next_spooled`, judged; returns at once."""
         self._handover.give_back(judged)
 
-    def _submit(self, *tasks: tuple[Arrival | Exchange | Work[object], Promise | Message]) -> None:
+    def _stamped(self, arrival: Arrival, done: Promise | Message) -> Job:
+        """Return the job of an arrival, with the readings of the clocks that its place is from."""
         steady_ms, boot = self._clock.mark()
         host_ms = self._clock.host()
-        jobs = [
-            Job(task=task, done=done, host_ms=host_ms, steady_ms=steady_ms, boot=boot)
-            for task, done in tasks
-        ]
+        return Job(task=arrival, done=done, host_ms=host_ms, steady_ms=steady_ms, boot=boot)
+
+    def _hand_in(self, jobs: Iterable[Job]) -> None:
         with self._wake:
             if self._ended:
                 raise Down("the bridge is stopping")
@@ -193,14 +195,19 @@ class Writer:
     def _take(self) -> list[Job] | None:
         """Wait for jobs; an empty list is a turn for the spool or the owners, None the end."""
         with self._wake:
-            self._wake.wait_for(self._is_judged, self._timing.judging_limit_s)
+            if self._spool.backlog:
+                self._wake.wait_for(self._is_judged, self._timing.judging_limit_s)
             if not self._jobs and not self._stopping:
                 self._wake.wait(self._patience_s())
             count = min(len(self._jobs), self._timing.writer_batch_size)
             if not count and self._stopping:
                 self._ended = True
                 return None
-            return [self._jobs.popleft() for _ in range(count)]
+            if count < len(self._jobs):
+                return [self._jobs.popleft() for _ in range(count)]
+            jobs = list(self._jobs)
+            self._jobs.clear()
+            return jobs
 
     def _is_judged(self) -> bool:
         return self._stopping or not self._handover.is_pending
@@ -218,22 +225,21 @@ class Writer:
         if not self._outage.is_due(started):
             self._fallback.answer(jobs)
             return
-        self._fallback.drain(started)
-        leasing = any(
-            isinstance(job.task, Exchange) and job.task.request is not None for job in jobs
-        )
-        if (leasing or self._owner.is_known) and not self._watch_owners(jobs, started):
+        if self._spool.backlog:
+            self._fallback.drain(started)
+        batch = batch_of(jobs)
+        if self._owner.is_due(self._transactions.conn, started) and (
+            (batch.leases or self._owner.is_known) and not self._watch_owners(jobs, started)
+        ):
             self._fallback.answer(jobs)
             return
-        self._write(jobs, started)
+        self._write(batch, started)
 
     def _watch_owners(self, jobs: Sequence[Job], started: float) -> bool:
-        """Register this process as an owner, and free the lanes of dead ones, when that is due.
+        """Register this process as an owner, and free the lanes of dead ones.
 
         False: the database is unavailable, for the waiting jobs too.
         """
-        if not self._owner.is_due(self._transactions.conn, started):
-            return True
         try:
             self._transactions.run(lambda conn, now, _: self._owner.sweep(conn, now))
         except Exception as error:  # noqa: BLE001 - the jobs are tried all the same
@@ -245,42 +251,50 @@ class Writer:
             self._owner.finish_sweep(self._transactions.conn, started)
         return True
 
-    def _write(self, jobs: Sequence[Job], started: float) -> None:
-        arrivals = [job for job in jobs if isinstance(job.task, Arrival)]
-        if arrivals and self._fallback.backlog:
-            self._fallback.put_aside(arrivals)
-            jobs = [job for job in jobs if not isinstance(job.task, Arrival)]
-        self._commit([job for job in jobs if isinstance(job.task, Arrival | Exchange)], started)
-        for job in jobs:
-            if not isinstance(job.task, Arrival | Exchange):
-                self._commit([job], started)  # alone: it locks rows in an order of its own
+    def _write(self, batch: Batch, started: float) -> None:
+        if batch.arrivals and self._spool.backlog:
+            self._fallback.put_aside(batch.arrivals)
+            batch = replace(batch, arrivals=(), entries=())
+        if batch.arrivals or batch.exchanges:
+            self._commit(batch, started)
+        for job, work in batch.others:
+            self._commit_other(job, work, started)
 
-    def _commit(self, jobs: Sequence[Job], started: float) -> None:
-        if not jobs:
-            return
+    def _commit(self, batch: Batch, started: float) -> None:
+        """Commit arrivals and exchanges in one transaction."""
+        jobs = (*batch.arrivals, *batch.exchanges)
         try:
-            results, ready = self._batches.write(jobs, started)
-        except Undecided as error:
-            for job in jobs:
-                job.done.set_exception(error)
+            answers, ready = self._batches.write(batch, started)
         except Exception as error:  # noqa: BLE001 - every caller must learn of it
             if is_outage(error):
-                self._fallback.lose(error, self._places.stamp(jobs), started)
-                self._fallback.answer(jobs)
+                self._lose(jobs, error, started)
+            elif len(jobs) > 1:  # find the job that the database refuses, and commit the others
+                for job in jobs:
+                    self._write(batch_of([job]), started)
             else:
-                self._commit_each(jobs, error, started)
-        else:
-            for job, result in zip(jobs, results, strict=True):
-                job.done.set_result(result)
-            self._on_ready(ready)
-
-    def _commit_each(self, jobs: Sequence[Job], error: Exception, started: float) -> None:
-        """Find the job that the database refuses, and commit the others."""
-        if len(jobs) > 1:
-            for job in jobs:
-                self._write([job], started)
+                self._refuse(jobs[0], error)
             return
-        [job] = jobs
+        for job in batch.arrivals:
+            job.done.set_result(None)
+        for job, answer in zip(batch.exchanges, answers, strict=True):
+            job.done.set_result(answer)
+        self._on_ready(ready)
+
+    def _commit_other(self, job: Job, work: Work[object], started: float) -> None:
+        try:
+            job.done.set_result(self._batches.run(work))
+        except Exception as error:  # noqa: BLE001 - the caller must learn of it
+            if is_outage(error) and not isinstance(error, Undecided):
+                self._lose([job], error, started)
+            else:
+                job.done.set_exception(error)
+
+    def _lose(self, jobs: Sequence[Job], error: Exception, started: float) -> None:
+        self._fallback.lose(error, self._places.stamp(jobs), started)
+        self._fallback.answer(jobs)
+
+    def _refuse(self, job: Job, error: Exception) -> None:
+        """Quarantine the request of a job that the database refuses."""
         if not isinstance(job.task, Arrival):
             job.done.set_exception(error)
             return

@@ -94,7 +94,7 @@ class Transactions:
         for what it may have written; other work raises `Undecided`. `ask` is not called then,
         because its queries depend on what the work finds.
         """
-        tries, again = _Tries(self._timing), False
+        began, tries, again = time.monotonic(), None, False
         while True:
             try:
                 done = self._try(work, None if again else ask, again=again)
@@ -104,11 +104,13 @@ class Transactions:
                     self.hang_up()
                 if ended and self._committing and not repeatable:
                     raise Undecided(_UNDECIDED) from error
+                tries = tries or _Tries(self._timing, began)
                 if not tries.has_another(error, ended=ended):
                     raise
                 again = again or self._committing
             else:
-                self._outage.end()
+                if self._outage.reason:
+                    self._outage.end()
                 return done
 
     def run_if_connected(self, work: Callable[[Connection, Instant], object]) -> None:
@@ -133,8 +135,9 @@ class Transactions:
 
     def _try(self, work: Repeatable[_Done], ask: Ask | None, *, again: bool) -> _Done:
         self._committing = False
-        conn = self._connect()
-        with self._file_lock.held(), self._watchdog.over(conn), conn.begin():
+        conn = self.conn or self._connect()
+        alone = self._file_lock.held() if self.embedded else self._watchdog.over(conn)
+        with alone, conn.begin():
             done = work(conn, self._begin(conn, ask), again)
             self._committing = True
         if self._file is not None:
@@ -163,6 +166,11 @@ class Transactions:
         and which may still be committed: both take the writer's lock. BEGIN, the lock, the clock
         and the queries of `ask` share one round trip; the server answers in this order.
         """
+        if self.embedded:
+            now = self._clock.now(conn)
+            if ask is not None:
+                ask(conn)
+            return now
         with pipeline(conn):
             instant = self._clock.ask(conn, self._lock)
             if ask is not None:
@@ -183,9 +191,9 @@ def _end_lost_sessions(conn: Connection, lock: int) -> float:
 class _Tries:
     """The tries of one transaction."""
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: Timing, began: float) -> None:
         self._left = timing.deadlock_tries
-        self._until = time.monotonic() + timing.session_retry_s
+        self._until = began + timing.session_retry_s
         self._ended = 0
 
     def has_another(self, error: DBAPIError, *, ended: bool) -> bool:
