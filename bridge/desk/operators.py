@@ -208,7 +208,8 @@ def _carried(plan: Plan, event: Event, route: Route, destination: str) -> tuple[
     case = decide.case_of(event, route, now=event.received, ignored=ignored)
     for _, found in decide.walk(case, decide.BEFORE_FILTER):
         if isinstance(found, Verdict):
-            raise WrongState(f"{route.name} does not let it through: {found.reason}")
+            reason = f"{found.reason} [{found.stage}]"
+            raise WrongState(f"{route.name} does not let it through: {reason}")
         case = found
     identities = tuple(effect.identity for effect in case.effects)
     wanted = Verdict(
@@ -219,5 +220,5 @@ def _carried(plan: Plan, event: Event, route: Route, destination: str) -> tuple[
         raise NotFound(f"there is no destination {destination} any more")
     allowed = permitted(wanted, route, target)
     if allowed.name is not VerdictName.DELIVER:
-        raise WrongState(allowed.reason)
+        raise WrongState(f"{allowed.reason} [{allowed.stage}]")
     return identities
