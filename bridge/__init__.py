@@ -10,7 +10,7 @@ Nine floors. Imports go downward only, and modules on one floor do not import ea
     files     config                          settings and mapping files
     edges     sources, destinations, store    senders, receivers, the database
     core      core                            pure decisions: no I/O, clock, random or log
-    words     model, errors                   the nouns, and errors by what to do about them
+    words     model, errors, timing           the nouns; errors by what to do about them; intervals
 
 The path of one event: `web.asgi` (or `web.hooks` under another server) -> `intake` ->
 `sources.<kind>.read` -> `core.plan` -> `store.inbox.accept` (read, `core.dedup`, write) -> 200;
