@@ -254,12 +254,12 @@ def _check(section: Section, document: Document, findings: Findings) -> dict[str
         return section.load(document.content)
     except ValidationError as error:
         # A value that could not be read has an error already.
-        told = [
+        messages = [
             (steps, message)
             for steps, message in flatten(error.messages)
             if not findings.has_error(document, steps)
         ]
-        for steps, message in told:
+        for steps, message in messages:
             position = document.key_position(steps) if isinstance(message, KeyMessage) else None
             findings.error(document, steps, message, position)
         valid = error.valid_data

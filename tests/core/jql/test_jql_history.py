@@ -56,6 +56,8 @@ def created(**more: object) -> dict[str, Any]:
         ('status CHANGED ON "2026/10/08"', True),
         ('status CHANGED ON "2026/10/07"', False),
         ('status CHANGED ON "2026/10/09"', False),
+        ('status CHANGED ON ("2026/10/07", "2026/10/08")', True),
+        ('status CHANGED ON ("2026/10/07", "2026/10/09")', None),
         ('status CHANGED DURING ("2026/10/08 16:00", now())', True),
         ('status CHANGED DURING ("2026/10/08 15:00", "2026/10/08 15:30")', None),
         ('status CHANGED DURING ("2026/10/08 14:00", "2026/10/08 14:59")', False),
