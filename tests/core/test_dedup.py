@@ -177,6 +177,14 @@ def test_an_event_goes_out_late_without_its_stale_effects(together):
 
 
 @BOTH
+def test_an_event_without_fields_is_not_late_but_leaves_out_what_was_set_later(together):
+    effect = replace(change(1), sets=("status", "labels"))
+    memory = kept(NEWER, replace(OLDER, effects=(effect,), body={}), together=together)
+    assert memory.verdict("older").reason == "everything; without what was set later: status"
+    assert [row.late for row in memory.rows.values()] == [False, False]
+
+
+@BOTH
 def test_versions_of_a_comment_are_compared_too(together):
     of = {"of": "comment:10", "event": "comment_updated"}
     new, old = (comment(identity=f"v{n}", version=n, **of) for n in (2, 1))

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from bridge.core import dedup
 from bridge.core.changes import Entry
-from bridge.core.snapshot import Snapshot, newest_of
-from bridge.core.storable import is_storable, storable_event, storable_verdict
-from bridge.core.unknown import resolve, wants_snapshot
 from bridge.model import Verdict
-from bridge.store import schema as t
 from bridge.store.database.statements import pipeline
+from bridge.store.inbox.prepare import is_ready, prepare, storable_entry
 from bridge.store.inbox.read import Look, read, send_look
 from bridge.store.inbox.write import write
-from bridge.store.snapshots import latest_snapshot, snapshot_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +42,7 @@ def accept(
     entries in this transaction.
     """
     if look is None:
-        entries = _resolved(conn, [_storable(entry) for entry in _not_kept(conn, entries)])
+        entries = prepare(conn, entries)
         if not entries:
             return Accepted()
         with pipeline(conn):
@@ -58,48 +54,10 @@ def accept(
 
 
 def look_ahead(conn: Connection, entries: Sequence[Entry], settling: Sequence[int]) -> Look | None:
-    """Send the questions of `accept` in one `pipeline` with the beginning of its transaction.
+    """Send the questions of `accept` `together` with the beginning of its transaction.
 
     None: another question has to be answered first.
     """
-    if not entries or any(entry.again or _is_undecided(entry) for entry in entries):
+    if not entries or not all(map(is_ready, entries)):
         return None
-    return send_look(conn, [_storable(entry) for entry in entries], settling)
-
-
-def _not_kept(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
-    doubtful = [entry.event.id for entry in entries if entry.again]
-    if not doubtful:
-        return list(entries)
-    kept = set(conn.scalars(select(t.events.c.id).where(t.events.c.id.in_(doubtful))))
-    return [entry for entry in entries if entry.event.id not in kept]
-
-
-def _is_undecided(entry: Entry) -> bool:
-    return entry.plan is not None and wants_snapshot(entry.verdicts, entry.event)
-
-
-def _resolved(conn: Connection, entries: Sequence[Entry]) -> list[Entry]:
-    """Decide undecided events by the newest snapshot of their records, also of the same batch."""
-    latest: dict[tuple[str, str], Snapshot | None] = {}
-    found = []
-    for entry in entries:
-        event, plan = entry.event, entry.plan
-        record = (event.site, event.record)
-        if plan is not None and wants_snapshot(entry.verdicts, event):
-            snapshot = newest_of(latest.get(record), latest_snapshot(conn, *record))
-            verdicts = resolve(plan, event, event.received, snapshot=snapshot)
-            found.append(_storable(replace(entry, verdicts=verdicts)))
-        else:
-            found.append(entry)
-        if event.full and event.record:
-            latest[record] = newest_of(snapshot_of(event), latest.get(record))
-    return found
-
-
-def _storable(entry: Entry) -> Entry:
-    """Return an entry of which both databases take every value."""
-    if is_storable(entry.event, entry.verdicts):
-        return entry
-    verdicts = tuple(map(storable_verdict, entry.verdicts))
-    return replace(entry, event=storable_event(entry.event), verdicts=verdicts)
+    return send_look(conn, list(map(storable_entry, entries)), settling)
