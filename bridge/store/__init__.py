@@ -169,25 +169,25 @@ class Store:
     @property
     def outage(self) -> str:
         """Why the database cannot be reached; "" while it can."""
-        return self.writer.outage_reason
+        return self._started_writer.outage_reason
 
     @property
     def backlog(self) -> bool:
         """Whether requests of this process wait in its spool."""
-        return self.writer.backlog
+        return self._started_writer.backlog
 
     @property
     def verdicts(self) -> dict[tuple[str, str], int]:
         """How many verdicts this process kept with their events, by verdict and stage."""
-        return self.writer.verdicts
+        return self._started_writer.verdicts
 
     @property
     def replaced(self) -> int:
         """How many times another database was found in the place of the first."""
-        return self.writer.replaced
+        return self._started_writer.replaced
 
     @property
-    def writer(self) -> Writer:
+    def _started_writer(self) -> Writer:
         """The writing thread, once started."""
         assert self._writer is not None, "the store was not started"  # noqa: S101
         return self._writer
@@ -195,34 +195,34 @@ class Store:
     def can_keep(self) -> bool:
         """Whether the next request would be kept, in the database or in the spool."""
         spooling = bool(self.outage or self.backlog)
-        return self.writer.alive and (not spooling or self._spool.has_room())
+        return self._started_writer.alive and (not spooling or self._spool.has_room())
 
     def keep(self, arrival: Arrival) -> None:
         """Return once a request is kept for good; raises `errors.NotKept`."""
-        self.writer.keep(arrival)
+        self._started_writer.keep(arrival)
 
     def keep_soon(self, arrivals: Iterable[tuple[Arrival, Callback]]) -> None:
         """Return at once; each callback is called in another thread with the result.
 
         Raises `errors.NotKept` when the store was closed.
         """
-        self.writer.keep_soon(arrivals)
+        self._started_writer.keep_soon(arrivals)
 
     def next_spooled(self) -> Sequence[Request] | None:
         """Wait for requests of the spool to judge, in order; None: the store was closed."""
-        return self.writer.next_spooled()
+        return self._started_writer.next_spooled()
 
     def keep_spooled(self, judged: Sequence[Arrival]) -> None:
         """Hand in the requests of the last `next_spooled`, judged; returns at once."""
-        self.writer.keep_spooled(judged)
+        self._started_writer.keep_spooled(judged)
 
     def settle_and_lease(self, settlement: Settlement | None, request: LeaseRequest | None) -> Next:
         """Settle a delivery and lease the next one; raises `Down`."""
-        return self.writer.settle_and_lease(settlement, request)
+        return self._started_writer.settle_and_lease(settlement, request)
 
     def _write(self, work: Work[T]) -> T:
         """Run work in the writer's next transaction; raises `Down`."""
-        return cast("T", self.writer.run(work))
+        return cast("T", self._started_writer.run(work))
 
     def _write_here(self, work: Work[T]) -> T:
         """Run work in a transaction of this thread, beside a running bridge; raises `Down`."""

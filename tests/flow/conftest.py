@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy import make_url, text
 from werkzeug.test import TestResponse
 
-from bridge import config, store
+from bridge import config
 from bridge.app import Bridge
 from bridge.core.retry import Policy
 from bridge.demo.bodies import Body, Change, Comment, Installation, Issue, Item, Person
@@ -288,7 +288,7 @@ class Scene:
         request = LeaseRequest(destination=destination, owner="a test", lease_ms=0, limits=Limits())
         return self.bridge.store.settle_and_lease(None, replace(request, limits=_NO_LIMITS))
 
-    def write(self, work: store.writer.Work) -> object:
+    def write(self, work: Callable[..., Any]) -> Any:
         return self.bridge.store._write(work)
 
     until = staticmethod(until)

@@ -105,6 +105,7 @@ def test_replay_sends_once_more(beside, cloud):
     assert "say by which to send it (plat)" in refused("replay", other)
     [[told]] = lines("replay", other, "--route", "plat", "--json")
     assert (told["event"], told["route"], told["destination"]) == (other, "plat", "aha")
+    assert told["effects"]
 
 
 @pytest.mark.parametrize(("said", "code"), [("y\n", 0), ("n\n", 1)])

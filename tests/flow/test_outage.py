@@ -524,7 +524,7 @@ def test_what_was_sent_is_not_forgotten_in_an_outage(scene, cloud):
     scene.until(lambda: scene.state(event) == "sending")
     with away(scene):
         scene.until(scene.sandbox.comments)
-        scene.until(lambda: scene.bridge.store.writer.outage_reason)
+        scene.until(lambda: scene.bridge.store.outage)
     scene.finish()
     assert (scene.state(event), scene.outcomes(event)) == ("delivered", ["delivered"])
     assert len(scene.sandbox.comments()) == 1
@@ -536,7 +536,7 @@ def test_a_thin_comment_is_decided_after_the_outage(scene, dc):
     event = scene.send("dc_a", dc.said(dc.comment(), dc.issue("CORE-1")))
     with away(scene):
         scene.later(11)
-        scene.until(lambda: scene.bridge.store.writer.outage_reason)
+        scene.until(lambda: scene.bridge.store.outage)
     scene.finish()
     assert scene.state(event) == "delivered"
     assert all(thread.is_alive() for thread in scene.bridge._pool.threads)

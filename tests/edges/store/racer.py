@@ -69,7 +69,7 @@ class Racer:
             thread.start()
         for thread in (*doors, *workers):
             thread.join()
-        assert not self.store.writer.outage_reason, self.store.writer.outage_reason
+        assert not self.store.outage, self.store.outage
         self.store.close()
         if self.errors:
             raise self.errors[0]

@@ -117,7 +117,7 @@ class Running:
         with self.held():
             for n, thread in enumerate(threads):
                 thread.start()
-                until(lambda n=n: self.store.writer.waiting > n)
+                until(lambda n=n: self.store._started_writer.waiting > n)
         for thread in threads:
             thread.join(20)
             assert not thread.is_alive(), "somebody waits for ever"

@@ -193,11 +193,11 @@ def test_who_is_back_first_does_not_overtake(two):
         with first.away():
             for bridge, name in ((second, "e1"), (first, "e2")):
                 bridge.keep(at(name, now + int(name[1])))
-        until(lambda: not first.store.writer.backlog)
+        until(lambda: not first.store.backlog)
         first.keep(at("e3", now + 3))
         assert first.queued() == ["e2", "e3"]
         assert first.lease() is None
-    until(lambda: not second.store.writer.backlog)
+    until(lambda: not second.store.backlog)
     assert taken(first, 3) == ["e1", "e2", "e3"]
     with first.store._reading() as conn:
         assert conn.execute(select(t.spools)).all() == []
@@ -229,7 +229,7 @@ def test_a_step_while_the_database_is_away_changes_no_order(database, tmp_path, 
         keep("e2")
         clock.by += step
         keep("e3")
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     keep("e4")
     order, settled = [], None
     while (turn := bridge.store.settle_and_lease(settled, REQUEST)).leased is not None:
@@ -258,15 +258,15 @@ def test_a_step_while_a_request_waits_for_the_writer_changes_no_order(database, 
     with contextlib.ExitStack() as gone:
         with first.held():
             waiting.start()
-            until(lambda: first.store.writer.waiting)
+            until(lambda: first.store._started_writer.waiting)
             clock.by += step
             gone.enter_context(first.cut_off())
         waiting.join(20)
-        assert first.store.writer.backlog
+        assert first.store.backlog
         first.close()
     keep(other, "e3")
     third = begin("first")
-    until(lambda: not third.store.writer.backlog)
+    until(lambda: not third.store.backlog)
     assert taken(other, 3) == ["e1", "e2", "e3"]
     third.close()
     other.close()
@@ -293,9 +293,9 @@ def test_a_host_whose_clock_is_not_the_servers_changes_no_order(postgresql, tmp_
     keep(exact, "e0", clock.steady())
     with skewed.cut_off():
         keep(skewed, "e1", clock.steady() + skew)
-        assert skewed.store.writer.backlog
+        assert skewed.store.backlog
         keep(exact, "e2", clock.steady())
-    until(lambda: not skewed.store.writer.backlog)
+    until(lambda: not skewed.store.backlog)
     assert taken(exact, 3) == ["e0", "e1", "e2"]
     exact.close()
     skewed.close()
@@ -319,6 +319,6 @@ def test_what_a_host_spooled_before_its_boot_is_placed_by_the_engines_clock(sqli
     spool.append([replace(request("e2"), received=clock.host(), boot="another")])
     spool.close()
     second = begin()
-    until(lambda: not second.store.writer.backlog)
+    until(lambda: not second.store.backlog)
     assert taken(second, 2) == ["e1", "e2"]
     second.close()

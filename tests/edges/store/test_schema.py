@@ -1,5 +1,6 @@
 """The schema: what the migrations make, whose database it is, and the copy made before a change."""
 
+import re
 import shutil
 import sqlite3
 import time
@@ -16,6 +17,7 @@ from bridge.store import schema as t
 from bridge.store.database import schema_version
 from bridge.store.database.connect import connect, url_of
 from bridge.store.database.schema_version import ForeignDatabase, WrongSchema
+from bridge.store.queue.lanes import OPEN
 
 
 @pytest.fixture
@@ -84,6 +86,18 @@ def test_the_migrations_make_the_tables(empty):
     with by_migrations.connect() as one, by_tables.connect() as other:
         assert compare_metadata(MigrationContext.configure(one), t.metadata) == []
         assert described(one) == described(other)
+
+
+def test_the_partial_index_has_the_open_states_and_is_used(empty):
+    engine = empty("open")
+    schema_version.migrate(engine)
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    query = f"SELECT d.place FROM deliveries d WHERE d.lane = 1 AND {OPEN}"
+    with engine.connect() as conn:
+        definition = ",".join(described(conn)["deliveries_open"])
+        plan = str(conn.execute(text(f"{explain} {query}")).all())
+    assert sorted(re.findall(r"'(\w+)'", definition)) == sorted(t.OPEN)
+    assert "deliveries_open" in plan
 
 
 def test_a_schema_of_this_version_is_fine(store):

@@ -46,7 +46,7 @@ def test_what_comes_next_is_kept_at_once(bridge):
     end_session(bridge)
     bridge.keep(request("e2"))
     assert bridge.queued() == ["e1", "e2"]
-    assert not bridge.store.writer.outage_reason
+    assert not bridge.store.outage
 
 
 def test_a_worker_gets_its_delivery(bridge):

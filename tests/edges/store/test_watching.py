@@ -74,9 +74,9 @@ def test_who_waits_for_it_is_answered_from_the_spool(still):
     bridge.keep(request("e1"))
     proxy.flows.clear()
     bridge.keep(request("e2"))  # returns at all
-    assert bridge.store.writer.backlog
+    assert bridge.store.backlog
     proxy.flows.set()
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.queued() == ["e1", "e2"]
 
 
@@ -86,4 +86,4 @@ def test_what_takes_its_time_is_left_alone(still):
     pause = threading.Event()
     bridge.store._write(lambda conn, now: pause.wait(0.3))
     bridge.keep(request("e1"))
-    assert not bridge.store.writer.outage_reason
+    assert not bridge.store.outage

@@ -99,7 +99,7 @@ def test_workers_who_ask_together_get_a_lane_each(bridge):
     with bridge.held():
         for thread in threads:
             thread.start()
-        until(lambda: bridge.store.writer.waiting == 3)
+        until(lambda: bridge.store._started_writer.waiting == 3)
     for thread in threads:
         thread.join()
     leased = {turn.leased.event for turn in turns if turn.leased}
@@ -154,7 +154,7 @@ def test_a_poisoned_request_is_put_aside_and_the_others_pass(bridge):
     with bridge.store._reading() as conn:
         said = conn.scalar(text("SELECT verdicts FROM events WHERE id = 'e2'"))
     assert "the database refuses it (IntegrityError): it is kept in e2.refused" in said
-    assert not bridge.store.writer.outage_reason
+    assert not bridge.store.outage
 
 
 def test_verdicts_are_counted_by_stage_once_they_are_kept(bridge):
@@ -196,7 +196,7 @@ def test_work_that_fails_fails_alone(bridge):
     with bridge.held():
         for thread in threads:
             thread.start()
-        until(lambda: bridge.store.writer.waiting == 3)
+        until(lambda: bridge.store._started_writer.waiting == 3)
     for thread in threads:
         thread.join()
     assert [type(error) for error in errors] == [KeyError, KeyError]
@@ -240,18 +240,18 @@ def test_while_the_database_is_away_requests_wait_in_the_spool(bridge):
     bridge.keep(request("a1"))
     with bridge.away():
         bridge.keep(request("b1"))
-        assert bridge.store.writer.outage_reason
-        assert bridge.store.writer.backlog
+        assert bridge.store.outage
+        assert bridge.store.backlog
         assert bridge.store.can_keep()
         bridge.keep(*requests("b2", "b3"))
         with pytest.raises(Down, match="the database cannot be reached: "):
             bridge.store._write(lambda conn, now: None)
         with pytest.raises(Down):
             bridge.store.settle_and_lease(None, REQUEST)
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.queued() == ["a1", "b1", "b2", "b3"]
     assert bridge.kept() == dict.fromkeys(["a1", "b1", "b2", "b3"], "deliver")
-    assert not bridge.store.writer.outage_reason
+    assert not bridge.store.outage
     assert bridge.files("*") == []
 
 
@@ -259,7 +259,7 @@ def test_nothing_overtakes_what_waits(bridge):
     with bridge.away():
         bridge.keep(*requests(*names(2 * TIMING.drain_batch_size, "b")))
     bridge.keep(*requests("c1", "c2"))
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.queued() == [*names(2 * TIMING.drain_batch_size, "b"), "c1", "c2"]
 
 
@@ -270,7 +270,7 @@ def test_the_database_is_tried_again_and_again(running):
         bridge.keep(request("e1"))
         until(lambda: len(tries) > 2)
         bridge.keep(request("e2"))
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.queued() == ["e1", "e2"]
 
 
@@ -289,10 +289,10 @@ def test_what_comes_while_the_spool_drains_waits_behind_it(running, tmp_path):
     bridge.start()
     late = threading.Thread(target=bridge.keep, args=(request("c"),))
     late.start()
-    until(lambda: bridge.store.writer.waiting)
+    until(lambda: bridge.store._started_writer.waiting or not late.is_alive())
     came.set()
     late.join(20)
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.queued() == ["a", *names(2 * TIMING.drain_batch_size, "b"), "c"]
 
 
@@ -310,10 +310,10 @@ def test_the_database_goes_away_while_the_spool_is_gone_through_one_by_one(sqlit
     listen(bridge.store._writers, "begin", leave)
     hooks["leave"] = lambda: times.append(1)
     bridge.start()
-    until(lambda: bridge.store.writer.outage_reason)
+    until(lambda: bridge.store.outage)
     tried = len(times)
     back.append(1)
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.kept() == {"e1": "rejected", "e2": "deliver", "e3": "deliver"}
     assert bridge.files("refused") == ["e1.refused"]
     assert (tried, len(times) > tried) == (1, True), "together and alone, and again afterwards"
@@ -335,7 +335,7 @@ def test_a_spooled_request_that_takes_long_to_judge_holds_no_other_job_up(runnin
     bridge.keep(request("e2"))
     assert bridge.kept() == {}, "it went into the spool, behind the other"
     go_on.set()
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.queued() == ["e1", "e2"]
 
 
@@ -343,7 +343,7 @@ def test_a_segment_that_holds_nothing(running, tmp_path):
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "dead-000001.spool").write_bytes(b"")
     bridge = running().begin()
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.files("*") == []
 
 
@@ -397,7 +397,7 @@ def test_a_full_spool_says_so(running):
             bridge.keep(request("e2", filling="x" * 300))
         bridge.keep(request("e3"))
         assert not bridge.store.can_keep()
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.store.can_keep()
     bridge.keep(request("e2"))
     assert bridge.kept() == dict.fromkeys(["e1", "e2", "e3"], "deliver")
@@ -407,7 +407,7 @@ def test_a_poisoned_request_does_not_stop_the_spool(bridge):
     with bridge.away():
         bridge.keep(*requests("e1"), request("e2", poison=True), request("e3", broken=True))
         bridge.keep(*requests("e4"))
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.queued() == ["e1", "e4"]
     assert bridge.files("refused") == ["e2.refused", "e3.refused"]
     assert bridge.kept()["e2"] == "rejected"
@@ -420,7 +420,7 @@ def test_what_another_process_left_is_drained_at_the_start(running):
         first.store.close()
     second = running().begin()
     second.keep(request("e3"))
-    until(lambda: not second.store.writer.backlog)
+    until(lambda: not second.store.backlog)
     assert second.queued() == ["e1", "e2", "e3"]
 
 
@@ -431,7 +431,7 @@ def test_what_was_kept_before_the_answer_was_lost_is_kept_once(running, tmp_path
     left_behind(tmp_path, request("e1"), request("e2"))
     bridge = running().begin()
     bridge.keep(request("e3"))
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.queued() == ["e1", "e2", "e3"]
     assert bridge.files("*") == []
 
@@ -447,7 +447,7 @@ def test_what_cannot_be_read_any_more_is_told_of_and_kept_aside(running):
     path.write_bytes(whole)
     second = running().begin()
     second.keep(request("e3"))
-    until(lambda: not second.store.writer.backlog)
+    until(lambda: not second.store.backlog)
     assert second.queued() == ["e2", "e3"]
     assert second.files("damaged") == ["bridge-000001.damaged"]
 
@@ -459,7 +459,7 @@ def test_a_store_can_start_while_its_database_is_away(running):
         bridge.keep(request("e1"))
         with pytest.raises(Down):
             bridge.store._write(lambda conn, now: None)
-    until(lambda: not bridge.store.writer.backlog)
+    until(lambda: not bridge.store.backlog)
     assert bridge.kept() == {"e1": "deliver"}
 
 
@@ -473,13 +473,13 @@ def test_stopping_writes_what_waits(bridge):
         ]
         for thread in threads:
             thread.start()
-        until(lambda: bridge.store.writer.waiting == 5)
-        stopping = threading.Thread(target=bridge.store.writer.stop)
+        until(lambda: bridge.store._started_writer.waiting == 5)
+        stopping = threading.Thread(target=bridge.store._started_writer.stop)
         stopping.start()
     for thread in (*threads, stopping):
         thread.join(20)
     assert sorted(bridge.kept()) == names(5)
-    assert not bridge.store.writer.alive
+    assert not bridge.store._started_writer.alive
     with pytest.raises(Down, match="the bridge is stopping"):
         bridge.keep(request("late"))
 
@@ -502,7 +502,7 @@ def test_nobody_waits_for_ever_when_it_stops(running):
         thread.start()
     go.set()
     until(lambda: len(outcomes) > 20)
-    bridge.store.writer.stop()
+    bridge.store._started_writer.stop()
     for thread in threads:
         thread.join(20)
         assert not thread.is_alive()
@@ -625,7 +625,7 @@ def test_a_circle_of_waiting_is_broken_and_gone_through_again(postgresql, tmp_pa
         other.commit()
         thread.join(20)
     assert len(tries) >= 2, "who wakes first after a circle is broken may make another one"
-    assert not bridge.store.writer.outage_reason
+    assert not bridge.store.outage
     bridge.store.close()
 
 
