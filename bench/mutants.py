@@ -122,7 +122,7 @@ MUTANTS = (
         file="store/writer/outage.py",
         old="min(timing.database_retry_max_s, max(timing.database_retry_min_s, now - started))",
         new="timing.database_retry_min_s",
-        tests=(STORE + "test_writer.py", STORE + "test_outage.py"),
+        tests=(STORE + "test_writer.py", STORE + "test_back_off.py"),
     ),
     Mutant(
         name="the host's clock is taken for the engine's",

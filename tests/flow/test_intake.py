@@ -1,13 +1,15 @@
 """What the intake makes of a source that shakes hands, tells of several things, or fails."""
 
 import sys
+import threading
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from bridge import sources
 from bridge.core.plan import Plan
-from bridge.intake import LARGE_BODY_BYTES
+from bridge.intake import LARGE_BODY_BYTES, Intake
 from bridge.model import Request
 
 pytestmark = pytest.mark.enable_socket
@@ -116,3 +118,36 @@ def test_a_body_may_tell_of_several_events(strange, scene):
 def test_a_large_body_is_judged_before_its_turn(strange, scene):
     strange(b"large".ljust(LARGE_BODY_BYTES + 1))
     assert scene.line("event").name == "large"
+
+
+class Meeting:
+    """A plan whose judging waits a moment for another one at the same time."""
+
+    def __init__(self):
+        self._inside, self.met = 0, threading.Event()
+
+    def judge(self, event, now):
+        self._inside += 1
+        if self._inside > 1:
+            self.met.set()
+        self.met.wait(0.3)
+        self._inside -= 1
+        return ()
+
+
+@pytest.mark.parametrize(("size", "met"), [(LARGE_BODY_BYTES, True), (LARGE_BODY_BYTES + 1, False)])
+def test_large_bodies_are_read_one_at_a_time(scene, cloud, size, met):
+    scene.start(deliver=False)
+    meeting = Meeting()
+    intake = Intake(store=scene.bridge.store, plan=lambda: meeting, max_body=1 << 20)
+    hook = scene.bridge.plan.configuration.hooks["cloud_a"]
+    raw = orjson.dumps(cloud.created(cloud.issue())).ljust(size)
+    request = Request(
+        id="event", hook="cloud_a", site="cloud", received=1, headers={}, query={}, body=raw
+    )
+    threads = [threading.Thread(target=intake.prepare, args=(hook, request)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert meeting.met.is_set() is met

@@ -677,6 +677,26 @@ def test_all_addresses_together_are_waited_for_no_longer_than_one(monkeypatch):
             each.close()
 
 
+@network
+def test_an_address_that_does_not_answer_leaves_time_for_the_next(monkeypatch):
+    with neighbour(OK) as server:
+        port = int(server.url.rpartition(":")[2])
+        with socket.create_server(("127.0.0.2", port), backlog=0):
+            waiting = [socket.socket() for _ in range(5)]  # until the queue is full
+            for each in waiting:
+                each.setblocking(False)
+                each.connect_ex(("127.0.0.2", port))
+            found = [(2, 1, 6, "", (f"127.0.0.{n}", port)) for n in (2, 1)]
+            monkeypatch.setattr(socket, "getaddrinfo", resolver({"two.example": found}))
+            made = aha.connect(
+                target(f"http://two.example:{port}"), connect_timeout=2, read_timeout=30
+            )
+            assert made.send({}).status == 200
+            made.close()
+            for each in waiting:
+                each.close()
+
+
 def resolver(names, asked=None):
     """Stand in for the system's resolver where a name is among these; a function is called."""
     real = socket.getaddrinfo
