@@ -47,6 +47,21 @@ def test_no_window_holds_more_than_the_limit(per_second, per_minute, calls):
         assert fullest(sent, MINUTE) <= per_minute
 
 
+def test_each_send_of_a_burst_is_counted():
+    allowed, sender = Limits(per_second=20), Sender()
+    assert sender.send(NOW, allowed, 12) == 2
+    assert rates.permits(sender.rates, NOW, allowed) == 0
+    assert rates.allowed_at(sender.rates, NOW, allowed) == [NOW + 53]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 10, 40, 333, 1_000])
+def test_a_destination_pressed_each_millisecond_stays_within_its_limit(limit):
+    allowed, sender = Limits(per_second=limit), Sender()
+    sent = [sender.send(NOW + ms, allowed, limit) for ms in range(3 * SECOND)]
+    assert max(sum(sent[at : at + SECOND]) for at in range(0, 2 * SECOND, 7)) <= limit
+    assert sum(sent) > 2 * limit
+
+
 @pytest.mark.parametrize("count", [1, 7])
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 10, 20, 50, 100, 333, 1_000])
 @pytest.mark.parametrize("period", [SECOND, MINUTE])

@@ -80,8 +80,8 @@ class Flaky:
 
 
 @pytest.fixture
-def crew(scene):
-    """Make a crew, of a bridge that has none of its own, with a receiver."""
+def deliverer(scene):
+    """Make a deliverer with a receiver, for a bridge without workers of its own."""
     scene.start(deliver=False)
 
     def make(*answers, store=None, **more):
@@ -106,22 +106,22 @@ def told(jira, what):
     return jira.said(jira.comment(), issue) if what == "comment" else jira.edited(issue)
 
 
-def once(crew):
+def once(deliverer):
     """Claim, deliver and settle one delivery; returns the settlement."""
-    turn = crew.store.settle_and_lease(None, crew.request)
+    turn = deliverer.store.settle_and_lease(None, deliverer.request)
     assert turn.leased is not None
-    settlement = worker.attend(crew, turn.leased)
-    crew.store.settle_and_lease(settlement, None)
+    settlement = worker.attend(deliverer, turn.leased)
+    deliverer.store.settle_and_lease(settlement, None)
     return settlement
 
 
-def asking(crew, **known):
+def asking(deliverer, **known):
     """Let workers request lanes in another way."""
-    return replace(crew, request=replace(crew.request, **known))
+    return replace(deliverer, request=replace(deliverer.request, **known))
 
 
-def working(crew, stopping):
-    thread = threading.Thread(target=worker.run, args=(crew, stopping))
+def working(deliverer, stopping):
+    thread = threading.Thread(target=worker.run, args=(deliverer, stopping))
     thread.start()
     return thread
 
@@ -145,10 +145,10 @@ ENDS = [
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: f"{type(end[0]).__name__} {end[1]}")
-def test_each_class_of_error_has_its_state(scene, crew, cloud, logged, end):
+def test_each_class_of_error_has_its_state(scene, deliverer, cloud, logged, end):
     error, what, state, word = end
     event = scene.send("cloud_a", told(cloud, what))
-    settlement = once(crew(error))
+    settlement = once(deliverer(error))
     assert (scene.state(event), scene.outcomes(event)) == (state, [word])
     [attempt] = scene.life(event).attempts
     assert attempt["status"] == getattr(error, "status", 0)
@@ -168,10 +168,10 @@ def test_each_class_of_error_has_its_state(scene, crew, cloud, logged, end):
         ({"name": "no longer configured"}, True),
     ],
 )
-def test_only_the_token_in_use_pauses_its_destination(scene, crew, cloud, target, paused):
+def test_only_the_token_in_use_pauses_its_destination(scene, deliverer, cloud, target, paused):
     """A send with the former token can end after the new one was installed."""
     event = scene.send("cloud_a", cloud.edited(cloud.issue()))
-    settlement = once(crew(Gone("the token is invalid", status=401), **target))
+    settlement = once(deliverer(Gone("the token is invalid", status=401), **target))
     assert settlement.pause_reason == ("the token is invalid" if paused else "")
     assert bool(scene.account().destinations["aha"]["paused"]) is paused
     assert scene.state(event) == "retrying"
@@ -180,9 +180,11 @@ def test_only_the_token_in_use_pauses_its_destination(scene, crew, cloud, target
 @pytest.mark.parametrize(
     ("error", "state"), [(NotSent("no"), "retrying"), (Failed("no"), "parked")]
 )
-def test_a_failure_of_the_destination_is_not_repeated_for_ever(scene, crew, cloud, error, state):
+def test_a_failure_of_the_destination_is_not_repeated_for_ever(
+    scene, deliverer, cloud, error, state
+):
     event = scene.send("cloud_a", cloud.edited(cloud.issue()))
-    workers = crew(error, Receipt(status=200), error)
+    workers = deliverer(error, Receipt(status=200), error)
     once(workers)
     scene.send("cloud_a", cloud.edited(cloud.issue()))
     once(workers)
@@ -193,26 +195,26 @@ def test_a_failure_of_the_destination_is_not_repeated_for_ever(scene, crew, clou
     assert scene.state(event) == state
 
 
-def test_a_body_with_nothing_left_to_say_why(scene, crew, cloud):
+def test_a_body_with_nothing_left_to_say_why(scene, deliverer, cloud):
     event = scene.send("cloud_a", cloud.edited(cloud.issue()))
     scene.write(lambda conn, _: conn.exec_driver_sql("UPDATE events SET body = NULL"))
-    workers = crew()
+    workers = deliverer()
     once(workers)
     assert (scene.state(event), scene.outcomes(event)) == ("parked", ["no_body"])
     assert workers.destination.sent == []
 
 
-def test_a_waiting_event_whose_body_is_gone_is_let_go(scene, crew, dc):
+def test_a_waiting_event_whose_body_is_gone_is_let_go(scene, deliverer, dc):
     event = scene.send("dc_a", dc.said(dc.comment(), dc.issue("CORE-1")))
     scene.write(lambda conn, _: conn.exec_driver_sql("UPDATE events SET body = NULL"))
     scene.later(11)
-    assert once(crew()) is None
+    assert once(deliverer()) is None
     assert scene.line(event).verdict == "filtered"
     assert "no longer kept" in scene.line(event).reason
     assert scene.account().open == {}
 
 
-def test_a_mistake_of_ours_parks(scene, crew, cloud, logged):
+def test_a_mistake_of_ours_parks(scene, deliverer, cloud, logged):
     """A kept body that is no JSON cannot be: something of ours is wrong."""
     event = scene.send("cloud_a", cloud.edited(cloud.issue()))
     later = scene.send("cloud_a", cloud.edited(cloud.issue()))
@@ -222,7 +224,7 @@ def test_a_mistake_of_ours_parks(scene, crew, cloud, logged):
             "UPDATE events SET body = ? WHERE id = ?", (broken, event)
         )
     )
-    workers = crew()
+    workers = deliverer()
     once(workers)
     once(workers)
     assert (scene.state(event), scene.outcomes(event)) == ("parked", ["mistake"])
@@ -234,9 +236,9 @@ def test_a_mistake_of_ours_parks(scene, crew, cloud, logged):
 
 @pytest.mark.parametrize("on_doubt", ["verify", "hold", "resend"])
 @pytest.mark.parametrize("what", ["comment", "change"])
-def test_a_sender_that_vanished_leaves_a_doubt(scene, crew, cloud, on_doubt, what):
+def test_a_sender_that_vanished_leaves_a_doubt(scene, deliverer, cloud, on_doubt, what):
     event = scene.send("cloud_a", told(cloud, what))
-    workers = crew(on_doubt=on_doubt)
+    workers = deliverer(on_doubt=on_doubt)
     assert (
         workers.store.settle_and_lease(None, workers.request).leased is not None
     )  # and no more of it
@@ -249,10 +251,10 @@ def test_a_sender_that_vanished_leaves_a_doubt(scene, crew, cloud, on_doubt, wha
         assert "may have been written" in scene.life(event).attempts[0]["answer"]
 
 
-def test_a_send_that_would_begin_too_late_does_not_begin(scene, crew, cloud):
+def test_a_send_that_would_begin_too_late_does_not_begin(scene, deliverer, cloud):
     """By then its lane may be somebody else's; it is leased once more."""
     event = scene.send("cloud_a", told(cloud, "comment"))
-    workers = asking(crew(), longest_send_ms=60_000)  # as long as the lease: each is too late
+    workers = asking(deliverer(), longest_send_ms=60_000)  # as long as the lease: each is too late
     leased = workers.store.settle_and_lease(None, workers.request).leased
     scene.until(lambda: store.steady() > leased.start_by)
     workers.store.settle_and_lease(worker.attend(workers, leased), None)
@@ -261,11 +263,11 @@ def test_a_send_that_would_begin_too_late_does_not_begin(scene, crew, cloud):
     assert (scene.state(event), len(workers.destination.sent)) == ("delivered", 1)
 
 
-def test_a_fuller_telling_that_comes_while_a_thin_one_is_decided(scene, crew, dc):
+def test_a_fuller_telling_that_comes_while_a_thin_one_is_decided(scene, deliverer, dc):
     thin, full = dc.writes.comment_pair("comment_created", dc.comment(), dc.issue("CORE-1"), 27)
     first = scene.send("dc_a", thin)
     scene.later(11)
-    workers = crew()
+    workers = deliverer()
     leased = workers.store.settle_and_lease(None, workers.request).leased
     second = scene.send("dc_a", full)
     assert workers.deliver(leased) is None
@@ -278,10 +280,10 @@ def test_a_fuller_telling_that_comes_while_a_thin_one_is_decided(scene, crew, dc
 # --- a worker outlives
 
 
-def test_what_was_sent_is_settled_after_the_outage(scene, crew, cloud, logged):
+def test_what_was_sent_is_settled_after_the_outage(scene, deliverer, cloud, logged):
     event = scene.send("cloud_a", cloud.said(cloud.comment(), cloud.issue()))
     store = Flaky(scene.bridge.store, exchange=[None, Down("away")])
-    workers, stopping = crew(store=store), threading.Event()
+    workers, stopping = deliverer(store=store), threading.Event()
     thread = working(workers, stopping)
     scene.until(lambda: scene.state(event) == "delivered")
     stopping.set()
@@ -293,12 +295,12 @@ def test_what_was_sent_is_settled_after_the_outage(scene, crew, cloud, logged):
 
 
 @pytest.mark.parametrize("failing", [1, 2])
-def test_a_grace_that_ends_in_an_outage(scene, crew, dc, failing):
+def test_a_grace_that_ends_in_an_outage(scene, deliverer, dc, failing):
     """Recalling what is known needs the database, and so does writing down what was decided."""
     event = scene.send("dc_a", dc.said(dc.comment(), dc.issue("CORE-1")))
     scene.later(11)
     store = Flaky(scene.bridge.store, run=[None] * (failing - 1) + [Down("away")])
-    workers = crew(store=store)
+    workers = deliverer(store=store)
     given_back = once(workers)
     assert given_back.state is State.QUEUED
     assert (scene.state(event), scene.line(event).verdict) == ("queued", "undecided")
@@ -307,10 +309,10 @@ def test_a_grace_that_ends_in_an_outage(scene, crew, dc, failing):
     assert (scene.state(event), scene.line(event).verdict) == ("delivered", "deliver")
 
 
-def test_a_settlement_that_the_database_refuses_is_let_go(scene, crew, cloud, logged):
+def test_a_settlement_that_the_database_refuses_is_let_go(scene, deliverer, cloud, logged):
     event = scene.send("cloud_a", cloud.edited(cloud.issue()))
     store = Flaky(scene.bridge.store, exchange=[None, ValueError("not for the log")])
-    workers, stopping = crew(store=store), threading.Event()
+    workers, stopping = deliverer(store=store), threading.Event()
     thread = working(workers, stopping)
     scene.until(lambda: len(store.settlements) > 2)
     assert thread.is_alive()
@@ -324,9 +326,12 @@ def test_a_settlement_that_the_database_refuses_is_let_go(scene, crew, cloud, lo
     assert "not for the log" not in str(logged)
 
 
-def test_what_could_outlast_its_lease_is_not_sent(scene, crew, cloud, logged):
+def test_what_could_outlast_its_lease_is_not_sent(scene, deliverer, cloud, logged):
     event = scene.send("cloud_a", told(cloud, "comment"))
-    workers, stopping = asking(crew(), lease_ms=1_000, longest_send_ms=2_000), threading.Event()
+    workers, stopping = (
+        asking(deliverer(), lease_ms=1_000, longest_send_ms=2_000),
+        threading.Event(),
+    )
     thread = working(workers, stopping)
     scene.until(lambda: [line for line in logged if line["event"] == "delivery.put_back"])
     stopping.set()
@@ -335,8 +340,8 @@ def test_what_could_outlast_its_lease_is_not_sent(scene, crew, cloud, logged):
     assert scene.state(event) == "queued"
 
 
-def test_a_worker_that_is_told_to_stop_while_it_waits(scene, crew):
-    workers, stopping = crew(), threading.Event()
+def test_a_worker_that_is_told_to_stop_while_it_waits(scene, deliverer):
+    workers, stopping = deliverer(), threading.Event()
     thread = working(workers, stopping)
     stopping.set()
     scene.wake()
@@ -344,19 +349,19 @@ def test_a_worker_that_is_told_to_stop_while_it_waits(scene, crew):
     assert not thread.is_alive()
 
 
-def test_a_worker_that_is_told_to_stop_in_an_outage(scene, crew):
+def test_a_worker_that_is_told_to_stop_in_an_outage(scene, deliverer):
     class Away:
         def settle_and_lease(self, _, __):
             raise Down("away")
 
-    workers, stopping = crew(store=Away()), threading.Event()
+    workers, stopping = deliverer(store=Away()), threading.Event()
     thread = working(workers, stopping)
     stopping.set()
     thread.join(5)
     assert not thread.is_alive()
 
 
-def test_what_is_in_flight_is_settled_before_a_worker_stops(scene, crew, cloud):
+def test_what_is_in_flight_is_settled_before_a_worker_stops(scene, deliverer, cloud):
     event = scene.send("cloud_a", cloud.edited(cloud.issue()))
     scene.send("cloud_a", cloud.edited(cloud.issue()))
     stopping = threading.Event()
@@ -366,14 +371,14 @@ def test_what_is_in_flight_is_settled_before_a_worker_stops(scene, crew, cloud):
             stopping.set()
             return super().send(body)
 
-    workers = replace(crew(), destination=Slow())
+    workers = replace(deliverer(), destination=Slow())
     worker.run(workers, stopping)
     assert scene.state(event) == "delivered"
     assert scene.account().deliveries == {"delivered": 1, "queued": 1}
 
 
-def test_nothing_to_do_is_a_turn_without_a_wait(scene, crew):
-    workers = crew()
+def test_nothing_to_do_is_a_turn_without_a_wait(scene, deliverer):
+    workers = deliverer()
     assert workers.store.settle_and_lease(None, workers.request) == Next(leased=None, wait_ms=None)
     assert workers.store.settle_and_lease(None, None) == Next(leased=None, wait_ms=None)
 
@@ -389,9 +394,9 @@ def test_nothing_to_do_is_a_turn_without_a_wait(scene, crew):
     ],
 )
 def test_only_an_answer_to_the_token_in_use_pauses_the_destination(
-    crew, scene, cloud, token, reason
+    deliverer, scene, cloud, token, reason
 ):
     scene.send("cloud_a", told(cloud, "change"))
-    settlement = once(crew(Gone("the token is gone", status=410), token=token))
+    settlement = once(deliverer(Gone("the token is gone", status=410), token=token))
     assert settlement.state is State.RETRYING
     assert settlement.pause_reason == reason
