@@ -79,9 +79,9 @@ def _cells(rates: Rates, now_us: int, limits: Limits) -> Iterator[_Cell]:
 
 
 def _cell(limit: int, period_us: int, tat_us: int) -> _Cell:
-    """Make a cell of which no window of its period contains more sends than the limit.
+    """Return a cell that allows at most `limit` sends in any window of its period.
 
-    A burst is a tenth of the limit, and the steady rate what is left of it.
+    A burst may be a tenth of the limit; the steady rate is the rest of it.
     """
     burst = max(1, limit // 10)
     spacing_us = -(-period_us // (limit - burst + 1))

@@ -35,8 +35,8 @@ class Policy:
     #: The breaker's first pause, and the longest.
     first_break_ms: int = 10_000
     longest_break_ms: int = 60_000
-    #: The first pause for lanes that become ready after the breaker opened: failing records that
-    #: came all at once and opened it must not hold up for long what comes next.
+    #: The first pause for lanes that become ready after the breaker opened: a burst of failing
+    #: records that opened it must not delay later events for long.
     newcomer_break_ms: int = 3_000
 
 

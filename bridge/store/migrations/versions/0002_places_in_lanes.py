@@ -12,7 +12,7 @@ _OPEN = sa.text("state IN ('queued','sending','retrying','in_doubt','parked')")
 
 
 def upgrade() -> None:
-    """Let what is on its way keep its order."""
+    """Add positions; open deliveries keep their order."""
     op.create_table(
         "spools",
         sa.Column("process", sa.Text(), nullable=False),

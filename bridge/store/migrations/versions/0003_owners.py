@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Let what is leased now be free when its lease ends."""
+    """Add processes; a lane that is leased now becomes free when its lease ends."""
     op.create_table(
         "processes",
         sa.Column("name", sa.Text(), nullable=False),

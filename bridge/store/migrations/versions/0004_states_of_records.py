@@ -1,4 +1,4 @@
-"""Of what state of its record an event tells, and which deliveries go out late."""
+"""The instant of the record's state in each event, and the deliveries that are sent late."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Take what was kept before as telling no known state: it makes nothing stale."""
+    """Add the columns; events stored before have no known state and make nothing stale."""
     for name in ("as_of", "change_id"):
         column = sa.Column(name, sa.BigInteger(), server_default="0", nullable=False)
         op.add_column("events", column)
