@@ -47,7 +47,7 @@ def test_of_two_effects_only_the_older_state_is_stale(ledger, together):
     keep(ledger, NEWER, both, together=together)
     assert ledger.deliveries() == [("newer", ["change:2:1"]), ("older", [comment().identity])]
     reason = ledger.verdict("older")["reason"]
-    assert "with what event newer told" in reason
+    assert "with the newer state of event newer" in reason
     assert "without what is stale: change:1:1 (event newer)" in reason
     assert [leased.late for leased in ledger.lease(2)] == [False]
 
