@@ -76,7 +76,7 @@ def log(
     database: str | None,
     **asked: Any,  # noqa: ANN401 - the fields of Query
 ) -> None:
-    """Show what was decided of each event, and why; one line for each decision.
+    """Show the decisions on each event with their reasons, one line for each.
 
     --json prints one object a line.
     """

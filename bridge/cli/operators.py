@@ -148,7 +148,7 @@ def replay(  # noqa: PLR0913 - one for each flag
     database: str | None,
     mappings: str | None,
 ) -> None:
-    """Send an event again on purpose, by today's mappings, whatever was sent before.
+    """Send an event again on purpose, by today's mappings, despite earlier deliveries.
 
     It becomes a new delivery at the end of its lane. EVENT is the event's id, or its beginning.
     """

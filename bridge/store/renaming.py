@@ -78,7 +78,7 @@ def _open_count(conn: Connection, destination: str) -> int:
 
 
 def carry(conn: Connection, now: int, was: str, name: str) -> int:
-    """Move everything of the destination `was` to `name`; returns how many deliveries are open.
+    """Move everything of the destination `was` to `name`; returns the number of open deliveries.
 
     An effect that both have claimed is sent once. A second call moves what was kept since the
     first. Where a record has a lane under both names, a leased lane stays until it is free.
