@@ -141,7 +141,7 @@ class Bridge:
         self._pool.stop()
 
     def stop(self) -> None:
-        """Finish what is in flight, settle it, and let go of everything."""
+        """Finish and settle the deliveries in flight, and close the store."""
         self.stop_delivering()
         self.store.close()
         self.intake.stop()
@@ -240,7 +240,7 @@ class Bridge:
         )
 
     def _check_names(self) -> None:
-        """Rename what was kept under former names since, and warn of destinations without workers.
+        """Carry over what is stored under former names, and warn of destinations without workers.
 
         Without the database, the last warnings stay.
         """

@@ -1,4 +1,4 @@
-"""Where a delivery stands in its lane, and whose spools are not drained yet."""
+"""The position of a delivery in its lane, and the spools that are not drained yet."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Which processes claim lanes, and when a send is over at the latest."""
+"""The processes that lease lanes, and the latest end of a send."""
 
 import sqlalchemy as sa
 from alembic import op
