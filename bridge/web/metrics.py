@@ -20,7 +20,7 @@ ANSWERS = Counter(
 )
 ACCEPTED = Histogram(
     "bridge_accept_seconds",
-    "Time to answer a webhook request, from the end of its headers to the commit.",
+    "Seconds from the end of a webhook request's headers to its answer.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
 
