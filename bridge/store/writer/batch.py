@@ -34,10 +34,10 @@ class BatchWriter:
 
     def __init__(
         self,
-        transactions: Transactions,
-        owner: Owner,
         outage: Outage,
         places: Places,
+        transactions: Transactions,
+        owner: Owner,
         *,
         grace_ms: int,
         policy: Policy,

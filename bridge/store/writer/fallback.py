@@ -33,10 +33,10 @@ class Fallback:
 
     def __init__(  # noqa: PLR0913 - the parts of one writer
         self,
-        spool: Spool,
         outage: Outage,
         places: Places,
         transactions: Transactions,
+        spool: Spool,
         batches: BatchWriter,
         handover: Handover,
         *,

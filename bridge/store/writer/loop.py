@@ -60,24 +60,11 @@ class Writer:
         self._outage = Outage(self._timing, embedded=engine.dialect.name == "sqlite")
         self._transactions = Transactions(engine, self._clock, self._outage, self._timing)
         self._places = Places(self._clock)
-        self._batches = BatchWriter(
-            self._transactions,
-            self._owner,
-            self._outage,
-            self._places,
-            grace_ms=grace_ms,
-            policy=policy,
-        )
+        shared = (self._outage, self._places, self._transactions)
+        self._batches = BatchWriter(*shared, self._owner, grace_ms=grace_ms, policy=policy)
         self._handover = Handover(lock, self._wake)
         self._fallback = Fallback(
-            spool,
-            self._outage,
-            self._places,
-            self._transactions,
-            self._batches,
-            self._handover,
-            timing=self._timing,
-            on_ready=on_ready,
+            *shared, spool, self._batches, self._handover, timing=self._timing, on_ready=on_ready
         )
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
