@@ -210,11 +210,11 @@ class Store:
 
     def next_spooled(self) -> Sequence[Request] | None:
         """Wait for requests of the spool to judge, in order; None: the store was closed."""
-        return self._started_writer.next_spooled()
+        return self._started_writer.handover.next_spooled()
 
     def keep_spooled(self, judged: Sequence[Arrival]) -> None:
         """Hand in the requests of the last `next_spooled`, judged; returns at once."""
-        self._started_writer.keep_spooled(judged)
+        self._started_writer.handover.keep_spooled(judged)
 
     def settle_and_lease(self, settlement: Settlement | None, request: LeaseRequest | None) -> Next:
         """Settle a delivery and lease the next one; raises `Down`."""

@@ -30,7 +30,7 @@ class Handover:
 
     # For the thread that judges
 
-    def next(self) -> Sequence[Request] | None:
+    def next_spooled(self) -> Sequence[Request] | None:
         """Wait for spooled requests and return them; None: the writer has stopped."""
         with self._lock:
             self._asking = True
@@ -39,8 +39,11 @@ class Handover:
             self._asking = False
             return None if self._closed else self._offer
 
-    def give_back(self, judged: Sequence[Arrival]) -> None:
-        """Return the requests of the last `next`, judged; ignored after an outage."""
+    def keep_spooled(self, judged: Sequence[Arrival]) -> None:
+        """Hand in the requests of the last `next_spooled`, judged; returns at once.
+
+        They are ignored when an outage began meanwhile: later they are judged again.
+        """
         with self._lock:
             if self._offer is not None:
                 self._offer, self._judged = None, judged

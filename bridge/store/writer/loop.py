@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import cast
 
 import structlog
 from sqlalchemy import Engine
 
 from bridge.core.retry import Policy
 from bridge.errors import NotKept, stack_frames
-from bridge.model import Request
 from bridge.store.database.clocks import Clocks
 from bridge.store.database.engine_clock import Clock, clock_of
 from bridge.store.database.errors import Down, Undecided, is_outage
@@ -62,9 +62,10 @@ class Writer:
         self._places = Places(self._clock)
         shared = (self._outage, self._places, self._transactions)
         self._batches = BatchWriter(*shared, self._owner, grace_ms=grace_ms, policy=policy)
-        self._handover = Handover(lock, self._wake)
+        #: Passes spooled requests to the thread that judges them.
+        self.handover = Handover(lock, self._wake)
         self._fallback = Fallback(
-            *shared, spool, self._batches, self._handover, timing=self._timing, on_ready=on_ready
+            *shared, spool, self._batches, self.handover, timing=self._timing, on_ready=on_ready
         )
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -81,7 +82,7 @@ class Writer:
         with self._wake:
             self._stopping = True
             self._wake.notify()
-        self._handover.close()
+        self.handover.close()
         self._thread.join()
         self._spool.close()
         self._transactions.close()
@@ -135,25 +136,14 @@ class Writer:
     def settle_and_lease(self, settlement: Settlement | None, request: LeaseRequest | None) -> Next:
         """Settle one delivery and lease another in one transaction; raises `Down`."""
         done = Promise()
-        task = Exchange(settlement=settlement, request=request)
-        self._hand_in([Job(task=task, done=done)])
-        answer = done.result()
-        assert isinstance(answer, Next)  # noqa: S101 - what settle_and_lease returns
-        return answer
+        self._hand_in([Job(task=Exchange(settlement=settlement, request=request), done=done)])
+        return cast("Next", done.result())
 
     def run(self, work: Work[object]) -> object:
         """Run any other writing in a transaction of its own; raises `Down`."""
         done = Promise()
         self._hand_in([Job(task=work, done=done)])
         return done.result()
-
-    def next_spooled(self) -> Sequence[Request] | None:
-        """Wait for requests of the spool to judge, in order; None: the writer has stopped."""
-        return self._handover.next()
-
-    def keep_spooled(self, judged: Sequence[Arrival]) -> None:
-        """Hand in the requests of the last `next_spooled`, judged; returns at once."""
-        self._handover.give_back(judged)
 
     def _stamped(self, arrival: Arrival, done: Promise | Message) -> Job:
         """Return the job of an arrival, with the readings of the clocks that its place is from."""
@@ -197,14 +187,14 @@ class Writer:
             return jobs
 
     def _is_judged(self) -> bool:
-        return self._stopping or not self._handover.is_pending
+        return self._stopping or not self.handover.is_pending
 
     def _patience_s(self) -> float | None:
         """Return how long the thread may wait for a job; None: until one comes."""
         if self._spool.backlog:
             if self._outage.reason:
                 return self._timing.spool_poll_s
-            if self._handover.is_ready or self._handover.is_wanted:
+            if self.handover.is_ready or self.handover.is_wanted:
                 return 0
         return self._timing.owner_poll_s if self._owner.is_known else None
 

@@ -534,7 +534,7 @@ def test_the_writer_outlives_what_nobody_foresaw(running, tmp_path):
         policy=POLICY,
     )
     writer.start()
-    SpoolPump(writer, judge).start()
+    SpoolPump(writer.handover, judge).start()
     arrival = Arrival(request=request("e1"), entries=judge(request("e1")))
     with bridge.away():
         with pytest.raises(Down, match="the store failed: RuntimeError"):
