@@ -34,21 +34,21 @@ NOTHING: Final = Marker.NOTHING
 DROP: Final = Marker.DROP
 
 
+_OBJECTS: Any = (dict, Mapping)
+_ARRAYS: Any = list
+
+
 def value_at(value: object, path: Iterable[Part]) -> object:
     """Return the value at a path, or NOTHING."""
     found: Any = value
     for part in path:
-        if not _fits(found, part):
+        if not isinstance(found, _OBJECTS if isinstance(part, str) else _ARRAYS):
             return NOTHING
         try:
             found = found[part]
         except LookupError:
             return NOTHING
     return found
-
-
-def _fits(value: object, part: Part) -> bool:
-    return isinstance(value, dict | Mapping if isinstance(part, str) else list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from bridge.model import Effect, Limits, State
@@ -28,12 +28,14 @@ class LeaseRequest:
     #: How long the longest send takes, less than the lease; None: not known.
     longest_send_ms: int | None = None
 
-    @property
-    def start_within_ms(self) -> int:
-        """How soon after the lease began the send must begin."""
-        if self.longest_send_ms is None:
-            return self.lease_ms
-        return min(START_WITHIN_MS, self.lease_ms - self.longest_send_ms)
+    #: How soon after the lease began the send must begin.
+    start_within_ms: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        longest_ms, start_ms = self.longest_send_ms, self.lease_ms
+        if longest_ms is not None:
+            start_ms = min(START_WITHIN_MS, start_ms - longest_ms)
+        object.__setattr__(self, "start_within_ms", start_ms)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -139,15 +139,11 @@ class Owner:
         self._enlisted: Connection | None = None
         self._enlisting: Connection | None = None
         self._locked = False
-        self._swept = False
+        #: Whether this process is known as an owner.
+        self.is_known = False
         self._again_at = 0.0
         #: The files of dead processes, until their lanes are free for good.
         self._dead: list[LockFile] = []
-
-    @property
-    def is_known(self) -> bool:
-        """Whether this process announced that it leases lanes."""
-        return self._swept
 
     def is_due(self, conn: Connection | None, instant: float) -> bool:
         """Whether to `sweep` before lanes are leased; `instant` is in seconds."""
@@ -170,7 +166,7 @@ class Owner:
 
     def finish_sweep(self, conn: Connection | None, instant: float) -> None:
         """Delete the files of dead processes after a `sweep` that was committed."""
-        self._swept = True
+        self.is_known = True
         self._enlisted = self._enlisting if self._enlisting is conn else None
         self._again_at = instant + self._poll_s
         for file in self._dead:
@@ -248,7 +244,7 @@ class Owner:
 
     def _strays(self) -> dict[str, LockFile]:
         """Lock the files of dead processes, once; a process without a row has leased no lane."""
-        if self._swept or self._folder is None:
+        if self.is_known or self._folder is None:
             return {}
         paths = [path for path in self._folder.glob(f"*{_SUFFIX}") if path.stem != self.name]
         looks = ((path.stem, LockFile.check(path, anywhere=True)[1]) for path in paths)

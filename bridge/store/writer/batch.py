@@ -59,7 +59,7 @@ class BatchWriter:
         `started` is when the turn began, in seconds on the clock of `Outage`.
         """
         entries, settling = batch.entries, batch.settling
-        since = steady()
+        since = steady() if batch.leases else 0
         look: Look | None = None
 
         def ask(conn: Connection) -> None:

@@ -172,10 +172,11 @@ class Writer:
     def _take(self) -> list[Job] | None:
         """Wait for jobs; an empty list is a turn for the spool or the owners, None the end."""
         with self._wake:
-            if self._spool.backlog:
+            backlog = self._spool.backlog
+            if backlog:
                 self._wake.wait_for(self._is_judged, self._timing.judging_limit_s)
             if not self._jobs and not self._stopping:
-                self._wake.wait(self._patience_s())
+                self._wake.wait(self._patience_s(backlog=backlog))
             count = min(len(self._jobs), self._timing.writer_batch_size)
             if not count and self._stopping:
                 self._ended = True
@@ -189,9 +190,9 @@ class Writer:
     def _is_judged(self) -> bool:
         return self._stopping or not self.handover.is_pending
 
-    def _patience_s(self) -> float | None:
+    def _patience_s(self, *, backlog: bool) -> float | None:
         """Return how long the thread may wait for a job; None: until one comes."""
-        if self._spool.backlog:
+        if backlog:
             if self._outage.reason:
                 return self._timing.spool_poll_s
             if self.handover.is_ready or self.handover.is_wanted:
