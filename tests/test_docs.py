@@ -325,6 +325,13 @@ def test_no_page_names_a_line_of_the_log_that_is_not_there(path: Path) -> None:
 _SUFFIXES = {"db", "py", "md", "yaml", "json", "sql", "spool", "log", "txt"}
 
 
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_no_page_names_a_metric_that_is_not_there(path: Path) -> None:
+    text = (ROOT / "bridge" / "web" / "metrics.py").read_text("utf-8")
+    named_there = set(re.findall(r"`(bridge_[a-z_]+)", path.read_text("utf-8"))) - {"bridge_test"}
+    assert named_there <= set(re.findall(r'"(bridge_\w+)"', text))
+
+
 # The code
 
 _PATH = re.compile(r"(?<![\w./-])(?:bridge|tests|bench|docs|mappings)/[\w./-]*\w/?(?![\w*<{-])")
