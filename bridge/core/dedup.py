@@ -56,8 +56,8 @@ class Case:
     taken: tuple[str, ...] = ()
     #: The other effects -> the events that hold them.
     others: Mapping[str, str] = field(default_factory=dict)
-    #: A delivery of a thin event that this event takes over.
-    waiting: Waiting | None = None
+    #: The deliveries of thin events that this event takes over.
+    waiting: tuple[Waiting, ...] = ()
     #: What newer events leave of it.
     standing: Standing = _AS_IT_CAME
 
@@ -94,15 +94,15 @@ def take_claims(case: Case, batch: Batch) -> Case:
     if case.entry.place is not None:
         for holder in others.values():
             draft.move_forward(event, destination, holder, case.entry.place)
-    waiting = None if event.thin else draft.waiting(destination, others.values())
-    first = "" if waiting is None else waiting.event
+    waiting = draft.waiting(destination, others.values()) if others and not event.thin else ()
+    firsts = {each.event for each in waiting}
     return Case(
         entry=case.entry,
         verdict=case.verdict,
         deleted=case.deleted,
         mine=tuple(name for name in holders if name not in others),
-        taken=tuple(name for name, holder in others.items() if holder == first),
-        others={name: holder for name, holder in others.items() if holder != first},
+        taken=tuple(name for name, holder in others.items() if holder in firsts),
+        others={name: holder for name, holder in others.items() if holder not in firsts},
         waiting=waiting,
     )
 

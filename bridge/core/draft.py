@@ -86,10 +86,10 @@ class Draft:
     def _wait(self, waiting: Waiting) -> None:
         self._waiting[waiting.event, waiting.destination] = waiting
 
-    def waiting(self, destination: str, events: Iterable[str]) -> Waiting | None:
-        """Return the first of these events' deliveries to a destination that waits."""
-        found = (self._waiting.get((event, destination)) for event in events)
-        return next(filter(None, found), None)
+    def waiting(self, destination: str, events: Iterable[str]) -> tuple[Waiting, ...]:
+        """Return the deliveries of these events to a destination that wait."""
+        found = [self._waiting.get((event, destination)) for event in dict.fromkeys(events)]
+        return tuple(each for each in found if each is not None)
 
     def waiting_from(self, event: Event) -> list[Waiting]:
         """Return the deliveries that wait for a complete event of this event's hook and site."""

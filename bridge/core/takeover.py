@@ -16,30 +16,33 @@ from bridge.model import Event, Stage, Verdict, VerdictName
 
 
 def take_over(
-    draft: Draft, event: Event, verdict: Verdict, waiting: Waiting, *, late: bool
+    draft: Draft, event: Event, verdict: Verdict, waiting: Sequence[Waiting], *, late: bool
 ) -> bool:
-    """Let a complete event have the effects of a waiting thin one, which becomes its duplicate.
+    """Let a complete event have the effects of waiting thin ones, which become its duplicates.
 
-    Returns whether it is also sent in the thin event's place; if not, it has to be queued in
+    Returns whether it is also sent in the place of one of them; if not, it has to be queued in
     another lane.
     """
     keys = [(verdict.destination, event.site, name) for name in verdict.identities]
-    draft.claims.move(keys, waiting.event, event.id)
-    draft.stop_waiting(waiting)
-    taken = Verdict(
-        name=VerdictName.DUPLICATE,
-        reason=f"event {event.id} reports the same change in full and takes its place",
-        destination=verdict.destination,
-        first=event.id,
-        stage=Stage.TAKEN_OVER,
-    )
-    draft.end(waiting, taken)
-    draft.follow(waiting, event.id)
-    if waiting.record != event.record:
-        draft.remove(waiting)
-        return False
-    draft.replace(waiting, event, verdict, late=late)
-    return True
+    for each in waiting:
+        draft.claims.move(keys, each.event, event.id)
+        draft.stop_waiting(each)
+        taken = Verdict(
+            name=VerdictName.DUPLICATE,
+            reason=f"event {event.id} reports the same change in full and takes its place",
+            destination=verdict.destination,
+            first=event.id,
+            stage=Stage.TAKEN_OVER,
+        )
+        draft.end(each, taken)
+        draft.follow(each, event.id)
+    own = next((each for each in waiting if each.record == event.record), None)
+    for each in waiting:
+        if each is not own:
+            draft.remove(each)
+    if own is not None:
+        draft.replace(own, event, verdict, late=late)
+    return own is not None
 
 
 def end_unwanted(draft: Draft, entry: Entry, deleted: Collection[str]) -> None:

@@ -223,6 +223,15 @@ def test_the_complete_event_is_sent_whichever_comes_first(together, first):
     assert memory.held() == {CHANGE: "f1", COMMENT: "f1"}
 
 
+@BOTH
+def test_one_event_takes_over_all_thin_events_of_its_comments(together):
+    given = (thin("t1", comment(10)), thin("t2", comment(11)))
+    memory = kept(*given, event("f1", comment(10), comment(11)), together=together)
+    [row] = memory.rows.values()
+    assert (row.event, len(row.identities), row.hold_until) == ("f1", 2, None)
+    assert outcomes(memory) == {"t1": "duplicate", "t2": "duplicate", "f1": "deliver"}
+
+
 def test_a_takeover_wakes_the_lane():
     memory = kept(thin("t1"))
     [row] = memory.rows.values()
