@@ -9,8 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
@@ -19,7 +18,7 @@ from bridge import sources, store
 from bridge.core import bodies, ids
 from bridge.core.plan import Plan
 from bridge.errors import BadSignature, Rejected, Unreadable, stack_frames
-from bridge.model import Event, Hook, Reply, Request
+from bridge.model import Hook, Reply, Request
 from bridge.store import Arrival, Entry, Store, rejected_entry
 
 log = structlog.get_logger()
@@ -106,9 +105,11 @@ class Intake:
         packed = store.pack(request.body)
         entries: tuple[Entry, ...] = ()
         try:
-            with self._one_large(request):
-                events = sources.get(hook.source).read(request)
-                entries = tuple(self._entry(event, packed) for event in events)
+            if len(request.body) <= LARGE_BODY_BYTES:
+                entries = self._read(hook, request, packed)
+            else:
+                with self._large:
+                    entries = self._read(hook, request, packed)
             reason = "" if entries else _NO_EVENT
         except Rejected as error:
             reason = str(error)
@@ -118,19 +119,12 @@ class Intake:
             return (rejected_entry(request, reason, source=hook.source, packed=packed),)
         return entries
 
-    def _entry(self, event: Event, packed: bytes) -> Entry:
+    def _read(self, hook: Hook, request: Request, packed: bytes) -> tuple[Entry, ...]:
         plan = self._plan()
-        verdicts = plan.judge(event, event.received)
-        return Entry(event=event, verdicts=verdicts, packed=packed, plan=plan)
-
-    @contextmanager
-    def _one_large(self, request: Request) -> Iterator[None]:
-        """Wait until no other large body is read, if this one is large."""
-        if len(request.body) <= LARGE_BODY_BYTES:
-            yield
-            return
-        with self._large:
-            yield
+        return tuple(
+            Entry(event=e, verdicts=plan.judge(e, e.received), packed=packed, plan=plan)
+            for e in sources.get(hook.source).read(request)
+        )
 
     def _unpacked(self, request: Request) -> Request:
         """Undo the `Content-Encoding` of a body, after its signature was checked.

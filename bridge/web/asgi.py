@@ -50,6 +50,10 @@ _ALIVE = Answer(
 )
 
 
+#: How many arrivals the writer is given at the latest, while more arrive in every turn of the loop.
+MAX_GATHERED = 32
+
+
 class AsgiApplication:
     """Answers webhooks itself, and every other request through a WSGI application."""
 
@@ -140,12 +144,24 @@ class AsgiApplication:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         if not self._prepared:
-            loop.call_soon(self._hand_over)
+            loop.call_soon(self._gather, 0)
         self._prepared.append((arrival, future))
         await future
 
+    def _gather(self, before: int) -> None:
+        """Hand over once a turn of the event loop brings no more arrivals, or there are many.
+
+        A transaction for each turn would run while the loop judges the next arrivals: both threads
+        would wait for the interpreter's lock at every statement.
+        """
+        count = len(self._prepared)
+        if before < count < MAX_GATHERED:
+            asyncio.get_running_loop().call_soon(self._gather, count)
+        else:
+            self._hand_over()
+
     def _hand_over(self) -> None:
-        """Give the writer every arrival of one turn of the event loop, for one transaction."""
+        """Give the writer every arrival that was gathered, for one transaction."""
         prepared, self._prepared = self._prepared, []
         try:
             self._bridge.store.keep_soon(
