@@ -157,14 +157,14 @@ MUTANTS = (
     # Deduplication
     Mutant(
         name="a deletion of the same batch is not seen",
-        file="core/requests.py",
+        file="core/dedup/requests.py",
         old="known.update(((event.site, effect.identity), event.id) for effect in event.effects)",
         new="pass",
         tests=(STORE + "test_accept.py", "core/test_dedup.py", "core/test_dedup_laws.py"),
     ),
     Mutant(
         name="a complete event ends thin ones of other hooks",
-        file="core/draft.py",
+        file="core/dedup/draft.py",
         old="if (waiting.hook, waiting.site) == (event.hook, event.site)",
         new="if waiting.site == event.site",
         tests=(STORE + "test_accept.py", STORE + "test_offers.py", "core/test_dedup.py"),

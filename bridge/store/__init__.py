@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from bridge.core.changes import Entry
+from bridge.core.dedup.changes import Entry
 from bridge.core.retry import Policy
 from bridge.core.snapshot import Snapshot
 from bridge.model import Event, Request, Verdict

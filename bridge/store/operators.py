@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, exists, insert, select, tuple_, update
 
-from bridge.core.changes import NewDelivery
+from bridge.core.dedup.changes import NewDelivery
 from bridge.core.printable import key_text
 from bridge.core.storable import storable_event
 from bridge.errors import NotFound, WrongState

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bridge.core.changes import (
+from bridge.core.dedup import decide
+from bridge.core.dedup.changes import (
     Changes,
     ClaimKey,
     Ended,
@@ -19,11 +20,10 @@ from bridge.core.changes import (
     Stored,
     Waiting,
 )
-from bridge.core.dedup import decide
+from bridge.core.dedup.requests import claims_of, heirs_needed, written_by_complete
+from bridge.core.dedup.takeover import drop_stored
 from bridge.core.plan import Plan
-from bridge.core.requests import claims_of, heirs_needed, written_by_complete
 from bridge.core.stale import Report, report_of
-from bridge.core.takeover import drop_stored
 from bridge.model import Event, Stage, Verdict, VerdictName
 
 NOW = 1_714_550_400_000

@@ -6,9 +6,9 @@ import pytest
 from in_memory import GRACE_MS, NOW, InMemory
 from made_up import InProject, change, comment, deletion, event, issue, plan, route, thin
 
-from bridge.core.changes import Entry, MovedClaim
-from bridge.core.claims import Claims
 from bridge.core.dedup import STEPS
+from bridge.core.dedup.changes import Entry, MovedClaim
+from bridge.core.dedup.claims import Claims
 from bridge.model import Verdict, VerdictName
 
 CHANGE, COMMENT = change().identity, comment().identity

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from in_memory import InMemory
 from made_up import InProject, change, comment, deletion, event, issue, plan, route, thin
 
-from bridge.core.changes import is_wanted
+from bridge.core.dedup.changes import is_wanted
 from bridge.model import Event, VerdictName
 
 DESTINATIONS = ("aha", "crm")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from bridge.core import dedup
-from bridge.core.changes import Entry
+from bridge.core.dedup.changes import Entry
 from bridge.model import Verdict
 from bridge.store.database.statements import pipeline
 from bridge.store.inbox.prepare import is_ready, prepare, storable_entry

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select, update
 
-from bridge.core.changes import Stored, Waiting
-from bridge.core.takeover import drop_stored
+from bridge.core.dedup.changes import Stored, Waiting
+from bridge.core.dedup.takeover import drop_stored
 from bridge.model import State, Verdict
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
-from bridge.core.changes import Entry
+from bridge.core.dedup.changes import Entry
 from bridge.core.snapshot import Snapshot, newest_of
 from bridge.core.storable import is_storable, storable_event, storable_verdict
 from bridge.core.unknown import resolve, wants_snapshot

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bridge.core.changes import (
+from bridge.core.dedup.changes import (
     ClaimKey,
     Entry,
     Heir,
@@ -18,7 +18,7 @@ from bridge.core.changes import (
     Waiting,
     is_wanted,
 )
-from bridge.core.requests import Request, claims_of, heirs_needed, written_by_complete
+from bridge.core.dedup.requests import Request, claims_of, heirs_needed, written_by_complete
 from bridge.core.stale import Report
 from bridge.model import State
 from bridge.store.accepted import LAST_CHANGE, NEWER, SIGHTED, by_event, report_of_rows

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, insert, text
 
-from bridge.core.changes import Changes, Entry, NewDelivery
+from bridge.core.dedup.changes import Changes, Entry, NewDelivery
 from bridge.core.stale import reports_state
 from bridge.model import Effect, Event, Verdict, VerdictName
 from bridge.store import schema as t

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 import orjson
 from sqlalchemy import Connection, Text, bindparam, case, select, update
 
-from bridge.core.changes import Ended, Followed, Promoted
+from bridge.core.dedup.changes import Ended, Followed, Promoted
 from bridge.core.printable import storable
 from bridge.model import Stage, Verdict, VerdictName
 from bridge.store import schema as t

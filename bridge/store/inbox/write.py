@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from bridge.core.changes import Changes, Entry
+from bridge.core.dedup.changes import Changes, Entry
 from bridge.model import State
 from bridge.store import schema as t
 from bridge.store.database.clocks import wall

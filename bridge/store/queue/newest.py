@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from bridge.core.changes import StateKey
+from bridge.core.dedup.changes import StateKey
 from bridge.core.stale import Report, Sources, sources
 from bridge.model import Effect
 from bridge.store import schema as t

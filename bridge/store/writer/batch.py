@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from bridge.core.changes import Entry
+from bridge.core.dedup.changes import Entry
 from bridge.core.retry import Policy
 from bridge.store.database.clocks import Instant, steady
 from bridge.store.database.engine_clock import Keeper

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bridge.core.changes import Entry
+from bridge.core.dedup.changes import Entry
 from bridge.model import Event, Request, Stage, Verdict, VerdictName
 from bridge.store.database.transact import Work
 from bridge.store.queue.nouns import Exchange

@@ -10,7 +10,7 @@ import orjson
 from made_up import plan, route
 from sqlalchemy import Connection, Table, event, select
 
-from bridge.core.changes import Entry
+from bridge.core.dedup.changes import Entry
 from bridge.core.plan import Plan
 from bridge.core.retry import Policy
 from bridge.model import Event, Limits, State, Verdict, VerdictName

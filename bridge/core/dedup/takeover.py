@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from bridge.core.changes import Changes, Entry, Heir, Waiting, is_wanted
-from bridge.core.claims import Claims
-from bridge.core.draft import Draft, keys_of
+from bridge.core.dedup.changes import Changes, Entry, Heir, Waiting, is_wanted
+from bridge.core.dedup.claims import Claims
+from bridge.core.dedup.draft import Draft, keys_of
 from bridge.model import Event, Stage, Verdict, VerdictName
 
 

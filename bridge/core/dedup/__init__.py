@@ -1,7 +1,8 @@
 """Deduplication: which effects an event still has to deliver, given the events accepted before.
 
-`core.requests` names the rows that have to be known; `decide` makes `Changes` of them. `STEPS` is
-the way of each wanted verdict.
+Read it in this order: `changes` has the nouns, `requests` names the rows that have to be known,
+`STEPS` below is the way of each wanted verdict, `takeover` lets a complete event take the place of
+a thin one; `claims` and `draft` hold what a batch has come to so far.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bridge.core.changes import (
+from bridge.core.dedup.changes import (
     Changes,
     ClaimKey,
     Entry,
@@ -20,11 +21,11 @@ from bridge.core.changes import (
     Waiting,
     is_wanted,
 )
-from bridge.core.claims import Claims
-from bridge.core.draft import Draft
-from bridge.core.requests import with_deleted
+from bridge.core.dedup.claims import Claims
+from bridge.core.dedup.draft import Draft
+from bridge.core.dedup.requests import with_deleted
+from bridge.core.dedup.takeover import end_unwanted, take_over
 from bridge.core.stale import Report, Standing, judge, report_of
-from bridge.core.takeover import end_unwanted, take_over
 from bridge.model import Event, Stage, Verdict, VerdictName
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bridge.core.changes import ClaimKey, Entry, Waiting, is_wanted
-from bridge.core.takeover import is_unwanted
+from bridge.core.dedup.changes import ClaimKey, Entry, Waiting, is_wanted
+from bridge.core.dedup.takeover import is_unwanted
 
 
 def with_deleted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bridge.core.changes import ClaimKey, MovedClaim
+from bridge.core.dedup.changes import ClaimKey, MovedClaim
 
 
 class Claims:

@@ -1,6 +1,6 @@
 """The draft of what a batch of events changes: its deliveries, claims and verdicts.
 
-`core.dedup` and `core.takeover` write into it; `Draft.changes` is what the store gets.
+`core.dedup` and `core.dedup.takeover` write into it; `Draft.changes` is what the store gets.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bridge.core.changes import (
+from bridge.core.dedup.changes import (
     Changes,
     ClaimKey,
     Ended,
@@ -20,7 +20,7 @@ from bridge.core.changes import (
     Stored,
     Waiting,
 )
-from bridge.core.claims import Claims
+from bridge.core.dedup.claims import Claims
 from bridge.model import Event, Stage, Verdict, VerdictName
 
 
