@@ -112,8 +112,8 @@ MUTANTS = (
     Mutant(
         name="the writer waits although requests can be drained",
         file="store/writer/loop.py",
-        old="self._handover.is_wanted:\n                return 0\n",
-        new="self._handover.is_wanted:\n                return self._timing.spool_poll_s\n",
+        old="self.handover.is_wanted:\n                return 0\n",
+        new="self.handover.is_wanted:\n                return self._timing.spool_poll_s\n",
         tests=(STORE + "test_writer.py", STORE + "test_places.py"),
         equivalent="it only makes draining slower: the writer polls while requests are spooled",
     ),
@@ -134,7 +134,7 @@ MUTANTS = (
     Mutant(
         name="a request overtakes those in the spool",
         file="store/writer/loop.py",
-        old="if arrivals and self._fallback.backlog:",
+        old="if batch.arrivals and self._spool.backlog:",
         new="if False:",
         tests=(STORE + "test_writer.py",),
     ),

@@ -54,11 +54,6 @@ class Fallback:
         #: The offset in the oldest segment behind the requests that were offered last.
         self._offset = 0
 
-    @property
-    def backlog(self) -> bool:
-        """Whether requests wait in the spool."""
-        return self._spool.backlog
-
     # The database is unavailable
 
     def lose(self, error: Exception, aside: Sequence[Request], started: float) -> None:
