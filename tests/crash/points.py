@@ -26,11 +26,11 @@ def _always(_given: tuple[Any, ...], _got: Any) -> bool:
 
 
 def _has_arrivals(given: tuple[Any, ...], _got: Any) -> bool:
-    return any(type(job.task).__name__ == "Arrival" for job in given[1])
+    return bool(given[1].arrivals)
 
 
 def _has_settled(given: tuple[Any, ...], _got: Any) -> bool:
-    return any(getattr(job.task, "settlement", None) is not None for job in given[1])
+    return bool(given[1].settling)
 
 
 def _has_leased(_given: tuple[Any, ...], got: Any) -> bool:
