@@ -139,6 +139,10 @@ class Transactions:
         alone = self._file_lock.held() if self.embedded else self._watchdog.over(conn)
         with alone, conn.begin():
             done = work(conn, self._begin(conn, ask), again)
+            if self._file is not None:
+                # A lease in a file that is moved back later would block its lane: no worker
+                # learns of it.
+                self._file.require()
             self._committing = True
         if self._file is not None:
             self._file.require()  # otherwise the rows went into a file that is gone
